@@ -1,0 +1,58 @@
+"""Code-as-Action on Jupyter. The public names; everything is imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .config import (
+        ContextLimits,
+        Limits,
+        OutputLimits,
+        SandboxProfile,
+        ToolLimits,
+    )
+    from .frontends.assembly import Agent, Run
+    from .models.scripted import ScriptedModel
+    from .tools.registry import tool
+
+# Lazy, so that `import codeact_kernel` (and with it `codeact --help`, and the launcher of the
+# sandbox kernel) costs nothing that it does not use.
+_WHERE = {
+    "Agent": "frontends.assembly",
+    "Run": "frontends.assembly",
+    "tool": "tools.registry",
+    "ScriptedModel": "models.scripted",
+    "Limits": "config",
+    "ToolLimits": "config",
+    "OutputLimits": "config",
+    "ContextLimits": "config",
+    "SandboxProfile": "config",
+}
+
+__all__ = [
+    "Agent",
+    "ContextLimits",
+    "Limits",
+    "OutputLimits",
+    "Run",
+    "SandboxProfile",
+    "ScriptedModel",
+    "ToolLimits",
+    "__version__",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'codeact_kernel' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Owns the doors: Python API, command line."""

@@ -1,0 +1,1 @@
+"""Owns the agent, wired: the Python API."""

@@ -1,0 +1,116 @@
+"""Owns the seams, on one screen. Each has a real and a fake implementation in the package."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Protocol, TypeAlias
+
+from .events import Event, ModelRequest
+from .outputs import Output
+from .trajectory import Action, Refusal, Reply, RunInfo, Step, Stop, Trajectory, Usage
+from .wire.messages import Json, ToolCall, ToolOutcome, ToolRequest, ToolSpec
+
+Emit: TypeAlias = Callable[[Event], None]
+"""Called for every live event, on the loop's thread; must return at once."""
+
+
+class Model(Protocol):
+    """Turns messages into a reply. Called by the policy, once a step."""
+
+    name: str
+    context_window: int
+    """Tokens."""
+    instructions: str
+    """How this model is to write an action; the policy puts it into the system prompt."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """US dollars for `usage`; None when the price is not known. Never a guess."""
+        ...
+
+    async def respond(self, request: ModelRequest, emit: Emit) -> Reply:
+        """One reply, streamed as ThoughtDelta and CodeDelta.
+
+        Raises: CredentialsError, ModelRefusal, ScriptExhausted, ModelError (after retries).
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Policy(Protocol):
+    """Chooses the next action from the trajectory so far. Called by the loop, once a step."""
+
+    async def act(self, trajectory: Trajectory, emit: Emit) -> Reply:
+        """Raises: as `Model.respond`."""
+        ...
+
+
+class ToolSource(Protocol):
+    """Offers tools. Called by `toolcalls`, which records around it."""
+
+    def specs(self) -> tuple[ToolSpec, ...]: ...
+
+    async def call(self, request: ToolRequest) -> ToolOutcome:
+        """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here."""
+        ...
+
+
+class CallHandler(Protocol):
+    """What an executor does with what comes out of the running cell beside its outputs."""
+
+    async def call(self, request: ToolRequest) -> ToolOutcome: ...
+
+    def refused(self, refusal: Refusal) -> None: ...
+
+
+class Executor(Protocol):
+    """Runs actions in one persistent namespace. Called by the loop and by `rebuild`."""
+
+    async def start(self, setup: str) -> Mapping[str, str]:
+        """Starts the kernel and runs `setup` as In[1]; returns the versions inside.
+
+        Raises: SandboxError when the kernel cannot be provided.
+        """
+        ...
+
+    def execute(self, action: Action, handler: CallHandler) -> AsyncIterator[Output]:
+        """Yields outputs, `Finished` last. Program failure is data: this raises only SandboxError.
+
+        After `Finished("killed")` the executor is down until `restart`.
+        """
+        ...
+
+    async def interrupt(self) -> None:
+        """Asks the running cell to stop; returns at once. No-op when idle."""
+        ...
+
+    async def restart(self) -> None:
+        """A fresh namespace with the setup run; everything else is lost."""
+        ...
+
+    async def aclose(self) -> None:
+        """Leaves no process and no file behind. May be called twice."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes the journal. Each call returns when the record is on disk."""
+
+    def begin(self, info: RunInfo) -> None: ...
+    def begin_turn(self, task: str) -> None: ...
+    def begin_step(self, index: int, reply: Reply) -> None: ...
+    def tool_intent(self, call: ToolCall) -> None: ...
+    def tool_outcome(self, call: ToolCall) -> None: ...
+    def end_step(self, step: Step) -> None: ...
+    def end_turn(self, stop: Stop) -> None: ...
+    def close(self) -> None: ...
+
+
+class Approver(Protocol):
+    """Decides whether a tool call may run. Called by `toolcalls` before the intent is recorded."""
+
+    async def decide(self, request: ToolRequest) -> bool: ...
+
+
+OutputCheck: TypeAlias = Callable[[Json], Awaitable[Json] | Json]
+"""Validates an encoded final answer; returns it, converted, or raises ToolCallError."""

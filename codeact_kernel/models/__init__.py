@@ -1,0 +1,1 @@
+"""Owns the adapters to language models. Adapters never import each other."""

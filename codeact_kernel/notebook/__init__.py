@@ -1,0 +1,1 @@
+"""Owns trajectories on disk: journal, notebook, tape."""

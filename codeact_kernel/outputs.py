@@ -1,0 +1,88 @@
+"""Owns what a cell shows: the outputs an executor yields, as frozen dataclasses in a closed union."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from .wire.messages import Json
+
+MimeBundle: TypeAlias = Mapping[str, Json]
+"""MIME type -> content as nbformat keeps it: text as str, binary as base64 str, JSON types as JSON."""
+
+Status: TypeAlias = Literal["ok", "error", "timeout", "killed"]
+"""timeout: interrupted, state kept. killed: the process is gone, state was lost."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Text on stdout or stderr."""
+
+    name: Literal["stdout", "stderr"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Display:
+    """Something shown with `display(...)`."""
+
+    data: MimeBundle
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    display_id: str | None = None
+
+
+@dataclass(frozen=True)
+class DisplayUpdate:
+    """New content for the displays that carry `display_id`."""
+
+    display_id: str
+    data: MimeBundle
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ClearOutput:
+    """The cell asked to clear what it showed; `wait`: only when the next output comes."""
+
+    wait: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """The value of the cell's last expression, `Out[execution_count]`."""
+
+    data: MimeBundle
+    execution_count: int
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Error:
+    """An exception that ended the cell. `traceback`: lines, ANSI colours allowed, user frames only."""
+
+    ename: str
+    evalue: str
+    traceback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The last item of every execution.
+
+    `names`: variables the cell created or rebound, as far as the kernel could tell.
+    `reason`: for timeout and killed, one sentence for the model and the user.
+    """
+
+    status: Status
+    reason: str | None = None
+    execution_count: int | None = None
+    names: tuple[str, ...] = ()
+    duration_s: float = 0.0
+    truncated: bool = False
+
+
+Shown: TypeAlias = Stream | Display | Result | Error
+"""What stays visible of a cell once updates and clears have been applied."""
+Output: TypeAlias = Stream | Display | DisplayUpdate | ClearOutput | Result | Error | Finished
+"""What an Executor yields, in order; `Finished` exactly once and last."""

@@ -1,0 +1,1 @@
+"""Owns tools as the host sees them: definition, validation, running."""

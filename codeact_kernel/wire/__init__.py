@@ -1,0 +1,1 @@
+"""Owns what both sides of the boundary speak: values, frames, tape entries. Stdlib only."""

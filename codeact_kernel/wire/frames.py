@@ -1,0 +1,73 @@
+"""Owns the frames of the tool channel: 4 bytes of length, big-endian, then one JSON document.
+
+Sandbox to host:
+    {"t": "call", "id": 7, "tool": "refund", "args": […], "kwargs": {…}}     answered once
+    {"t": "cancel", "id": 7}                                                 nobody waits any more
+    {"t": "refused", "kind": "import", "name": "os"}                         not answered
+Host to sandbox:
+    {"t": "return", "id": 7, "value": …}
+    {"t": "raise", "id": 7, "type": "ValueError", "message": "…"}
+Values are encoded by `wire.values`. The reader trusts nothing: size is checked before a byte of the
+body is kept, and what is no JSON object is a FrameError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from .messages import Json
+
+HEADER = 4
+FINAL_ANSWER = "final_answer"
+"""The one tool every run has: its call carries the answer."""
+
+
+class FrameError(ValueError):
+    """The peer broke the protocol; the channel cannot be used any more."""
+
+
+def pack(message: Mapping[str, Json]) -> bytes:
+    """One frame. Lone surrogates survive as JSON escapes."""
+    body = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return len(body).to_bytes(HEADER, "big") + body
+
+
+class FrameReader:
+    """Cuts a byte stream into frames.
+
+    Args:
+        max_bytes: of one frame's body; a larger one raises FrameError before it is read.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max = max_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Json]]:
+        """The frames that `data` completes, in order. Raises FrameError."""
+        self._buffer += data
+        start = 0
+        try:
+            while len(self._buffer) - start >= HEADER:
+                size = int.from_bytes(self._buffer[start : start + HEADER], "big")
+                if size > self._max:
+                    raise FrameError(f"a frame of {size} bytes; at most {self._max} are taken")
+                end = start + HEADER + size
+                if len(self._buffer) < end:
+                    break
+                body = bytes(self._buffer[start + HEADER : end])
+                start = end
+                yield _parse(body)
+        finally:
+            del self._buffer[:start]
+
+
+def _parse(body: bytes) -> dict[str, Json]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as problem:
+        raise FrameError(f"not JSON: {problem}") from None
+    if not isinstance(message, dict):
+        raise FrameError(f"not a JSON object: {type(message).__name__}")
+    return message

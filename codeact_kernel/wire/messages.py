@@ -1,0 +1,84 @@
+"""Owns the types that mean the same on both sides of the boundary: tools, calls, outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+ParameterKind: TypeAlias = Literal[
+    "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
+]
+
+
+@dataclass(frozen=True)
+class ToolParameter:
+    """One parameter. `annotation` and `default` are source text, for people; the host validates.
+
+    `default` is None for a required parameter.
+    """
+
+    name: str
+    kind: ParameterKind = "positional_or_keyword"
+    annotation: str = ""
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class ToolSpec:
+    """What the sandbox kernel and the model are told of a tool. Never its source.
+
+    `is_async`: defined with `async def`, so that the stub can be awaited.
+    """
+
+    name: str
+    parameters: tuple[ToolParameter, ...] = ()
+    returns: str = ""
+    doc: str = ""
+    is_async: bool = False
+
+
+@dataclass(frozen=True)
+class ToolRequest:
+    """A call as it came from the sandbox: untrusted, values encoded (`wire.values`), not validated."""
+
+    call_id: int
+    tool: str
+    args: tuple[Json, ...] = ()
+    kwargs: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The tool returned; `value` is encoded."""
+
+    value: Json
+
+
+@dataclass(frozen=True)
+class Raised:
+    """The call raised. `type` is the builtin's name where it is one, else the class name."""
+
+    type: str
+    message: str
+
+
+ToolOutcome: TypeAlias = Returned | Raised
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A recorded call: one entry of the tape. `index` counts the calls of a step from 1.
+
+    `outcome` None: in doubt, the intent is on disk and the outcome is not.
+    """
+
+    step: int
+    index: int
+    tool: str
+    args: tuple[Json, ...]
+    kwargs: Mapping[str, Json]
+    outcome: ToolOutcome | None
+    duration_s: float = 0.0
