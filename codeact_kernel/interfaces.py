@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from .events import Event, ModelRequest
 from .outputs import Output
 from .trajectory import Action, Refusal, Reply, RunInfo, Step, Stop, Trajectory, Usage
-from .wire.messages import Json, ToolCall, ToolOutcome, ToolRequest, ToolSpec
+from .wire.messages import ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
 Emit: TypeAlias = Callable[[Event], None]
 """Called for every live event, on the loop's thread; must return at once."""
@@ -73,7 +73,7 @@ class Executor(Protocol):
         """
         ...
 
-    def execute(self, action: Action, handler: CallHandler) -> AsyncIterator[Output]:
+    def execute(self, action: Action, handler: CallHandler) -> AsyncGenerator[Output, None]:
         """Yields outputs, `Finished` last. Program failure is data: this raises only SandboxError.
 
         After `Finished("killed")` the executor is down until `restart`.
@@ -110,7 +110,3 @@ class Approver(Protocol):
     """Decides whether a tool call may run. Called by `toolcalls` before the intent is recorded."""
 
     async def decide(self, request: ToolRequest) -> bool: ...
-
-
-OutputCheck: TypeAlias = Callable[[Json], Awaitable[Json] | Json]
-"""Validates an encoded final answer; returns it, converted, or raises ToolCallError."""

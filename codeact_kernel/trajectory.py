@@ -121,6 +121,7 @@ class Step:
 
     `notes`: what the loop told the model beside the observation (state lost and rebuilt, budget
     short), one sentence each. They are part of the conversation, so they are kept.
+    `started`: when the action began to run: UTC, ISO 8601, microseconds; "" when nothing ran.
     """
 
     index: int
@@ -128,6 +129,7 @@ class Step:
     action: Action | None
     observation: Observation
     notes: tuple[str, ...] = ()
+    started: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,249 @@
-"""Owns the agent, wired: the Python API."""
+"""Owns the Python API and the wiring: the only place that picks concrete classes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..agent import AgentLoop
+from ..budget import check_budget
+from ..config import Limits, SandboxProfile, Settings
+from ..events import Event, StepFinished, TurnFinished
+from ..exceptions import UsageError
+from ..interfaces import Emit, Model
+from ..models.spec import DEFAULT_SPEC, load_model
+from ..notebook.journal import JournalRecorder
+from ..notebook.writer import NotebookWriter
+from ..policy import CodeActPolicy
+from ..prompt import system_prompt
+from ..sandbox.session import KernelSession
+from ..tools.registry import ToolRegistry
+from ..trajectory import RunInfo, Stop, StopReason, Trajectory, Usage
+from ..wire.setup import SetupSpec, setup_source
+from .answers import AnswerCheck
+from .imports import allowed_imports
+from .portal import AsyncDoor, PortalRunner, SyncDoor
+
+_END = object()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished task.
+
+    `answer`: the value given, converted to the output type; None unless `stop_reason` is "answer".
+    `trajectory`: the whole conversation so far; `path`: its notebook. Usage and cost are the task's.
+    """
+
+    answer: Any
+    stop: Stop
+    steps: int
+    usage: Usage
+    cost_usd: float | None
+    trajectory: Trajectory
+    path: Path
+
+    @property
+    def stop_reason(self) -> StopReason:
+        return self.stop.reason
+
+
+class Agent:
+    """Solves tasks by writing Python cells that run in an isolated kernel.
+
+    Args:
+        tools: made with `tool`, or plain typed functions. They run on the host.
+        model: a `Model`, or a spec such as "anthropic:NAME" or "scripted:FILE.jsonl".
+        limits, profile: budgets and the sandbox; both override what `settings` says.
+        out: the trajectory notebook; default `codeact-<time>.ipynb` in the current folder.
+
+    Several tasks given to one agent share its kernel and its conversation. Use it as a context
+    manager, or call `close`. Raises UsageError, CredentialsError, BudgetError here already;
+    SandboxError when the first task starts.
+    """
+
+    def __init__(
+        self,
+        tools: Iterable[Any] = (),
+        *,
+        model: str | Model | None = None,
+        limits: Limits | None = None,
+        profile: SandboxProfile | None = None,
+        settings: Settings = Settings(),
+        out: str | Path | None = None,
+    ) -> None:
+        self._settings = replace(
+            settings, limits=limits or settings.limits, profile=profile or settings.profile
+        )
+        self._runner = PortalRunner()
+        self._registry = ToolRegistry(tools, self._runner)
+        self._model = load_model(model or DEFAULT_SPEC) if model is None or isinstance(model, str) else model
+        check_budget(self._settings.limits, self._model)
+        name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
+        self._path = Path(out if out is not None else name).absolute()
+        self._recorder = JournalRecorder(self._path)
+        self._session = KernelSession(self._settings)
+        self._writer = NotebookWriter(self._path)
+        self._loop: AgentLoop | None = None
+        self._emit: Emit = _ignore
+        self._busy = False
+        self._closed = False
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """What has happened so far; None before the first task."""
+        return self._loop.trajectory if self._loop is not None else None
+
+    # --- doors ---
+
+    async def run(self, task: str, *, output_type: Any = None) -> Run:
+        """Runs one task to its end. Raises ModelError, SandboxError; the notebook is saved first."""
+        door = AsyncDoor()
+        return await door.run(self._run(task, output_type, door, _ignore))
+
+    def run_sync(
+        self, task: str, *, output_type: Any = None, on_event: Callable[[Event], None] | None = None
+    ) -> Run:
+        """`run` for synchronous code, also inside a running event loop.
+
+        Synchronous tools and `on_event` run on the calling thread. Ctrl-C stops the cell, keeps its
+        state, saves the notebook and raises KeyboardInterrupt.
+        """
+        door = SyncDoor()
+        listener = on_event or _ignore
+        return door.run(self._run(task, output_type, door, lambda e: door.post(lambda: listener(e))))
+
+    async def stream(self, task: str, *, output_type: Any = None) -> AsyncIterator[Event]:
+        """Events of one task as they happen, `TurnFinished` last. Leaving early interrupts the task."""
+        door = AsyncDoor()
+        events: asyncio.Queue[Any] = asyncio.Queue()
+
+        def emit(event: Event) -> None:
+            door.post(lambda: events.put_nowait(event))
+
+        running = asyncio.ensure_future(door.run(self._run(task, output_type, door, emit)))
+        running.add_done_callback(lambda _: events.put_nowait(_END))
+        try:
+            while (event := await events.get()) is not _END:
+                yield event
+            running.result()
+        finally:
+            if not running.done():
+                running.cancel()
+                await asyncio.wait([running])
+
+    def close(self) -> None:
+        """Ends the kernel and saves the notebook. May be called twice."""
+        SyncDoor().run(self._close())
+
+    async def aclose(self) -> None:
+        """`close`, awaited."""
+        await AsyncDoor().run(self._close())
+
+    def __enter__(self) -> Agent:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: object, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Agent:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, value: object, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # --- on the portal ---
+
+    async def _run(self, task: str, output_type: Any, door: SyncDoor | AsyncDoor, emit: Emit) -> Run:
+        if self._closed:
+            raise UsageError("this agent is closed; make a new one")
+        if self._busy:
+            raise UsageError("this agent runs a task already; it takes one at a time")
+        if not task.strip():
+            raise UsageError(f"the task is empty: {task!r}; say what is to be done")
+        check = AnswerCheck(output_type)
+        self._busy = True
+        self._runner.door, self._emit = door, emit
+        try:
+            if self._loop is None:
+                self._loop = await self._start()
+            before = len(self._loop.trajectory.steps)
+            stop = await self._loop.run(task + check.description, check)
+        finally:
+            self._busy = False
+            self._emit = _ignore
+        return self._result(stop, check, before)
+
+    def _result(self, stop: Stop, check: AnswerCheck, before: int) -> Run:
+        assert self._loop is not None
+        trajectory = self._loop.trajectory
+        turn = replace(trajectory, turns=trajectory.turns[-1:])
+        answer = check.value(stop.answer) if stop.reason == "answer" else None
+        steps = len(trajectory.steps) - before
+        return Run(answer, stop, steps, turn.usage, turn.cost_usd, trajectory, self._path)
+
+    async def _start(self) -> AgentLoop:
+        profile = self._settings.profile
+        spec = SetupSpec(uuid.uuid4().hex[:12], profile.allow_imports, self._registry.specs(), ())
+        source = setup_source(spec)
+        versions = await self._session.start(source)
+        info = RunInfo(
+            spec.run_id,
+            self._model.name,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            source,
+            versions,
+            asdict(self._settings.limits),
+            json.loads(json.dumps(asdict(profile), default=str)),
+        )
+        self._recorder.begin(info)
+        policy = CodeActPolicy(self._model, self._settings, self._system())
+        return AgentLoop(
+            Trajectory(info),
+            policy,
+            self._session,
+            self._registry,
+            self._recorder,
+            self._settings,
+            emit=self._on_event,
+            prompt_tokens=policy.prompt_tokens,
+            cost=self._model.cost,
+        )
+
+    def _system(self) -> str:
+        profile = self._settings.profile
+        names = ", ".join(f"data/{path.name}" for path in profile.data)
+        note = f"The working folder holds {names}, read-only." if names else ""
+        imports = allowed_imports(profile.allow_imports)
+        return system_prompt(self._registry.specs(), self._model.instructions, imports, note, None)
+
+    def _on_event(self, event: Event) -> None:
+        if self._loop is not None:
+            if isinstance(event, StepFinished):
+                self._writer.maybe_write(self._loop.trajectory)
+            elif isinstance(event, TurnFinished):
+                self._writer.write(self._loop.trajectory)
+        self._emit(event)
+
+    async def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._loop is not None:
+            self._writer.write(self._loop.trajectory)
+        self._recorder.close()
+        await self._session.aclose()
+        await self._model.aclose()
+
+
+def _ignore(event: Event) -> None:
+    pass

@@ -1,0 +1,203 @@
+"""Owns the loop: one thought, one action, one observation a step, until an answer or a budget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from .budget import Cost, budget_note, budget_stop
+from .collect import Collector
+from .config import Settings
+from .events import ActionReady, Notice, OutputShown, StepFinished, StepStarted, TurnFinished, TurnStarted
+from .exceptions import CodeActError, ModelError, ModelRefusal, SandboxError
+from .interfaces import Approver, Emit, Executor, Policy, Recorder, ToolSource
+from .outputs import Finished
+from .rebuild import observe, restore
+from .toolcalls import FinalCheck, StepCalls, accept_any
+from .trajectory import Action, Observation, Reply, Step, Stop, StopReason, Trajectory
+from .wire.messages import Returned
+from .wire.values import encode
+
+ANSWER_IN_CODE = "Give the answer from a cell, with final_answer(value)."
+LATE_ERROR = "final_answer(…) was called, but the cell failed afterwards: the answer was not taken"
+
+
+class AgentLoop:
+    """Runs tasks on one kernel. Sees only the seams: the same loop runs scripted, faked or replayed.
+
+    `trajectory` is what has happened, complete after every step.
+    """
+
+    def __init__(
+        self,
+        trajectory: Trajectory,
+        policy: Policy,
+        executor: Executor,
+        tools: ToolSource,
+        recorder: Recorder,
+        settings: Settings,
+        *,
+        emit: Emit,
+        approver: Approver | None = None,
+        prompt_tokens: Callable[[Trajectory], int] = lambda trajectory: 0,
+        cost: Cost | None = None,
+    ) -> None:
+        self.trajectory = trajectory
+        self._policy = policy
+        self._executor = executor
+        self._tools = tools
+        self._recorder = recorder
+        self._settings = settings
+        self._emit = emit
+        self._approver = approver
+        self._prompt_tokens = prompt_tokens
+        self._cost = cost
+        self._lost: Action | None = None
+        """The action that took the kernel's state with it, until that is restored."""
+
+    async def run(self, task: str, final_check: FinalCheck = accept_any) -> Stop:
+        """One turn. Raises ModelError and SandboxError, and on cancellation CancelledError, each
+        after the turn's end is recorded."""
+        self.trajectory = self.trajectory.with_task(task)
+        self._recorder.begin_turn(task)
+        self._emit(TurnStarted(task))
+        try:
+            return self._end(await self._turn(final_check))
+        except asyncio.CancelledError:
+            self._end(Stop("interrupted", f"interrupted after step {len(self.trajectory.steps)}"))
+            raise
+        except ModelRefusal as refusal:
+            return self._end(Stop("refusal", str(refusal)))
+        except CodeActError as problem:
+            reason: StopReason = "model_error" if isinstance(problem, ModelError) else "sandbox_error"
+            self._end(Stop(reason, str(problem)))
+            raise
+
+    async def _turn(self, final_check: FinalCheck) -> Stop:
+        limits = self._settings.limits
+        started = told = time.monotonic()
+        while True:
+            steps = self.trajectory.turns[-1].steps
+            elapsed = time.monotonic() - started
+            prompt = self._prompt_tokens(self.trajectory)
+            if (stop := budget_stop(steps, limits, elapsed, prompt, self._cost)) is not None:
+                return stop
+            left = None if limits.max_seconds is None else limits.max_seconds - elapsed
+            index = len(self.trajectory.steps) + 1
+            self._emit(StepStarted(index))
+            try:
+                async with asyncio.timeout(left) as clock:
+                    reply = await self._policy.act(self.trajectory, self._emit)
+            except TimeoutError:
+                if not clock.expired():
+                    raise
+                return Stop("max_seconds", f"{limits.max_seconds:g} s used while waiting for the model")
+            if reply.answer is not None:
+                value = encode(reply.answer)
+                outcome = final_check(value)
+                if isinstance(outcome, Returned):
+                    return Stop("answer", answer=value, reply=reply)
+                reply = replace(reply, answer=None, problem=f"{outcome.message}. {ANSWER_IN_CODE}")
+                self._recorder.begin_step(index, reply)
+                self._keep(Step(index, reply, None, Observation("error", reason=reply.problem)))
+                continue
+            if self._lost is not None:
+                await self._restore()
+            calls = self._calls(index, final_check)
+            step = await self._step(index, reply, calls, started, left)
+            now = time.monotonic()
+            note = budget_note((*steps, step), limits, now - started, told - started)
+            told = now
+            self._keep(step, *filter(None, [note]))
+            if calls.answer is not None and step.observation.status == "ok":
+                return Stop("answer", answer=calls.answer.value)
+
+    async def _step(
+        self, index: int, reply: Reply, calls: StepCalls, started: float, left: float | None
+    ) -> Step:
+        self._recorder.begin_step(index, reply)
+        if reply.code is None:
+            problem = reply.problem or "the reply held neither code nor an answer"
+            return Step(index, reply, None, Observation("error", reason=problem))
+        action = Action(reply.code)
+        self._emit(ActionReady(index, action))
+        began = datetime.now(UTC).isoformat(timespec="microseconds")
+        running = asyncio.ensure_future(self._execute(action, calls))
+        try:
+            async with asyncio.timeout(left):
+                observation = await asyncio.shield(running)
+        except (asyncio.CancelledError, TimeoutError) as ended:
+            if running.done() and isinstance(ended, TimeoutError):
+                raise
+            await self._executor.interrupt()
+            observation = await running
+            if isinstance(ended, asyncio.CancelledError):
+                self._note_loss(action, observation)
+                self._keep(Step(index, reply, action, observation, (), began))
+                raise
+        notes = []
+        if calls.answer is not None and observation.status != "ok":
+            notes.append(LATE_ERROR)
+        self._note_loss(action, observation)
+        if self._lost is not None:
+            notes.append(await self._restore())
+        return Step(index, reply, action, observation, tuple(notes), began)
+
+    async def _execute(self, action: Action, calls: StepCalls) -> Observation:
+        collector = Collector(self._settings.output)
+        finished = Finished("killed")
+        async with aclosing(self._executor.execute(action, calls)) as outputs:
+            async for output in outputs:
+                collector.add(output)
+                if isinstance(output, Finished):
+                    finished = output
+                else:
+                    self._emit(OutputShown(output))
+        return observe(collector, finished, calls.calls, tuple(calls.refusals))
+
+    def _note_loss(self, action: Action, observation: Observation) -> None:
+        if observation.status == "killed":
+            self._lost = action
+
+    async def _restore(self) -> str:
+        """Rebuilds the state that a killed kernel took along; what the model is told of it."""
+        self._emit(Notice("the kernel was killed; a fresh one runs the earlier cells again from the tape"))
+        lost, self._lost = self._lost, None
+        try:
+            missing = await restore(self._executor, self.trajectory, lost)
+        except SandboxError:
+            self._lost = lost
+            raise
+        if not missing:
+            return "The kernel was killed and restarted; the variables of the earlier steps were rebuilt."
+        return (
+            "The kernel was killed and restarted. The earlier steps were run again (no tool was called "
+            f"again), but these names could not be rebuilt: {', '.join(missing)}."
+        )
+
+    def _calls(self, index: int, final_check: FinalCheck) -> StepCalls:
+        return StepCalls(
+            index,
+            self._tools,
+            self._recorder,
+            limits=self._settings.tools,
+            approver=self._approver,
+            final_check=final_check,
+            emit=self._emit,
+        )
+
+    def _keep(self, step: Step, *notes: str) -> None:
+        step = replace(step, notes=(*step.notes, *notes))
+        self.trajectory = self.trajectory.with_step(step)
+        self._recorder.end_step(step)
+        self._emit(StepFinished(step))
+
+    def _end(self, stop: Stop) -> Stop:
+        self.trajectory = self.trajectory.with_stop(stop)
+        self._recorder.end_turn(stop)
+        self._emit(TurnFinished(stop))
+        return stop

@@ -1,0 +1,190 @@
+"""Owns the Jupyter application `codeact`: config files, traits from the command line, subcommands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import ClassVar
+
+from jupyter_core.application import JupyterApp
+from traitlets import Bool, Dict, List, TraitError, Unicode
+from traitlets.config import Config, Configurable
+from traitlets.config.loader import (
+    ConfigFileNotFound,
+    DeferredConfigList,
+    DeferredConfigString,
+    JSONFileConfigLoader,
+    PyFileConfigLoader,
+)
+from traitlets.utils.importstring import import_item
+
+from codeact_kernel import __version__
+
+from ..config import Settings
+from ..exceptions import UsageError
+from .cli_help import TEXTS
+from .cli_options import COMMANDS, Parsed, nearest, parse
+from .traits import GROUPS, settings
+
+HERE = "codeact_kernel.frontends"
+
+
+class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped to us
+    """The root command; its subcommands inherit its traits, so `c.CodeactApp.model = …` reaches them."""
+
+    name = "codeact"
+    version = __version__
+    command: ClassVar[str] = ""
+    """Which entry of `COMMANDS` and `TEXTS` this is."""
+    classes = List(list(GROUPS))
+    subcommands = Dict(
+        {
+            # By name: a command's modules are imported when it runs, not before.
+            "run": (f"{HERE}.command_run.RunApp", "give the agent a task"),
+            "exec": (f"{HERE}.command_exec.ExecApp", "run code in an isolated kernel, without a model"),
+            "replay": (f"{HERE}.command_replay.ReplayApp", "run a saved notebook again, and compare"),
+            "show": (f"{HERE}.command_show.ShowApp", "print a saved run"),
+            "demo": (f"{HERE}.demo.command.DemoApp", "see it work: no key, no network"),
+        }
+    )
+
+    model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
+    tools = List(Unicode(), help="Tools files.").tag(config=True)
+    json = Bool(False, help="One JSON document on stdout, progress on stderr.").tag(config=True)
+    debug = Bool(False, help="Tracebacks and debug logs.").tag(config=True)
+
+    argument: str | None = None
+    """The positional argument."""
+
+    def _config_file_name_default(self) -> str:
+        return "codeact_config"  # one file for all subcommands
+
+    def _log_level_default(self) -> int:
+        return logging.WARNING
+
+    def initialize(self, argv: Sequence[str] | None = None) -> None:
+        """Reads the command line, then the config files; the command line wins. Raises UsageError."""
+        # Not `JupyterApp.initialize`: it would look for programs named codeact-*, migrate the
+        # configuration of IPython 3, and turn a bad value into exit code 1.
+        try:
+            self.parse_command_line(argv)
+            if self.subapp is None and not self.generate_config:
+                self.load_config_file()
+                self.update_config(self.cli_config)
+        except TraitError as problem:
+            raise UsageError(f"{problem}\nSee: codeact {self.command} --help") from None
+
+    def parse_command_line(self, argv: Sequence[str] | None = None) -> None:
+        """Sets `cli_config` and `argument`, or makes the subcommand's application."""
+        words = list(argv or ())
+        if words and words[0] in self.subcommands and not self.command:
+            self.initialize_subcommand(words[0], words[1:])
+            return
+        if "--help-all" in words:
+            self.print_help(classes=True)
+            self.exit(0)
+        parsed = parse(COMMANDS[self.command], words)
+        self.argument = parsed.positional
+        self.cli_config = self._as_config(parsed)
+        self.update_config(self.cli_config)
+        if self.debug:
+            self.log_level = logging.DEBUG
+
+    def initialize_subcommand(self, subc: str, argv: Sequence[str] | None = None) -> None:
+        """Imports the command's application and hands it the rest of the command line."""
+        # Not traitlets' own: that makes singletons, which keep the traits of an earlier launch.
+        application = import_item(self.subcommands[subc][0])
+        self.subapp = application(parent=self)
+        self.subapp.initialize(argv)
+
+    def load_config_file(self, suppress_errors: bool = False) -> None:
+        """Every jupyter_config and codeact_config on Jupyter's path, or the file of `--config`."""
+        found = Config()
+        if self.config_file and not _merge(found, self.config_file, None):
+            raise UsageError(f"--config {self.config_file!r} does not exist; check the path")
+        names = ["jupyter_config"] if self.config_file else ["jupyter_config", self.config_file_name]
+        base = Config()
+        for name in names:
+            # The first folder wins, so it is read last.
+            for folder in reversed(self.config_file_paths):
+                for suffix in (".json", ".py"):
+                    if _merge(base, name + suffix, folder):
+                        self.log.debug("Loaded config file %s from %s", name + suffix, folder)
+        base.merge(found)
+        self.update_config(base)
+
+    def settings(self) -> Settings:
+        """The value objects that all commands pass on. Raises UsageError."""
+        try:
+            return settings(self)
+        except TraitError as problem:
+            raise UsageError(f"{problem}\nSee: codeact {self.command} --help-all") from None
+
+    def start(self) -> int:
+        """Runs the command; returns the exit code."""
+        if self.subapp is not None:
+            code: int | None = self.subapp.start()
+            return code or 0
+        if self.generate_config:
+            self.write_default_config()
+            return 0
+        raise UsageError("no command given\nSee: codeact --help")
+
+    def print_help(self, classes: bool = False) -> None:
+        """The hand-made text; with `classes` every trait after it."""
+        print(TEXTS[self.command], end="")
+        if classes:
+            print("\nTraits\n")
+            for group in (*GROUPS, type(self)):
+                print(group.class_get_help() + "\n")
+
+    def _as_config(self, parsed: Parsed) -> Config:
+        config = Config()
+        for target, value in parsed.traits.items():
+            group, _, trait = target.partition(".")
+            config[self._section(group)][trait] = value
+        for target, texts in parsed.texts.items():
+            group, _, trait = target.partition(".")
+            self._check_trait(group, trait)
+            many = len(texts) > 1
+            value = DeferredConfigList(texts) if many else DeferredConfigString(texts[0])
+            config[self._section(group)][trait] = value
+        return config
+
+    def _section(self, group: str) -> str:
+        """A config file's `c.RunApp.x` must not win over an option that sets `CodeactApp.x`."""
+        return type(self).__name__ if group in {cls.__name__ for cls in type(self).__mro__} else group
+
+    def _check_trait(self, group: str, trait: str) -> None:
+        known: dict[str, type[Configurable]] = {cls.__name__: cls for cls in GROUPS}
+        known |= {cls.__name__: cls for cls in type(self).__mro__ if issubclass(cls, Configurable)}
+        if group not in known:
+            hint = nearest(group, list(known))
+            raise UsageError(f"unknown class {group!r} in --{group}.{trait}.{hint}\nSee: codeact --help-all")
+        names = list(known[group].class_trait_names(config=True))
+        if trait not in names:
+            hint = nearest(trait, names)
+            raise UsageError(f"{group} has no trait {trait!r}.{hint}\nSee: codeact --help-all")
+
+
+def _merge(config: Config, name: str, folder: str | None) -> bool:
+    """Merges one config file into `config`; False when there is none. Raises UsageError."""
+    loader_type = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
+    loader = loader_type(name, path=folder)
+    try:
+        config.merge(loader.load_config())
+    except ConfigFileNotFound:
+        return False
+    except Exception as problem:
+        where = loader.full_filename or name
+        raise UsageError(
+            f"config file {where!r} cannot be used: {type(problem).__name__}: {problem}"
+        ) from None
+    return True
+
+
+def launch(argv: Sequence[str]) -> int:
+    """Runs `codeact ARGV…`; returns the exit code. Raises what `cli.main` translates."""
+    app = CodeactApp()
+    app.initialize(argv)
+    return app.start() or 0  # `--show-config` starts something that returns None

@@ -1,0 +1,110 @@
+"""Owns one-line descriptions for people: values, tool calls, outputs, amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..outputs import MimeBundle
+from ..trajectory import Usage
+from ..wire.messages import Json, Raised, Returned, ToolCall
+from ..wire.values import DecodeError, decode
+from .terminal import clean, clip
+
+_NODES = 400
+"""Values with more parts are described, not spelled out."""
+
+
+def value(encoded: Json, width: int = 60) -> str:
+    """An encoded value in about `width` characters; `[40 items]` where it is big."""
+    if isinstance(encoded, str):
+        return clean(clip(repr(encoded[: width + 1]), width))
+    if _nodes(encoded, _NODES) <= 0:
+        return _size(encoded)
+    try:
+        text = repr(decode(encoded))
+    except (DecodeError, ValueError):  # an int of more digits than Python prints
+        return _size(encoded)
+    text = clean(text).replace("\n", " ")
+    if len(text) <= width:
+        return text
+    return _size(encoded) if isinstance(encoded, list) else text[: width - 1] + "…"
+
+
+def call(entry: ToolCall) -> str:
+    """`refund(7, amount=Decimal('12.50')) = Refund(…)`, with the time it took."""
+    args = [value(arg, 30) for arg in entry.args]
+    args += [f"{clean(name)}={value(arg, 30)}" for name, arg in entry.kwargs.items()]
+    match entry.outcome:
+        case Returned(result):
+            outcome = f"= {value(result)}"
+        case Raised(kind, message):
+            outcome = f"raised {clip(clean(f'{kind}: {message}'), 100)}"
+        case None:
+            outcome = "never came back"
+    return f"{clean(entry.tool)}({', '.join(args)}) {outcome}  {seconds(entry.duration_s)}"
+
+
+def bundle(data: MimeBundle) -> str:
+    """The text of a MIME bundle, or what it is when it has none."""
+    text = data.get("text/plain")
+    pictures = [
+        f"[{mime}, {size(len(str(content)) * 3 // 4)}]"
+        for mime, content in data.items()
+        if mime.startswith(("image/", "audio/", "video/"))
+    ]
+    if text is not None:
+        return "\n".join([str(text), *map(clean, pictures)])
+    return "\n".join(map(clean, pictures)) or f"[{clean(', '.join(sorted(data)))}]"
+
+
+def seconds(duration: float) -> str:
+    """`3 ms`, `1.2 s`, `2 min 05 s`."""
+    if duration < 1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 60:
+        return f"{duration:.1f} s"
+    return f"{int(duration) // 60} min {int(duration) % 60:02d} s"
+
+
+def size(count: int) -> str:
+    """Bytes: `900 B`, `12 kB`, `3.4 MB`."""
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:.0f} kB" if count < 1_000_000 else f"{count / 1e6:.1f} MB"
+
+
+def usage(tokens: Usage, cost_usd: float | None) -> str:
+    """`12,345 tokens in (80 % cached), 678 out, $0.0312`."""
+    cached = f" ({tokens.cache_read_tokens / tokens.prompt:.0%} cached)" if tokens.cache_read_tokens else ""
+    cost = "cost unknown" if cost_usd is None else f"${cost_usd:.4f}"
+    return f"{tokens.prompt:,} tokens in{cached}, {tokens.output_tokens:,} out, {cost}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _size(encoded: Json) -> str:
+    if isinstance(encoded, Mapping) and "$" in encoded:
+        return f"<{clean(clip(str(encoded['$']), 20))}>"
+    if isinstance(encoded, Mapping):
+        return f"{{{count(len(encoded), 'key')}}}"
+    if isinstance(encoded, Sequence):
+        return f"[{count(len(encoded), 'item')}]"
+    return "<value>"
+
+
+def _nodes(encoded: Json, budget: int) -> int:
+    """What is left of `budget` after walking the value; not positive when it is bigger or too deep."""
+    pending: list[Json] = [encoded]
+    while pending and budget > 0:
+        item = pending.pop()
+        budget -= 1 + (len(item) // 200 if isinstance(item, str) else 0)
+        if isinstance(item, Mapping):
+            budget -= len(item)
+            pending.extend(item.values() if budget > 0 else ())
+        elif isinstance(item, list | tuple):
+            budget -= len(item)
+            pending.extend(item if budget > 0 else ())
+    return budget

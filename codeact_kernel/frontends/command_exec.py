@@ -1,0 +1,47 @@
+"""Owns `codeact exec`: the cells of a file in one isolated kernel, without a model."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+from ..exceptions import UsageError
+from .app import CodeactApp
+from .assembly import exec_cells
+from .cells import split_cells
+from .cli import ENDED
+from .documents import dumps, exec_document, sandbox_document
+from .doors import outlets, source_argument, tools_of
+from .render import Renderer
+
+
+class ExecApp(CodeactApp):
+    """The traits of `codeact exec`."""
+
+    name = "codeact-exec"
+    command = "exec"
+
+    def start(self) -> int:
+        given = self.argument or ""
+        with outlets(self.json) as (console, document):
+            settings, tools = self.settings(), tools_of(self.tools)
+            cells = split_cells(source_argument(given))
+            if not cells:
+                raise UsageError(f"there is no code in {'standard input' if given == '-' else repr(given)}")
+            with Renderer(console, noun="Cell", show_code=False, head=None) as show:
+                observations = exec_cells(cells, tools=tools, settings=settings, on_event=show)
+            if document is not None:
+                sandbox = sandbox_document(settings.profile, _versions())
+                print(dumps(exec_document(observations, sandbox)), file=document)
+            return 0 if all(observation.status == "ok" for observation in observations) else ENDED
+
+
+def _versions() -> dict[str, str]:
+    """The sandbox kernel runs on this interpreter and these packages."""
+    found = {"python": platform.python_version()}
+    for package in ("codeact_kernel", "ipython", "ipykernel"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,130 @@
+"""Owns `codeact demo`: the run, what it did to the database, the replay that must do nothing to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copyfile
+from time import monotonic
+
+from rich.console import Console
+from traitlets import Unicode
+
+from ...exceptions import UsageError
+from .. import brief
+from ..app import CodeactApp
+from ..assembly import Agent, Run, replay_notebook
+from ..cli import ENDED
+from ..command_replay import show_report
+from ..command_run import EXIT, summary
+from ..doors import outlets
+from ..page import Page
+from ..render import Renderer
+from ..terminal import clean
+from ..toolsfile import load_tools
+from . import database
+
+TASK = "Refund every order over 100 EUR that was paid twice."
+EXAMPLE = Path(__file__).with_name("example")
+MARKER = "made-by-codeact-demo.txt"
+MARKER_TEXT = "This folder was made by `codeact demo`. Running it again replaces its files.\n"
+DATABASE, TOOLS, SCRIPT, NOTEBOOK = "orders.db", "tools.py", "script.jsonl", "refunds.ipynb"
+OURS = ("orders.db*", TOOLS, SCRIPT, "refunds.*", MARKER)
+
+
+class DemoApp(CodeactApp):
+    """The traits of `codeact demo`."""
+
+    name = "codeact-demo"
+    command = "demo"
+    out = Unicode("codeact-demo", help="The folder of the demo.").tag(config=True)
+
+    def start(self) -> int:
+        with outlets(False) as (console, _):
+            page, folder = Page(console), Path(self.out).expanduser()
+            replaced = prepare(folder)
+            if replaced:
+                page.line(f"Starting afresh in {clean(str(folder))}: replacing {', '.join(replaced)}", "dim")
+            expected = _before(page, folder / DATABASE)
+            run = self._run(console, folder)
+            if run.stop_reason != "answer":
+                return EXIT.get(run.stop.reason, ENDED)
+            right = _after(page, folder / DATABASE, expected)
+            code = self._replay(page, run.path, folder / DATABASE)
+            _next(page, folder)
+            return code if right else ENDED
+
+    def _run(self, console: Console, folder: Path) -> Run:
+        started = monotonic()
+        model, out = f"scripted:{folder / SCRIPT}", folder / NOTEBOOK
+        with Agent(load_tools(folder / TOOLS), model=model, settings=self.settings(), out=out) as agent:
+            with Renderer(console) as show:
+                run = agent.run_sync(TASK, on_event=show)
+        summary(Page(console), run, monotonic() - started)
+        return run
+
+    def _replay(self, page: Page, notebook: Path, path: Path) -> int:
+        """Replays against the tape; the database file must be the same, byte for byte."""
+        page.line("\nReplaying the notebook; the tools answer from its tape", "bold")
+        before = database.digest(path)
+        report = replay_notebook(notebook, settings=self.settings())
+        show_report(page, report)
+        after = database.digest(path)
+        if after != before:
+            page.line(
+                f"The replay changed the database: SHA-256 {before[:12]} became {after[:12]}.", "bold red"
+            )
+            return ENDED
+        page.line(
+            f"The database was not touched again: SHA-256 {before[:12]} before and after.", "bold green"
+        )
+        return report.exit_code
+
+
+def prepare(folder: Path) -> list[str]:
+    """Makes the demo's folder and files; returns the names it replaced.
+
+    Raises: UsageError when the folder holds something else: nothing of the user's is overwritten.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {str(folder)!r} is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
+        raise UsageError(f"--out {str(folder)!r} holds other files and is left alone; name a new folder")
+    old = sorted(path for pattern in OURS for path in folder.glob(pattern))
+    for path in old:
+        path.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text(MARKER_TEXT)
+    for name in (TOOLS, SCRIPT):
+        copyfile(EXAMPLE / name, folder / name)
+    database.create(folder / DATABASE)
+    return [path.name for path in old if path.name != MARKER]
+
+
+def _before(page: Page, path: Path) -> database.Amounts:
+    expected = database.to_refund(path)
+    page.line(
+        f"{clean(str(path))}: {database.ORDERS} orders, {brief.count(len(expected), 'order')} to refund,"
+    )
+    page.line(f"{brief.count(len(database.refunded(path)), 'refund')} so far. No key, no network: the model")
+    page.line("is scripted; the kernel, the tools, the database and the notebook are real.\n")
+    return expected
+
+
+def _after(page: Page, path: Path, expected: database.Amounts) -> bool:
+    """Says what the database holds now; whether that is exactly what the task asked for."""
+    found = database.refunded(path)
+    page.line("\nThe database after the run: 0 refunds before, now", "bold")
+    for order in sorted(expected.keys() | found.keys()):
+        is_, due = found.get(order, 0), expected.get(order, 0)
+        sign = "✓" if is_ == due else f"✗ {due / 100:.2f} EUR due"
+        page.line(f"  order {order:>2}  {is_ / 100:>9.2f} EUR  {sign}", "green" if is_ == due else "red")
+    right = found == expected
+    verdict = "exactly the refunds that were due" if right else "not the refunds that were due"
+    page.line(f"{brief.count(len(found), 'row')}: {verdict}.", "bold green" if right else "bold red")
+    return right
+
+
+def _next(page: Page, folder: Path) -> None:
+    tools = clean(str(folder / TOOLS))
+    page.line("\nYour own task (copy and change the tools file):", "bold")
+    page.line(f'  ANTHROPIC_API_KEY=… codeact run "TASK" --tools {tools}')

@@ -1,0 +1,83 @@
+"""Owns printing finished lines: styled on a terminal, plain text anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.text import Text
+
+from .terminal import clean
+
+MAX_WIDTH = 100
+THEME = "ansi_dark"
+_ASCII = str.maketrans({"─": "-", "│": "|", "✓": "ok", "✗": "x", "→": ">", "·": "-", "…": "...", "×": "x"})
+
+
+def stdout_console() -> Console:
+    """For results. Colours and movement only on a terminal; NO_COLOR and TERM=dumb are respected."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def stderr_console() -> Console:
+    """For progress, where stdout carries a document."""
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
+class Page:
+    """Lines that stay. Text given to it is clean already (`terminal.clean`), unless said otherwise."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._utf = (console.encoding or "").lower().startswith("utf")
+        self._title = ""
+
+    def title(self, text: str) -> None:
+        """A header that is printed with the next line, so that nothing stands without content."""
+        width = min(self.console.width, MAX_WIDTH)
+        self._title = f"── {text} ".ljust(width, "─") if text else ""
+
+    def line(self, text: str, style: str = "") -> None:
+        """One line or several; flushed."""
+        self._print_title()
+        if not self._utf:
+            text = text.translate(_ASCII)
+        if self.console.is_terminal:
+            self.console.print(Text(text, style=style), soft_wrap=True)
+        else:
+            # Rich lays out every character; a cell may print a million lines.
+            self.console.file.write(f"{text}\n")
+            self.console.file.flush()
+
+    def lines(self, lines: Iterable[str], style: str = "", prefix: str = "  ") -> None:
+        block = "\n".join(prefix + line for line in lines)
+        if block:
+            self.line(block, style)
+
+    def labelled(self, label: str, text: str, style: str) -> None:
+        """`label: text`, the further lines of a text indented. Cleans the text."""
+        first, *others = clean(text).strip("\n").split("\n")
+        self.line(f"{label}: {first}", style)
+        self.lines(others)
+
+    def code(self, text: str) -> None:
+        """Python code, highlighted on a terminal. Cleans the text."""
+        text = clean(text).strip("\n")
+        if not self.console.is_terminal:
+            self.lines(text.split("\n"), prefix="│ ")
+            return
+        self._print_title()
+        self.console.print(highlighted(text))
+
+    def _print_title(self) -> None:
+        if self._title:
+            title, self._title = self._title, ""
+            self.line(f"\n{title}", "bold cyan")
+
+
+def highlighted(code: str) -> Padding:
+    """Python code in the colours of the terminal's own palette."""
+    syntax = Syntax(code, "python", theme=THEME, background_color="default", word_wrap=True)
+    return Padding(syntax, (0, 0, 0, 2))

@@ -1,0 +1,195 @@
+"""Owns the portal: one long-lived thread with the event loop that everything of ours runs on.
+
+Kernels are spawned from it, because a parent-death signal follows the spawning *thread*; and a
+synchronous caller works the same from a script, from a notebook's running loop, or from threads that
+come and go. A `Door` is where one call came in: it says where tools and callbacks run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import queue
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ..tools.registry import InlineRunner, Tool
+from ..tools.tool import Thread
+
+T = TypeVar("T")
+THREAD = "codeact-portal"
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def portal() -> asyncio.AbstractEventLoop:
+    """The loop of the portal thread, started on first use, running until the process ends."""
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name=THREAD, daemon=True).start()
+        return _loop
+
+
+class Door(Protocol):
+    """Where a call came in. `at_caller` and `at_loop` are awaited on the portal thread."""
+
+    default: Thread
+    """Where a synchronous tool runs that does not say."""
+
+    async def at_caller(self, call: Callable[[], object]) -> object:
+        """`call()` on the caller's thread."""
+        ...
+
+    async def at_loop(self, call: Callable[[], object]) -> object:
+        """`call()` and, where it gives an awaitable, what that gives, on the caller's event loop."""
+        ...
+
+
+class PortalRunner:
+    """Runs tools where the door they came in by puts them; a `tools.registry.Runner`."""
+
+    def __init__(self) -> None:
+        self.door: Door = SyncDoor()
+        self._workers = InlineRunner()
+
+    async def run(self, tool: Tool, call: Callable[[], object]) -> object:
+        where = tool.thread or ("loop" if tool.is_async else self.door.default)
+        match where:
+            case "caller":
+                return await self.door.at_caller(call)
+            case "loop":
+                return await self.door.at_loop(call)
+            case "worker":
+                return await self._workers.run(tool, call)
+
+
+@dataclass
+class _Job:
+    call: Callable[[], object]
+    done: concurrent.futures.Future[object]
+
+
+class SyncDoor:
+    """A caller that waits on its own thread. That thread runs the synchronous tools meanwhile."""
+
+    default: Thread = "caller"
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[_Job | Callable[[], None] | None] = queue.SimpleQueue()
+
+    async def at_caller(self, call: Callable[[], object]) -> object:
+        job = _Job(call, concurrent.futures.Future())
+        self._queue.put(job)
+        return await asyncio.wrap_future(job.done)
+
+    async def at_loop(self, call: Callable[[], object]) -> object:
+        return await _awaited(call)  # The caller's own loop, if it has one, is what it blocks.
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """Runs `callback` soon, on the caller's thread."""
+        self._queue.put(callback)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs `coroutine` on the portal and waits. Ctrl-C cancels it, waits for its end, and is raised."""
+        if threading.current_thread().name == THREAD:
+            coroutine.close()
+            raise RuntimeError("a tool on the portal thread cannot run an agent synchronously; await it there")
+        running = _spawn(coroutine, lambda: self._queue.put(None))
+        interrupted = False
+        while True:
+            try:
+                self._serve()
+                break
+            except KeyboardInterrupt:
+                if interrupted:
+                    raise  # The second Ctrl-C does not wait.
+                interrupted = True
+                _cancel(running)
+        if interrupted:
+            raise KeyboardInterrupt
+        return running.result().result()
+
+    def _serve(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, _Job):
+                _work(item)
+            else:
+                item()
+
+
+def _work(job: _Job) -> None:
+    if not job.done.set_running_or_notify_cancel():
+        return
+    try:
+        result = job.call()
+    except KeyboardInterrupt:
+        job.done.set_exception(RuntimeError("interrupted by the user"))
+        raise
+    except BaseException as problem:
+        job.done.set_exception(problem)
+    else:
+        job.done.set_result(result)
+
+
+class AsyncDoor:
+    """A caller that awaits on its own event loop. Synchronous tools run in worker threads."""
+
+    default: Thread = "worker"
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    async def at_caller(self, call: Callable[[], object]) -> object:
+        job = _Job(call, concurrent.futures.Future())
+        self._loop.call_soon_threadsafe(_work, job)
+        return await asyncio.wrap_future(job.done)
+
+    async def at_loop(self, call: Callable[[], object]) -> object:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(call), self._loop))
+
+    def post(self, callback: Callable[[], None]) -> None:
+        """Runs `callback` soon, on the caller's event loop."""
+        self._loop.call_soon_threadsafe(callback)
+
+    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs `coroutine` on the portal; cancelling the caller cancels it and waits for its end."""
+        done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        running = _spawn(coroutine, lambda: done.set_result(None))
+        finished = asyncio.wrap_future(done)
+        try:
+            await asyncio.shield(finished)
+        except asyncio.CancelledError:
+            _cancel(running)
+            await finished
+            raise
+        return running.result().result()
+
+
+async def _awaited(call: Callable[[], object]) -> object:
+    result = call()
+    return await result if isinstance(result, Awaitable) else result
+
+
+def _spawn(
+    coroutine: Coroutine[Any, Any, T], on_done: Callable[[], None]
+) -> concurrent.futures.Future[asyncio.Task[T]]:
+    """A task on the portal. `on_done` is called there when it has ended."""
+    holder: concurrent.futures.Future[asyncio.Task[T]] = concurrent.futures.Future()
+    loop = portal()
+
+    def start() -> None:
+        task = loop.create_task(coroutine)
+        task.add_done_callback(lambda _: on_done())
+        holder.set_result(task)
+
+    loop.call_soon_threadsafe(start)
+    return holder
+
+
+def _cancel(running: concurrent.futures.Future[asyncio.Task[T]]) -> None:
+    portal().call_soon_threadsafe(lambda: running.result().cancel())

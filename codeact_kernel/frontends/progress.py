@@ -1,0 +1,88 @@
+"""Owns the live region of a terminal: what is going on right now, redrawn a few times a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.spinner import Spinner
+from rich.text import Text
+
+from . import brief
+from .page import highlighted
+from .terminal import clean
+
+CODE_LINES = 20
+THOUGHT_LINES = 6
+
+
+class Progress:
+    """A renderable whose attributes the renderer sets. Rich's refresh thread reads them.
+
+    `thought` and `code`: the reply as far as it has streamed in. `partial`: the output line that has
+    not ended. `calls`: tool calls of the running cell.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._spinner = Spinner("dots" if console.encoding.startswith("utf") else "line")
+        self._label = ""
+        self._phase = ""
+        self._since = monotonic()
+        self.thought = self.code = self.partial = ""
+        self.calls = 0
+
+    def begin(self, label: str) -> None:
+        """A new step: the model is asked."""
+        self._label = label
+        self.thought = self.code = self.partial = ""
+        self.calls = 0
+        self.phase("thinking")
+
+    def running(self) -> None:
+        """The cell runs; what streamed in has been printed."""
+        self.thought = self.code = ""
+        self.phase("running")
+
+    def called(self) -> None:
+        """A tool call of the running cell came back."""
+        self.calls += 1
+        self.phase("running", keep_time=True)
+
+    def phase(self, name: str, *, keep_time: bool = False) -> None:
+        """What the spinner says."""
+        self._phase = name
+        if not keep_time:
+            self._since = monotonic()
+
+    def idle(self) -> None:
+        """Nothing is going on."""
+        self._phase = self.thought = self.code = self.partial = ""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._phase:
+            yield from self._streaming()
+            yield self._status()
+
+    def _streaming(self) -> Iterator[RenderableType]:
+        room = max(3, self._console.height - 4)
+        if self.thought.strip():
+            yield Text(_last(clean(self.thought).strip(), min(THOUGHT_LINES, room)), style="italic")
+        if self.code:
+            code = _last(clean(self.code), min(CODE_LINES, max(2, room - THOUGHT_LINES)))
+            yield highlighted(code)
+        if self.partial:
+            yield Text("  " + self.partial[: self._console.width - 4], no_wrap=True)
+
+    def _status(self) -> RenderableType:
+        parts = [self._phase, self._label, brief.seconds(max(1.0, monotonic() - self._since))]
+        if self.calls:
+            parts.insert(2, brief.count(self.calls, "tool call"))
+        self._spinner.update(text=Text(" · ".join(part for part in parts if part), style="dim"))
+        return self._spinner
+
+
+def _last(text: str, lines: int) -> str:
+    # Bounded before it is split: a reply streams in small parts, and each redraw reads it anew.
+    return "\n".join(text[-8000:].split("\n")[-lines:])

@@ -1,0 +1,145 @@
+"""Owns the kernel that runs actions: IPython, interruptible, and it says which variables a cell changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.compilerop import CachingCompiler
+
+from codeact_kernel.in_kernel import attach
+from codeact_kernel.in_kernel.streams import OBSERVATIONS, CappedOutStream
+
+
+class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publishes no types
+    """A shell whose tracebacks show the user's frames and no library internals."""
+
+    def _get_exc_info(self, exc_tuple: Any = None) -> tuple[Any, Any, Any]:
+        kind, value, tb = super()._get_exc_info(exc_tuple)
+        seen: set[int] = set()
+        error = value
+        while isinstance(error, BaseException) and id(error) not in seen:
+            seen.add(id(error))
+            if error is not value and error.__traceback__ is not None:
+                error.__traceback__ = self._trim(error.__traceback__)
+            error = error.__cause__ or error.__context__
+        return kind, value, self._trim(tb) if tb is not None else None
+
+    def _trim(self, tb: types.TracebackType) -> types.TracebackType:
+        own = [t for t in _walk(tb) if self._is_users(t.tb_frame)]
+        trimmed: types.TracebackType | None = None
+        for entry in reversed(own):
+            trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+        return trimmed or tb
+
+    def _is_users(self, frame: types.FrameType) -> bool:
+        name = frame.f_code.co_filename
+        return name in self.compile._filename_map or name.startswith(os.getcwd() + os.sep)
+
+
+def _walk(tb: types.TracebackType | None) -> Iterator[types.TracebackType]:
+    while tb is not None:
+        yield tb
+        tb = tb.tb_next
+
+
+class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes no types
+    """An IPython kernel for actions.
+
+    Beyond stock: a cell that awaits, or that blocks after an await, can be interrupted; execute
+    replies carry `codeact: {"names": […]}`, the variables the cell created or rebound; what a cell
+    prints is bounded and kept as `_obs[n]`.
+    """
+
+    shell_class = ActionShell
+    compiler_class = CachingCompiler  # Code names without the pid: two runs give the same traceback.
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.shell.user_ns["_obs"] = OBSERVATIONS
+        self.shell.user_ns_hidden["_obs"] = OBSERVATIONS
+
+    async def do_execute(self, code: str, silent: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        before = self._bindings()
+        try:
+            reply: dict[str, Any] = await super().do_execute(code, silent, *args, **kwargs)
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, CappedOutStream):
+                    stream.end_cell()
+        if not silent:
+            OBSERVATIONS._close(int(reply.get("execution_count", 0)))
+            after = self._bindings()
+            reply["codeact"] = {"names": [n for n, which in after.items() if before.get(n) != which]}
+        return reply
+
+    def _bindings(self) -> dict[str, int]:
+        hidden = self.shell.user_ns_hidden
+        return {
+            name: id(value)
+            for name, value in list(self.shell.user_ns.items())
+            if not name.startswith("_") and not (name in hidden and hidden[name] is value)
+        }
+
+    # --- interrupts ---
+
+    def pre_handler_hook(self) -> None:
+        self.saved_sigint_handler = signal.signal(signal.SIGINT, self._on_sigint)
+
+    def _on_sigint(self, signum: int, frame: types.FrameType | None) -> None:
+        channel = attach.channel
+        if channel is not None and channel.deferring:
+            channel.interrupted = True
+            return
+        raise KeyboardInterrupt
+
+    @contextmanager
+    def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> Iterator[None]:
+        """Stock ipykernel neither wakes a sleeping event loop nor stops code that blocks after an await."""
+        loop = asyncio.get_running_loop()
+        ours = asyncio.all_tasks(loop)
+
+        def on_sigint(signum: int, frame: types.FrameType | None) -> None:
+            channel = attach.channel
+            if channel is not None and channel.deferring:
+                channel.interrupted = True
+            elif not self._in_user_code(frame):
+                loop.call_soon_threadsafe(future.cancel)
+            elif asyncio.current_task(loop) is future:
+                raise KeyboardInterrupt
+            else:
+                # In a task that the cell made: KeyboardInterrupt would tear down the event loop, and
+                # its siblings that are due next would block in their turn.
+                for task in asyncio.all_tasks(loop) - ours:
+                    task.cancel()
+                raise asyncio.CancelledError("interrupted")
+
+        saved = signal.signal(signal.SIGINT, on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, saved)
+
+    def _in_user_code(self, frame: types.FrameType | None) -> bool:
+        namespace = self.shell.user_global_ns
+        while frame is not None:
+            if frame.f_globals is namespace:
+                return True
+            frame = frame.f_back
+        return False
+
+    def _send_interrupt_children(self) -> None:
+        # To the main thread, not to the process: any other thread that took the signal would leave
+        # the main thread asleep in its system call.
+        main = threading.main_thread().ident
+        if main is not None:
+            signal.pthread_kill(main, signal.SIGINT)

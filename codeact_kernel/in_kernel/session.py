@@ -1,0 +1,79 @@
+"""Owns what the setup cell does: tools into the namespace, allow-lists in force, `%%recorded` known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from IPython.core.getipython import get_ipython
+
+from codeact_kernel.in_kernel import attach
+from codeact_kernel.in_kernel.awaiting import AwaitTools
+from codeact_kernel.in_kernel.channel import Caller
+from codeact_kernel.in_kernel.digest import install_digests
+from codeact_kernel.in_kernel.guard import Guard
+from codeact_kernel.in_kernel.recorded import register_recorded
+from codeact_kernel.in_kernel.tools import FINAL_ANSWER_SPEC, ToolFunction
+from codeact_kernel.wire.messages import Json, ToolOutcome
+from codeact_kernel.wire.setup import SetupSpec, parse_setup
+from codeact_kernel.wire.tape import Tape
+
+_active: _Session | None = None
+
+
+class TapeCaller:
+    """Answers from the calls recorded in the notebook. Nothing outside is touched."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def call(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
+        return self._tape.answer(tool, args, kwargs)
+
+    async def acall(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
+        return self._tape.answer(tool, args, kwargs)
+
+    def refused(self, kind: str, name: str) -> None:
+        """Nobody listens: the refusal is in the cell's own output."""
+
+
+class _Session:
+    """One setup in force in one shell."""
+
+    def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, own_imports: tuple[str, ...]) -> None:
+        self._shell = shell
+        self._names = frozenset(tool.name for tool in spec.tools) | {FINAL_ANSWER_SPEC.name}
+        self._guard = Guard(shell, (*spec.allow_imports, *own_imports), caller.refused)
+        self._awaiting = AwaitTools(self._names.__contains__)
+        stubs = {tool.name: ToolFunction(tool, caller) for tool in (*spec.tools, FINAL_ANSWER_SPEC)}
+        shell.user_ns.update(stubs)
+        shell.user_ns_hidden.update(stubs)  # Not variables of the user's: %who does not list them.
+
+    def start(self) -> None:
+        self._guard.install()
+        self._shell.ast_transformers.append(self._awaiting)
+
+    def stop(self) -> None:
+        self._guard.remove()
+        self._shell.ast_transformers.remove(self._awaiting)
+
+
+def start_session(text: str) -> None:
+    """See `codeact_kernel.in_kernel.setup`."""
+    global _active
+    shell = get_ipython()
+    if shell is None:
+        raise RuntimeError("setup() belongs into the setup cell of a notebook; there is no IPython here")
+    spec = parse_setup(text)
+    register_recorded(shell)
+    if attach.channel is not None:
+        if _active is not None:
+            raise RuntimeError("this kernel is set up already; the agent that runs it does that once")
+        install_digests(shell)
+        _active = _Session(shell, spec, attach.channel, ())
+    else:
+        if _active is not None:
+            _active.stop()
+        # Without a host, the setup cell may be run again by hand, so its own import stays allowed.
+        _active = _Session(shell, spec, TapeCaller(Tape(spec.tape)), ("codeact_kernel.in_kernel",))
+    _active.start()

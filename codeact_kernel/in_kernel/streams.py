@@ -1,0 +1,117 @@
+"""Owns stdout and stderr of a cell: bounded on the wire, and readable afterwards as `_obs[n]`.
+
+The host bounds what it takes anyway; this keeps an honest cell that prints a gigabyte running.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+from ipykernel.iostream import OutStream
+
+MIB = 1024 * 1024
+WIRE_CHARS = 8 * MIB
+"""Characters of one stream of one cell that are sent as they come; beyond it only the tail follows."""
+TAIL_CHARS = 64 * 1024
+KEPT_CHARS = 2 * MIB
+"""Characters of one cell that `_obs` keeps."""
+KEPT_CELLS = 500
+
+
+class Tail:
+    """The last `limit` characters of a text that grows."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: deque[str] = deque()
+        self._size = 0
+        self.dropped = 0
+
+    def add(self, text: str) -> None:
+        if len(text) > self._limit:
+            self.dropped += len(text) - self._limit
+            text = text[-self._limit :]
+        self._parts.append(text)
+        self._size += len(text)
+        while self._size - len(self._parts[0]) >= self._limit:
+            gone = self._parts.popleft()
+            self._size -= len(gone)
+            self.dropped += len(gone)
+
+    def text(self) -> str:
+        return "".join(self._parts)
+
+
+class Observations(Mapping[int, str]):
+    """`_obs[n]`: the text that cell n printed, in full up to a bound. Read-only for action code."""
+
+    def __init__(self) -> None:
+        self._texts: dict[int, str] = {}
+        self._parts: list[str] = []
+        self._size = 0
+
+    def __getitem__(self, count: int) -> str:
+        try:
+            return self._texts[count]
+        except KeyError:
+            have = f"{min(self._texts)}–{max(self._texts)}" if self._texts else "none yet"
+            raise KeyError(f"no text is kept of cell {count!r}; kept: {have}") from None
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __repr__(self) -> str:
+        return f"_obs: printed text of cells {list(self._texts)}"
+
+    def _add(self, text: str) -> None:
+        room = KEPT_CHARS - self._size
+        if room > 0:
+            self._parts.append(text[:room])
+            self._size += len(text)
+
+    def _close(self, count: int) -> None:
+        self._texts[count] = "".join(self._parts)
+        self._parts, self._size = [], 0
+        while len(self._texts) > KEPT_CELLS:
+            del self._texts[next(iter(self._texts))]
+
+
+OBSERVATIONS = Observations()
+
+
+class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes no types
+    """An OutStream that sends the head of what a cell prints, and at its end the tail of the rest."""
+
+    _sent = 0
+    _tail: Tail | None = None
+
+    def write(self, string: str) -> int | None:
+        if isinstance(string, str):
+            OBSERVATIONS._add(string)
+            if self._sent + len(string) > WIRE_CHARS:
+                return self._hold(string)
+            self._sent += len(string)
+        written: int | None = super().write(string)
+        return written
+
+    def _hold(self, string: str) -> int:
+        room = max(0, WIRE_CHARS - self._sent)
+        if room:
+            super().write(string[:room])
+            self._sent = WIRE_CHARS
+        if self._tail is None:
+            self._tail = Tail(TAIL_CHARS)
+        self._tail.add(string[room:])
+        return len(string)
+
+    def end_cell(self) -> None:
+        """Sends what was held back and starts counting anew."""
+        tail, self._tail, self._sent = self._tail, None, 0
+        if tail is not None:
+            if tail.dropped:
+                super().write(f"\n[… {tail.dropped:,} characters of {self.name} not shown …]\n")
+            super().write(tail.text())

@@ -1,0 +1,247 @@
+"""Owns the cells of a trajectory notebook: what each kind shows and what its metadata keeps.
+
+Every cell of ours has `metadata.codeact.kind`, and an id made from its place in the run, so that two
+recordings of the same run differ only where the runs did. The kinds are listed in
+docs/trajectory-format.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from ..outputs import Error, Shown
+from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
+from ..wire.lines import dump_line, writable
+from ..wire.messages import Json, Raised, Returned, ToolCall
+from ..wire.recorded import recorded_source
+from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
+from ..wire.tape import show_call
+from .codec import to_json
+from .markdown import inline, quoted, table
+from .outputs import extras_of, outputs_of
+
+TABLE_ROWS = 50
+TASK_HEADING = "## Task\n\n"
+Cell = dict[str, Json]
+
+
+def setup_spec(source: str) -> SetupSpec | None:
+    """What a setup source says, when it is one that we would write in the very same words."""
+    try:
+        spec = read_setup_source(source)
+    except ValueError:
+        return None
+    return spec if spec is not None and setup_source(spec) == source else None
+
+
+def recorded_error(observation: Observation) -> Error:
+    """What Run All raises in place of a step that ended in timeout or killed."""
+    ename = "StepTimeout" if observation.status == "timeout" else "KernelKilled"
+    evalue = observation.reason or f"the step ended {observation.status} when it was recorded"
+    return Error(ename, evalue, (f"{ename}: {evalue}",))
+
+
+def task_source(task: str) -> str:
+    return TASK_HEADING + quoted(task)
+
+
+# --- what stands before the first task ---------------------------------------------------------
+
+
+def title_cell(trajectory: Trajectory) -> Cell:
+    info = trajectory.info
+    task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
+    lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
+    for name, values in (("limits", info.limits), ("sandbox", info.profile)):
+        said = ", ".join(f"{key} {dump_line(value)}" for key, value in values.items())
+        lines += [f"* {name}: {inline(said, 400)}"] if said else []
+    return _markdown("title", "\n".join(lines), {"kind": "title"})
+
+
+def setup_cells(info: RunInfo, calls: Sequence[ToolCall]) -> list[Cell]:
+    """The cell that brings tools and tape into the kernel, and the tape for a person to read."""
+    kept: Mapping[str, Json] = {"kind": "setup"}
+    spec = setup_spec(info.setup)
+    if spec is None:  # Not one of ours; its tape cannot be in its source.
+        source, left_out = info.setup, setup_cell(SetupSpec("", tape=tuple(calls)), 0)[1]
+        kept = {**kept, "verbatim": True}
+    else:
+        source, left_out = setup_cell(replace(spec, tape=tuple(calls)))
+    if left_out:
+        kept = {**kept, "tape": left_out}
+    cell = _code("setup", source, kept, count=1, tags=["codeact-setup"])
+    cell["metadata"] = {**_mapping(cell["metadata"]), "jupyter": {"source_hidden": True}}
+    return [cell, _tape_table(calls)] if calls else [cell]
+
+
+def _tape_table(calls: Sequence[ToolCall]) -> Cell:
+    rows = [
+        (str(call.step), str(call.index), inline(show_call(call), 120), _outcome(call))
+        for call in islice(calls, TABLE_ROWS)
+    ]
+    text = table(("step", "call", "what was asked", "what came back"), rows)
+    more = len(calls) - len(rows)
+    rest = f"\n\n… and {more} more; all of them are in the setup cell." if more else ""
+    return _markdown("tape", f"**Recorded tool calls**\n\n{text}{rest}", {"kind": "tape"})
+
+
+def _outcome(call: ToolCall) -> str:
+    match call.outcome:
+        case Returned(value):
+            return inline(dump_line(value))
+        case Raised(kind, message):
+            return inline(f"{kind}: {message}")
+        case None:
+            return "in doubt: begun, and its outcome was never recorded"
+
+
+# --- turns and steps ---------------------------------------------------------------------------
+
+
+def turn_cells(turn: Turn, number: int) -> list[Cell]:
+    """The task, its steps, and how it ended. `number`: from 1."""
+    kept: dict[str, Json] = {"kind": "task", "turn": number, "task": turn.task}
+    cells = [_markdown(f"turn-{number}", task_source(turn.task), kept, tags=["codeact-task"])]
+    for step in turn.steps:
+        cells += step_cells(step)
+    return [*cells, _stop_cell(turn.stop, number)] if turn.stop is not None else cells
+
+
+def step_cells(step: Step) -> list[Cell]:
+    """Thought, action with what it showed, and notes; one cell of markdown when nothing was run."""
+    name = f"step-{step.index}"
+    if step.action is None:
+        problem = f"*No code was run:* {inline(step.reply.problem, 400)}" if step.reply.problem else ""
+        texts = [quoted(step.reply.thought) if step.reply.thought else "", problem]
+        cells = [_markdown(name, "\n\n".join(filter(None, texts)), _kept(step))]
+    else:
+        cells = [_action_cell(name, step, step.action)]
+        if step.reply.thought.strip():
+            kept: Mapping[str, Json] = {"kind": "thought", "step": step.index}
+            cells.insert(0, _markdown(f"{name}-thought", quoted(step.reply.thought), kept))
+    if step.notes:
+        kept = {"kind": "notes", "step": step.index}
+        text = "\n".join(f"* {inline(note, 400)}" for note in step.notes)
+        cells.append(_markdown(f"{name}-notes", f"*Told to the model:*\n\n{text}", kept))
+    return cells
+
+
+def _action_cell(name: str, step: Step, action: Action) -> Cell:
+    observation, source = step.observation, action.code
+    shown: tuple[Shown, ...] = observation.shown
+    kept = _kept(step)
+    if observation.status == "timeout" or observation.status == "killed":
+        error = recorded_error(observation)
+        source = recorded_source(observation.status, error.ename, error.evalue, source)
+        if observation.error is None:
+            shown = (*shown, error)
+            kept["error_added"] = True
+    tags = ["codeact-step"] if observation.status == "ok" else ["codeact-step", "raises-exception"]
+    cell = _code(name, source, kept, count=observation.execution_count, tags=tags)
+    cell["outputs"] = outputs_of(shown)
+    times = _execution_times(step)
+    if times:
+        cell["metadata"] = {**_mapping(cell["metadata"]), "execution": times}
+    return cell
+
+
+def _kept(step: Step) -> dict[str, Json]:
+    """What the cell itself cannot hold; outputs, source, count and tape are not said twice."""
+    observation = replace(step.observation, tool_calls=())
+    if step.action is not None:
+        observation = replace(observation, shown=(), execution_count=None)
+    kept: dict[str, Json] = {"kind": "step", "step": step.index, **to_json(observation)}
+    kept["reply"] = _kept_reply(step.reply, step.action)
+    if step.notes:
+        kept["notes"] = list(step.notes)
+    if step.started:
+        kept["started"] = step.started
+    seconds = [call.duration_s for call in step.observation.tool_calls]
+    if any(seconds):
+        kept["call_seconds"] = seconds
+    extras = extras_of(step.observation.shown) if step.action is not None else {}
+    return {**kept, "extras": extras} if extras else kept
+
+
+def _kept_reply(reply: Reply, action: Action | None) -> dict[str, Json]:
+    """A reply without `code` asked for what the cell holds."""
+    if action is None:
+        return to_json(reply)
+    kept = to_json(replace(reply, code=None))
+    return kept if reply.code == action.code else {**kept, "code": reply.code}
+
+
+def _execution_times(step: Step) -> dict[str, Json]:
+    """Jupyter's own keys, as nbclient writes them."""
+    try:
+        began = datetime.fromisoformat(step.started)
+        ended = began + timedelta(seconds=step.observation.duration_s)
+    except (ValueError, OverflowError):
+        return {}
+    began_text, ended_text = (moment.isoformat().replace("+00:00", "Z") for moment in (began, ended))
+    return {
+        "iopub.status.busy": began_text,
+        "iopub.execute_input": began_text,
+        "shell.execute_reply": ended_text,
+        "iopub.status.idle": ended_text,
+    }
+
+
+# --- how it ended ------------------------------------------------------------------------------
+
+
+def _stop_cell(stop: Stop, number: int) -> Cell:
+    kept: dict[str, Json] = {"kind": "stop", "turn": number, "stop": writable(to_json(stop))}
+    if stop.reason == "answer":
+        text = stop.answer if isinstance(stop.answer, str) else f"```json\n{dump_line(stop.answer)}\n```"
+        source = f"## Answer\n\n{quoted(text)}"
+    else:
+        detail = f": {inline(stop.detail, 400)}" if stop.detail else ""
+        source = f"## No answer\n\nThe run stopped ({inline(stop.reason)}){detail}"
+    return _markdown(f"turn-{number}-end", source, kept, tags=["codeact-answer"])
+
+
+def usage_cell(trajectory: Trajectory) -> Cell:
+    usage, cost = trajectory.usage, trajectory.cost_usd
+    head = (
+        "steps",
+        "input tokens",
+        "output tokens",
+        "cache read",
+        "cache written",
+        "USD",
+        "model s",
+        "cells s",
+    )
+    counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+    seconds = (
+        sum(reply.duration_s for reply in trajectory.replies),
+        sum(step.observation.duration_s for step in trajectory.steps),
+    )
+    row = [
+        str(len(trajectory.steps)),
+        *(f"{count:,}" for count in counts),
+        "unknown" if cost is None else f"{cost:.4f}",
+        *(f"{second:.1f}" for second in seconds),
+    ]
+    return _markdown("usage", f"**Usage**\n\n{table(head, [row])}", {"kind": "usage"})
+
+
+# --- nbformat ----------------------------------------------------------------------------------
+
+
+def _markdown(name: str, source: str, kept: Mapping[str, Json], tags: Sequence[str] = ()) -> Cell:
+    metadata: dict[str, Json] = {"codeact": kept, **({"tags": list(tags)} if tags else {})}
+    return {"cell_type": "markdown", "id": name, "metadata": metadata, "source": source}
+
+
+def _code(name: str, source: str, kept: Mapping[str, Json], count: int | None, tags: Sequence[str]) -> Cell:
+    cell = _markdown(name, source, kept, tags)
+    return {**cell, "cell_type": "code", "execution_count": count, "outputs": []}
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,105 @@
+"""Owns putting a notebook on disk: whole or not at all, without secrets, at a negligible cost."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nbformat
+
+from ..exceptions import UsageError
+from ..trajectory import Trajectory
+from ..wire.lines import writable
+from .redact import Redactor, redacted_names
+from .render import render
+
+SHARE = 0.02
+"""Of the time since the start that `NotebookWriter` spends at most on writing during a run."""
+
+
+def write(trajectory: Trajectory, path: str | Path, redactor: Redactor | None = None) -> None:
+    """Replaces the notebook at `path`; whoever reads it sees the old one or the new one, never half.
+
+    Args:
+        redactor: keeps secrets out; by default it knows those of this process's environment.
+
+    Raises: UsageError when the place cannot be written.
+    """
+    path = Path(path)
+    data = _text(trajectory, redactor or Redactor.of_host()).encode("utf-8", "backslashreplace")
+    temporary = path.with_name(f".codeact-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+        if path.exists():
+            os.chmod(temporary, path.stat().st_mode & 0o777)
+        os.replace(temporary, path)
+    except OSError as problem:
+        raise UsageError(
+            f"cannot write the notebook {str(path)!r}: {problem.strerror}; choose another --out"
+        ) from problem
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class NotebookWriter:
+    """Writes the notebook of one run as it goes on.
+
+    The journal holds the truth, so a notebook that is a few steps old loses nothing.
+
+    Args:
+        clock: seconds; what shares of time are measured with.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        redactor: Redactor | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.path = Path(path)
+        self._redactor = redactor or Redactor.of_host()
+        self._clock = clock
+        self._start = clock()
+        self._spent = 0.0
+        self._last = 0.0
+
+    def maybe_write(self, trajectory: Trajectory) -> bool:
+        """Writes when that keeps writing a negligible share (`SHARE`) of the run; says whether it did.
+
+        The next time is taken to cost what the last one did; the first always happens.
+        """
+        elapsed = self._clock() - self._start
+        if self._last and self._spent + self._last > SHARE * elapsed:
+            return False
+        self.write(trajectory)
+        return True
+
+    def write(self, trajectory: Trajectory) -> None:
+        """Writes now: at pauses and at the end."""
+        begin = self._clock()
+        write(trajectory, self.path, self._redactor)
+        self._last = self._clock() - begin
+        self._spent += self._last
+
+
+def _text(trajectory: Trajectory, redactor: Redactor) -> str:
+    clean = redactor.record(trajectory)
+    notebook = render(clean)
+    try:
+        text = _dump(notebook)
+    except (ValueError, RecursionError):  # NaN, or nested too deep: JSON has no word for it.
+        notebook = nbformat.from_dict(writable(notebook))
+        text = _dump(notebook)
+    names = redacted_names(text)
+    if names:
+        notebook.metadata.codeact["redacted"] = names
+        text = _dump(notebook)
+    return text
+
+
+def _dump(notebook: nbformat.NotebookNode) -> str:
+    return str(nbformat.v4.writes(notebook, allow_nan=False)) + "\n"

@@ -1,0 +1,167 @@
+"""Owns the restoration of kernel state: a trajectory's actions run again, tools answered from its tape.
+
+One function, `rebuild`, for everything that restores: the kill ladder, and replay with its verdicts.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from .collect import Collector
+from .config import OutputLimits
+from .interfaces import Executor
+from .outputs import Finished, Output
+from .trajectory import Action, Observation, Refusal, Step, Trajectory
+from .wire.messages import Raised, ToolCall, ToolOutcome, ToolRequest
+from .wire.recorded import recorded_source
+from .wire.tape import Tape, TapeMiss
+
+RECORDED_NAMES = {"timeout": "StepTimeout", "killed": "KernelKilled"}
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One step, run again: what it showed now, and where its tool calls left the tape."""
+
+    step: Step
+    observation: Observation
+    misses: tuple[str, ...] = ()
+    unused: tuple[ToolCall, ...] = ()
+
+
+class TapeCalls:
+    """The CallHandler of a step that is run again. No tool is called."""
+
+    def __init__(self, tape: Tape, step: Step) -> None:
+        self._tape = tape
+        self._step = step.index
+        tape.begin_step(step.index)
+        self.misses: list[str] = []
+        self.calls: list[ToolCall] = []
+        self.refusals: list[Refusal] = []
+
+    async def call(self, request: ToolRequest) -> ToolOutcome:
+        try:
+            outcome = self._tape.answer(request.tool, request.args, request.kwargs)
+        except TapeMiss as miss:
+            self.misses.append(str(miss))
+            outcome = Raised("LookupError", str(miss))
+        index = len(self.calls) + 1
+        self.calls.append(ToolCall(self._step, index, request.tool, request.args, request.kwargs, outcome))
+        return outcome
+
+    def refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal)
+
+
+def source_of(step: Step) -> str:
+    """The cell source of a step as its notebook has it; "" for a step without an action.
+
+    A step that hung or was killed is shown and re-raised, not run.
+    """
+    if step.action is None:
+        return ""
+    status = step.observation.status
+    if status == "ok" or status == "error":
+        return step.action.code
+    error = step.observation.error
+    evalue = step.observation.reason or (error.evalue if error else "")
+    return recorded_source(status, RECORDED_NAMES[status], evalue, step.action.code)
+
+
+async def rebuild(
+    executor: Executor,
+    trajectory: Trajectory,
+    *,
+    limits: OutputLimits = OutputLimits(),
+    on_output: Callable[[Step, Output], None] | None = None,
+) -> AsyncGenerator[Rebuilt, None]:
+    """Runs every action of `trajectory` on a freshly started `executor`, in order.
+
+    Yields a Rebuilt per step that has an action. Stops early only when the kernel is killed.
+    Raises: SandboxError.
+    """
+    tape = Tape(call for step in trajectory.steps for call in step.observation.tool_calls)
+    for step in trajectory.steps:
+        source = source_of(step)
+        if not source:
+            continue
+        calls = TapeCalls(tape, step)
+        collector = Collector(limits)
+        finished = Finished("killed")
+        async with aclosing(executor.execute(Action(source), calls)) as stream:
+            async for output in stream:
+                collector.add(output)
+                if on_output is not None:
+                    on_output(step, output)
+                if isinstance(output, Finished):
+                    finished = output
+        observation = observe(collector, finished, tuple(calls.calls), tuple(calls.refusals))
+        yield Rebuilt(step, observation, tuple(calls.misses), tape.unused(step.index))
+        if finished.status == "killed":
+            return
+
+
+def observe(
+    collector: Collector,
+    finished: Finished,
+    calls: tuple[ToolCall, ...] = (),
+    refusals: tuple[Refusal, ...] = (),
+) -> Observation:
+    """The observation of a cell that has ended."""
+    return Observation(
+        status=finished.status,
+        shown=collector.shown(),
+        reason=finished.reason,
+        execution_count=finished.execution_count,
+        names=finished.names,
+        tool_calls=calls,
+        refusals=refusals,
+        duration_s=round(finished.duration_s, 6),
+        truncated=collector.truncated,
+    )
+
+
+def assigned_names(code: str) -> frozenset[str]:
+    """Names that `code` binds at top level, as far as its text tells."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return frozenset()
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.alias(name=name, asname=asname):
+                found.add(asname or name.partition(".")[0])
+    return frozenset(found)
+
+
+async def restore(executor: Executor, trajectory: Trajectory, lost: Action | None = None) -> tuple[str, ...]:
+    """Restarts `executor` and rebuilds; the names that could not be rebuilt, sorted.
+
+    `lost`: the action that killed the kernel; what it had bound is lost by definition.
+    """
+    await executor.restart()
+    expected: set[str] = set()
+    for step in trajectory.steps:
+        if step.observation.status in ("ok", "error"):
+            expected.update(step.observation.names)
+    found: set[str] = set()
+    async for rebuilt in rebuild(executor, trajectory):
+        found.update(rebuilt.observation.names)
+    if lost is not None:
+        expected |= assigned_names(lost.code)
+    return tuple(sorted(name for name in expected - found if not name.startswith("_")))
+
+
+def without_last_step(trajectory: Trajectory) -> Trajectory:
+    """The trajectory before its last step."""
+    turn = trajectory.turns[-1]
+    return replace(trajectory, turns=(*trajectory.turns[:-1], replace(turn, steps=turn.steps[:-1])))

@@ -1,0 +1,108 @@
+"""Owns checking a value against an annotation, and saying in one line where it does not fit."""
+
+from __future__ import annotations
+
+import reprlib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from ..exceptions import ToolDefinitionError
+from .plain import plain
+
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+
+
+class Mismatch(Exception):
+    """A value does not fit. `path` such as ``.items[3].price``; `kind` TypeError or ValueError."""
+
+    def __init__(self, path: str, message: str, kind: str = "ValueError") -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+        self.kind = kind
+
+    def at(self, place: str) -> str:
+        """The whole sentence, for the value that is known as `place`."""
+        return f"{place}{self.path}: {self.message}"
+
+
+class Checker:
+    """One annotation, ready to check and convert values.
+
+    Args:
+        annotation: any type that pydantic knows; instances of other classes are checked with
+            isinstance.
+        what: for the error message.
+
+    Raises:
+        ToolDefinitionError: values of `annotation` cannot be checked.
+    """
+
+    def __init__(self, annotation: Any, what: str) -> None:
+        self._exact = _exact_types(annotation)
+        self.adapter = None if annotation is Any else _adapter(annotation, what)
+
+    def convert(self, value: object) -> object:
+        """`value` as the annotation wants it: a Record as its dataclass, '2024-01-01' as a date.
+
+        Raises:
+            Mismatch: when it cannot be.
+        """
+        if self.adapter is None or type(value) in self._exact:
+            return value
+        try:
+            return self.adapter.validate_python(value)
+        except ValidationError as problem:
+            # Records, enum members and numpy values from the sandbox stand for plainer things.
+            plainer = plain(value)
+            if plainer is value:
+                raise _mismatch(problem) from None
+        try:
+            return self.adapter.validate_python(plainer)
+        except ValidationError as problem:
+            raise _mismatch(problem) from None
+
+
+def _exact_types(annotation: Any) -> frozenset[Any]:
+    """Types whose values need no check. pydantic would refuse a str with a lone surrogate."""
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    options = set(typing.get_args(annotation)) if is_union else {annotation}
+    return frozenset(options) & _SCALARS
+
+
+def _adapter(annotation: Any, what: str) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticUserError as problem:
+        if problem.code != "type-adapter-config-unused":
+            raise _cannot_check(annotation, what, problem) from None
+    except Exception as problem:  # typing and pydantic have many ways to dislike an annotation
+        raise _cannot_check(annotation, what, problem) from None
+    try:
+        return TypeAdapter(annotation)  # a model or dataclass: its own config counts
+    except Exception as problem:
+        raise _cannot_check(annotation, what, problem) from None
+
+
+def _cannot_check(annotation: Any, what: str, problem: Exception) -> ToolDefinitionError:
+    reason = str(problem).partition("\n")[0]
+    return ToolDefinitionError(f"{what}: cannot check values of {annotation!r}: {reason}")
+
+
+def _mismatch(problem: ValidationError) -> Mismatch:
+    errors = problem.errors(include_url=False, include_context=False)
+    first = errors[0]
+    message = f"{first['msg']}, got {reprlib.repr(first['input'])} ({type(first['input']).__name__})"
+    if len(errors) > 1:
+        message += f" (and {len(errors) - 1} more)"
+    is_type = first["type"].endswith("_type") or first["type"] == "is_instance_of"
+    return Mismatch(path_text(first["loc"]), message, "TypeError" if is_type else "ValueError")
+
+
+def path_text(steps: Sequence[int | str]) -> str:
+    """Such as ``.items[3].price``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

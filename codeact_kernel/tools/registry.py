@@ -1,0 +1,100 @@
+"""Owns the tools of a run: a call comes in encoded, is checked, run on the host, and answered encoded."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from ..exceptions import ToolCallError, ToolDefinitionError
+from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
+from ..wire.values import DecodeError, decode, encode
+from .failures import raised
+from .runner import InlineRunner, Runner
+from .tool import Tool, tool
+
+__all__ = ["InlineRunner", "Runner", "Tool", "ToolRegistry", "tool"]
+
+
+class ToolRegistry:
+    """The tools of a run, as a `ToolSource`.
+
+    Args:
+        tools: made with `tool`, or plain functions, which are wrapped by it.
+        runner: where they run; `InlineRunner` when not given.
+
+    Raises:
+        ToolDefinitionError: a function cannot be a tool, or two tools have one name.
+    """
+
+    def __init__(self, tools: Iterable[Tool | Callable[..., object]], runner: Runner | None = None) -> None:
+        self._runner = runner if runner is not None else InlineRunner()
+        self._tools: dict[str, Tool] = {}
+        for offered in tools:
+            made = offered if isinstance(offered, Tool) else tool(offered)
+            if made.name in self._tools:
+                raise ToolDefinitionError(f"two tools are called {made.name!r}; pass name= to one of them")
+            self._tools[made.name] = made
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        return dict(self._tools)
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(made.spec for made in self._tools.values())
+
+    async def call(self, request: ToolRequest) -> ToolOutcome:
+        """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here.
+
+        KeyboardInterrupt and cancellation pass through.
+        """
+        made = self._tools.get(request.tool)
+        if made is None:
+            names = ", ".join(self._tools) or "none"
+            return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
+        try:
+            args, kwargs = made.arguments(_decoded(request), _decoded_names(request))
+        except ToolCallError as problem:
+            return Raised(problem.kind, str(problem))
+        try:
+            outcome = await self._runner.run(made, _attempt(made, args, kwargs))
+        except (Exception, SystemExit) as problem:
+            return raised(problem, made.name)
+        return outcome if isinstance(outcome, Returned | Raised) else Returned(encode(outcome, fallback=True))
+
+
+def _decoded(request: ToolRequest) -> list[object]:
+    return [_decode(request, f"argument {place}", value) for place, value in enumerate(request.args, 1)]
+
+
+def _decoded_names(request: ToolRequest) -> dict[str, object]:
+    return {name: _decode(request, f"argument {name!r}", value) for name, value in request.kwargs.items()}
+
+
+def _decode(request: ToolRequest, what: str, data: Json) -> object:
+    try:
+        return decode(data)
+    except DecodeError as problem:
+        raise ToolCallError(f"{request.tool}(): {what}: {problem}", "ValueError") from None
+
+
+def _attempt(made: Tool, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Callable[[], object]:
+    """The call as the runner gets it: it returns the outcome, or a coroutine of it.
+
+    Failures are turned into data here, in the thread they happened in: a StopIteration could not
+    leave a future or a coroutine as itself.
+    """
+
+    def sync() -> object:
+        try:
+            value = made.function(*args, **kwargs)
+            return _finish(value) if inspect.isawaitable(value) else Returned(encode(value, fallback=True))
+        except (Exception, SystemExit) as problem:
+            return raised(problem, made.name)
+
+    async def _finish(value: Awaitable[object]) -> ToolOutcome:
+        try:
+            return Returned(encode(await value, fallback=True))
+        except (Exception, SystemExit) as problem:
+            return raised(problem, made.name)
+
+    return sync

@@ -1,0 +1,148 @@
+"""Owns the definition of a tool: `tool` makes one from a function, and refuses what cannot be one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import keyword
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args, overload
+
+from ..exceptions import ToolCallError, ToolDefinitionError
+from ..wire.frames import FINAL_ANSWER
+from ..wire.messages import ToolSpec
+from .checking import Checker, Mismatch
+from .signature import parameters_of, resolve, returns_of
+from .typetext import described_types
+
+Thread: TypeAlias = Literal["caller", "worker", "loop"]
+"""caller: the thread that called `run_sync` (the loop's, under `await run`). worker: any other
+thread. loop: the event loop's. Not given: caller under `run_sync`, worker under `await run`."""
+
+
+class Tool:
+    """A function that action code may call. Calling the Tool calls the function, unchecked.
+
+    Attributes:
+        name: as action code calls it.
+        function: what runs.
+        thread: where a sync tool must run, None for the door's default.
+        is_async: defined with `async def`.
+        spec: what the sandbox kernel and the model are told.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, name: str | None = None, thread: Thread | None = None
+    ) -> None:
+        self.function = function
+        self.thread = thread
+        self.name = _checked_name(function, name)
+        self.is_async = _is_async(function)
+        if thread is not None and thread not in get_args(Thread):
+            raise ToolDefinitionError(f"tool {self.name!r}: thread={thread!r}; use one of {get_args(Thread)}")
+        self.signature, hints = resolve(function, self.name)
+        self._checkers = {
+            parameter: Checker(hints.get(parameter, Any), f"tool {self.name!r}: parameter {parameter!r}")
+            for parameter in self.signature.parameters
+        }
+        doc = "\n\n".join(filter(None, [_doc(function), described_types(hints.values())]))
+        self.spec = ToolSpec(
+            name=self.name,
+            parameters=parameters_of(self.signature, hints),
+            returns=returns_of(hints),
+            doc=doc,
+            is_async=self.is_async,
+        )
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<tool {self.name}{self.signature}>"
+
+    def arguments(
+        self, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        """Decoded arguments bound to the signature, each checked and converted to its annotation.
+
+        Raises:
+            ToolCallError: naming the tool and the parameter; `kind` is TypeError or ValueError.
+        """
+        try:
+            bound = self.signature.bind(*args, **kwargs)
+        except TypeError as problem:
+            raise ToolCallError(f"{self.name}() {problem}", "TypeError") from None
+        for parameter, value in bound.arguments.items():
+            bound.arguments[parameter] = self._checked(parameter, value)
+        return bound.args, bound.kwargs
+
+    def _checked(self, parameter: str, value: Any) -> object:
+        checker = self._checkers[parameter]
+        try:
+            match self.signature.parameters[parameter].kind:
+                case inspect.Parameter.VAR_POSITIONAL:
+                    return tuple(checker.convert(item) for item in value)
+                case inspect.Parameter.VAR_KEYWORD:
+                    return {key: checker.convert(item) for key, item in value.items()}
+                case _:
+                    return checker.convert(value)
+        except Mismatch as problem:
+            place = f"{self.name}(): argument {parameter!r}"
+            raise ToolCallError(problem.at(place), problem.kind) from None
+
+
+@overload
+def tool(function: Callable[..., Any], *, name: str | None = None, thread: Thread | None = None) -> Tool: ...
+@overload
+def tool(
+    *, name: str | None = None, thread: Thread | None = None
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None, *, name: str | None = None, thread: Thread | None = None
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Makes a tool: ``@tool``, ``@tool(thread="worker")``, ``tool(db.refund)``, ``tool(f, name="g")``.
+
+    Every parameter needs an annotation, by which arguments are checked and converted; only a lambda,
+    which cannot have any, is taken without, and needs `name`.
+
+    Raises:
+        ToolDefinitionError: naming the function and the parameter.
+    """
+    if function is None:
+        return lambda decorated: tool(decorated, name=name, thread=thread)
+    if isinstance(function, Tool):
+        return Tool(function.function, name=name or function.name, thread=thread or function.thread)
+    return Tool(function, name=name, thread=thread)
+
+
+def _checked_name(function: Any, name: str | None) -> str:
+    if not callable(function) or isinstance(function, type):
+        raise ToolDefinitionError(
+            f"{function!r} is no function; offer a function or a bound method as a tool"
+        )
+    inner = function.func if isinstance(function, functools.partial) else function
+    name = name if name is not None else getattr(inner, "__name__", None)
+    if name is None or name == "<lambda>":
+        raise ToolDefinitionError(f"{function!r} has no name of its own; pass name=, as in tool(…, name='f')")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ToolDefinitionError(f"a tool cannot be called {name!r}; pass name= with a Python identifier")
+    if name == FINAL_ANSWER:
+        raise ToolDefinitionError(f"{name!r} is the tool that every run has; pass another name=")
+    return name
+
+
+def _is_async(function: Any) -> bool:
+    inner = inspect.unwrap(function.func if isinstance(function, functools.partial) else function)
+    call = type(inner).__call__  # of an object that is callable by its class
+    candidates = (inner, call)
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in candidates):
+        raise ToolDefinitionError(f"{function!r} is a generator; return a list instead")
+    return any(inspect.iscoroutinefunction(each) for each in candidates)
+
+
+def _doc(function: Any) -> str:
+    inner = function.func if isinstance(function, functools.partial) else function
+    if not inspect.isroutine(inner):
+        inner = type(inner).__call__ if type(inner).__call__.__doc__ else type(inner)
+    return inspect.getdoc(inner) or ""
