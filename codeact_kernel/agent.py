@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,7 +12,7 @@ from .budget import Cost, budget_note, budget_stop
 from .collect import Collector
 from .config import Settings
 from .events import ActionReady, Notice, OutputShown, StepFinished, StepStarted, TurnFinished, TurnStarted
-from .exceptions import CodeActError, ModelError, ModelRefusal, SandboxError
+from .exceptions import CodeActError, ModelError, ModelRefusal
 from .interfaces import Approver, Emit, Executor, Policy, Recorder, ToolSource
 from .outputs import Finished
 from .rebuild import observe, restore
@@ -23,6 +22,7 @@ from .wire.messages import Returned
 from .wire.values import encode
 
 ANSWER_IN_CODE = "Give the answer from a cell, with final_answer(value)."
+TWICE = "it was interrupted twice, and its process was killed"
 LATE_ERROR = "final_answer(…) was called, but the cell failed afterwards: the answer was not taken"
 
 
@@ -79,21 +79,21 @@ class AgentLoop:
 
     async def _turn(self, final_check: FinalCheck) -> Stop:
         limits = self._settings.limits
-        started = told = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        started = told = clock()
+        deadline = None if limits.max_seconds is None else started + limits.max_seconds
         while True:
             steps = self.trajectory.turns[-1].steps
-            elapsed = time.monotonic() - started
             prompt = self._prompt_tokens(self.trajectory)
-            if (stop := budget_stop(steps, limits, elapsed, prompt, self._cost)) is not None:
+            if (stop := budget_stop(steps, limits, clock() - started, prompt, self._cost)) is not None:
                 return stop
-            left = None if limits.max_seconds is None else limits.max_seconds - elapsed
             index = len(self.trajectory.steps) + 1
             self._emit(StepStarted(index))
             try:
-                async with asyncio.timeout(left) as clock:
+                async with asyncio.timeout_at(deadline) as timer:
                     reply = await self._policy.act(self.trajectory, self._emit)
             except TimeoutError:
-                if not clock.expired():
+                if not timer.expired():
                     raise
                 return Stop("max_seconds", f"{limits.max_seconds:g} s used while waiting for the model")
             if reply.answer is not None:
@@ -102,50 +102,61 @@ class AgentLoop:
                 if isinstance(outcome, Returned):
                     return Stop("answer", answer=value, reply=reply)
                 reply = replace(reply, answer=None, problem=f"{outcome.message}. {ANSWER_IN_CODE}")
-                self._recorder.begin_step(index, reply)
-                self._keep(Step(index, reply, None, Observation("error", reason=reply.problem)))
-                continue
-            if self._lost is not None:
-                await self._restore()
             calls = self._calls(index, final_check)
-            step = await self._step(index, reply, calls, started, left)
-            now = time.monotonic()
-            note = budget_note((*steps, step), limits, now - started, told - started)
-            told = now
+            step = await self._step(index, reply, calls, deadline)
+            note = budget_note((*steps, step), limits, clock() - started, told - started)
+            told = clock()
             self._keep(step, *filter(None, [note]))
             if calls.answer is not None and step.observation.status == "ok":
                 return Stop("answer", answer=calls.answer.value)
 
-    async def _step(
-        self, index: int, reply: Reply, calls: StepCalls, started: float, left: float | None
-    ) -> Step:
-        self._recorder.begin_step(index, reply)
+    async def _step(self, index: int, reply: Reply, calls: StepCalls, deadline: float | None) -> Step:
         if reply.code is None:
+            self._recorder.begin_step(index, reply)
             problem = reply.problem or "the reply held neither code nor an answer"
             return Step(index, reply, None, Observation("error", reason=problem))
+        notes = [] if self._lost is None else [await self._restore()]
+        self._recorder.begin_step(index, reply)
         action = Action(reply.code)
         self._emit(ActionReady(index, action))
         began = datetime.now(UTC).isoformat(timespec="microseconds")
         running = asyncio.ensure_future(self._execute(action, calls))
-        try:
-            async with asyncio.timeout(left):
-                observation = await asyncio.shield(running)
-        except (asyncio.CancelledError, TimeoutError) as ended:
-            if running.done() and isinstance(ended, TimeoutError):
-                raise
-            await self._executor.interrupt()
-            observation = await running
-            if isinstance(ended, asyncio.CancelledError):
-                self._note_loss(action, observation)
-                self._keep(Step(index, reply, action, observation, (), began))
-                raise
-        notes = []
+        cancelled = await self._wait(running, deadline)
+        if running.cancelled():
+            observation = Observation("killed", (), TWICE, None, (), calls.calls, tuple(calls.refusals))
+        else:
+            observation = running.result()
+        if observation.status == "killed":
+            self._lost = action
         if calls.answer is not None and observation.status != "ok":
             notes.append(LATE_ERROR)
-        self._note_loss(action, observation)
-        if self._lost is not None:
-            notes.append(await self._restore())
-        return Step(index, reply, action, observation, tuple(notes), began)
+        step = Step(index, reply, action, observation, tuple(notes), began)
+        try:
+            if cancelled:
+                raise asyncio.CancelledError
+            return step if self._lost is None else replace(step, notes=(*notes, await self._restore()))
+        except BaseException:
+            self._keep(step)
+            raise
+
+    async def _wait(self, running: asyncio.Future[Observation], deadline: float | None) -> bool:
+        """Waits for the cell to end, and stops it at the deadline or when this run is cancelled: whether
+        it was. Cancelled again, the cell gets no grace: the kernel is ended under it."""
+        left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait([running], timeout=left)
+            if not running.done():
+                await self._executor.interrupt()
+                await asyncio.wait([running])
+            return False
+        except asyncio.CancelledError:
+            await self._executor.interrupt()
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.wait([running])
+        return True
 
     async def _execute(self, action: Action, calls: StepCalls) -> Observation:
         collector = Collector(self._settings.output)
@@ -159,19 +170,11 @@ class AgentLoop:
                     self._emit(OutputShown(output))
         return observe(collector, finished, calls.calls, tuple(calls.refusals))
 
-    def _note_loss(self, action: Action, observation: Observation) -> None:
-        if observation.status == "killed":
-            self._lost = action
-
     async def _restore(self) -> str:
         """Rebuilds the state that a killed kernel took along; what the model is told of it."""
         self._emit(Notice("the kernel was killed; a fresh one runs the earlier cells again from the tape"))
-        lost, self._lost = self._lost, None
-        try:
-            missing = await restore(self._executor, self.trajectory, lost)
-        except SandboxError:
-            self._lost = lost
-            raise
+        missing = await restore(self._executor, self.trajectory, self._lost)
+        self._lost = None
         if not missing:
             return "The kernel was killed and restarted; the variables of the earlier steps were rebuilt."
         return (

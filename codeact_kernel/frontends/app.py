@@ -108,8 +108,9 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             # The first folder wins, so it is read last.
             for folder in reversed(self.config_file_paths):
                 for suffix in (".json", ".py"):
-                    if _merge(base, name + suffix, folder):
-                        self.log.debug("Loaded config file %s from %s", name + suffix, folder)
+                    path = _merge(base, name + suffix, folder)
+                    if path:
+                        self._loaded_config_files.append(path)  # what --show-config lists
         base.merge(found)
         self.update_config(base)
 
@@ -167,20 +168,20 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             raise UsageError(f"{group} has no trait {trait!r}.{hint}\nSee: codeact --help-all")
 
 
-def _merge(config: Config, name: str, folder: str | None) -> bool:
-    """Merges one config file into `config`; False when there is none. Raises UsageError."""
+def _merge(config: Config, name: str, folder: str | None) -> str:
+    """Merges one config file into `config`; its path, or "" when there is none. Raises UsageError."""
     loader_type = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
     loader = loader_type(name, path=folder)
     try:
         config.merge(loader.load_config())
     except ConfigFileNotFound:
-        return False
+        return ""
     except Exception as problem:
         where = loader.full_filename or name
         raise UsageError(
             f"config file {where!r} cannot be used: {type(problem).__name__}: {problem}"
         ) from None
-    return True
+    return str(loader.full_filename)
 
 
 def launch(argv: Sequence[str]) -> int:

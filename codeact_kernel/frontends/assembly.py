@@ -29,7 +29,7 @@ from ..trajectory import RunInfo, Stop, StopReason, Trajectory, Usage
 from ..wire.setup import SetupSpec, setup_source
 from .answers import AnswerCheck
 from .imports import allowed_imports
-from .portal import AsyncDoor, PortalRunner, SyncDoor
+from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
 
 _END = object()
 
@@ -106,7 +106,7 @@ class Agent:
     async def run(self, task: str, *, output_type: Any = None) -> Run:
         """Runs one task to its end. Raises ModelError, SandboxError; the notebook is saved first."""
         door = AsyncDoor()
-        return await door.run(self._run(task, output_type, door, _ignore))
+        return await door.run(self._run(task, output_type, door, None))
 
     def run_sync(
         self, task: str, *, output_type: Any = None, on_event: Callable[[Event], None] | None = None
@@ -117,18 +117,15 @@ class Agent:
         state, saves the notebook and raises KeyboardInterrupt.
         """
         door = SyncDoor()
-        listener = on_event or _ignore
-        return door.run(self._run(task, output_type, door, lambda e: door.post(lambda: listener(e))))
+        return door.run(self._run(task, output_type, door, on_event))
 
     async def stream(self, task: str, *, output_type: Any = None) -> AsyncIterator[Event]:
         """Events of one task as they happen, `TurnFinished` last. Leaving early interrupts the task."""
         door = AsyncDoor()
         events: asyncio.Queue[Any] = asyncio.Queue()
 
-        def emit(event: Event) -> None:
-            door.post(lambda: events.put_nowait(event))
-
-        running = asyncio.ensure_future(door.run(self._run(task, output_type, door, emit)))
+        run = self._run(task, output_type, door, events.put_nowait)
+        running = asyncio.ensure_future(door.run(run))
         running.add_done_callback(lambda _: events.put_nowait(_END))
         try:
             while (event := await events.get()) is not _END:
@@ -163,7 +160,9 @@ class Agent:
 
     # --- on the portal ---
 
-    async def _run(self, task: str, output_type: Any, door: SyncDoor | AsyncDoor, emit: Emit) -> Run:
+    async def _run(
+        self, task: str, output_type: Any, door: SyncDoor | AsyncDoor, listener: Emit | None
+    ) -> Run:
         if self._closed:
             raise UsageError("this agent is closed; make a new one")
         if self._busy:
@@ -172,7 +171,9 @@ class Agent:
             raise UsageError(f"the task is empty: {task!r}; say what is to be done")
         check = AnswerCheck(output_type)
         self._busy = True
-        self._runner.door, self._emit = door, emit
+        self._runner.door = door
+        events = EventPost(door, listener)
+        self._emit = events.emit
         try:
             if self._loop is None:
                 self._loop = await self._start()
@@ -181,6 +182,7 @@ class Agent:
         finally:
             self._busy = False
             self._emit = _ignore
+            events.flush()
         return self._result(stop, check, before)
 
     def _result(self, stop: Stop, check: AnswerCheck, before: int) -> Run:

@@ -17,7 +17,8 @@ _NODES = 400
 def value(encoded: Json, width: int = 60) -> str:
     """An encoded value in about `width` characters; `[40 items]` where it is big."""
     if isinstance(encoded, str):
-        return clean(clip(repr(encoded[: width + 1]), width))
+        text = repr(encoded[: width + 1])
+        return clean(text if len(text) <= width else f"{text[: width - 1]}…")
     if _nodes(encoded, _NODES) <= 0:
         return _size(encoded)
     try:
@@ -75,6 +76,8 @@ def size(count: int) -> str:
 
 def usage(tokens: Usage, cost_usd: float | None) -> str:
     """`12,345 tokens in (80 % cached), 678 out, $0.0312`."""
+    if not tokens.total:
+        return "no tokens"
     cached = f" ({tokens.cache_read_tokens / tokens.prompt:.0%} cached)" if tokens.cache_read_tokens else ""
     cost = "cost unknown" if cost_usd is None else f"${cost_usd:.4f}"
     return f"{tokens.prompt:,} tokens in{cached}, {tokens.output_tokens:,} out, {cost}"

@@ -17,8 +17,9 @@ def split_cells(source: str) -> tuple[str, ...]:
     A marker is a comment at the very start of its line. Inside a string it is text, and inside brackets
     it does not cut a statement in two.
     """
-    lines = source.splitlines(keepends=True)
-    cuts = [0, *_markers(source), len(lines)]
+    # Not `splitlines`: that also breaks at form feeds, where Python sees no new line.
+    lines = io.StringIO(source, newline=None).readlines()
+    cuts = [0, *_markers(lines), len(lines)]
     cells = []
     for position, (start, end) in enumerate(pairwise(cuts)):
         # Every part but the first starts with its marker line.
@@ -28,13 +29,13 @@ def split_cells(source: str) -> tuple[str, ...]:
     return tuple(cells)
 
 
-def _markers(source: str) -> list[int]:
+def _markers(lines: Sequence[str]) -> list[int]:
     """Line numbers, from 0, of the markers."""
     try:
-        return list(_markers_by_token(source.splitlines(keepends=True)))
+        return list(_markers_by_token(lines))
     except (tokenize.TokenError, SyntaxError):
         # No Python (yet): magics, `?`, an unclosed bracket. Then each cell is read on its own.
-        return _markers_by_cell(source.splitlines(keepends=True))
+        return _markers_by_cell(lines)
 
 
 def _markers_by_token(lines: Sequence[str]) -> Iterator[int]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+from ..events import Event, TurnFinished, TurnStarted
 from ..exceptions import UsageError
 from .app import CodeactApp
-from .assembly import exec_cells
+from .cellrun import exec_cells
 from .cells import split_cells
 from .cli import ENDED
 from .documents import dumps, exec_document, sandbox_document
@@ -29,11 +30,18 @@ class ExecApp(CodeactApp):
             if not cells:
                 raise UsageError(f"there is no code in {'standard input' if given == '-' else repr(given)}")
             with Renderer(console, noun="Cell", show_code=False, head=None) as show:
-                observations = exec_cells(cells, tools=tools, settings=settings, on_event=show)
+                observations = exec_cells(
+                    cells, tools=tools, settings=settings, on_event=lambda event: _show(show, event)
+                )
             if document is not None:
                 sandbox = sandbox_document(settings.profile, _versions())
                 print(dumps(exec_document(observations, sandbox)), file=document)
             return 0 if all(observation.status == "ok" for observation in observations) else ENDED
+
+
+def _show(show: Renderer, event: Event) -> None:
+    if not isinstance(event, TurnStarted | TurnFinished):  # there is no task and no answer
+        show(event)
 
 
 def _versions() -> dict[str, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..replay import ReplayReport, StepVerdict
 from . import brief
 from .app import CodeactApp
-from .assembly import replay_notebook
+from .cellrun import replay_notebook
 from .documents import dumps, replay_document
 from .doors import outlets
 from .page import Page
@@ -28,30 +28,30 @@ class ReplayApp(CodeactApp):
             readable_file("RUN.ipynb", self.argument or "")
             path = Path(self.argument or "")
             page = Page(console)
-            report = replay_notebook(path, settings=self.settings())
-            show_report(page, report)
+            report = replay_notebook(
+                path, settings=self.settings(), on_event=lambda verdict: show_step(page, verdict)
+            )
+            show_verdict(page, report)
             if document is not None:
                 print(dumps(replay_document(report, path)), file=document)
             return report.exit_code
 
 
-def show_report(page: Page, report: ReplayReport) -> None:
-    """One line a step, the drifts below it, and the verdict."""
-    for step in report.steps:
-        _show_step(page, step)
+def show_step(page: Page, step: StepVerdict) -> None:
+    """A line that the step agrees, or each drift with its detail."""
+    if not step.drifts:
+        page.line(f"step {step.index}  ✓ agrees", "green")
+    for drift in step.drifts:
+        first, *others = clean(clip(drift.detail, DETAIL)).split("\n")
+        page.line(f"step {step.index}  ✗ {drift.kind} differs: {first}", "red")
+        page.lines(others, "red", prefix="        ")
+
+
+def show_verdict(page: Page, report: ReplayReport) -> None:
+    """Whether every step agrees."""
     drifted = sum(bool(step.drifts) for step in report.steps)
     steps = brief.count(len(report.steps), "step")
     if drifted:
         page.line(f"The replay differs in {drifted} of {steps}.", "bold red")
     else:
         page.line(f"The replay agrees: {steps}.", "bold green")
-
-
-def _show_step(page: Page, step: StepVerdict) -> None:
-    if not step.drifts:
-        page.line(f"step {step.index}  ✓ agrees", "green")
-    for drift in step.drifts:
-        first, *others = clean(clip(drift.detail, DETAIL)).split("\n")
-        page.line(f"step {step.index}  ✗ {drift.kind} differs: {first}", "red")
-        for line in others:
-            page.line(f"        {line}", "red")

@@ -77,8 +77,13 @@ def summary(page: Page, run: Run, duration_s: float) -> None:
     """What it took, and where it is."""
     took = f"{brief.count(run.steps, 'step')} in {brief.seconds(duration_s)}"
     page.line(f"\n{took} · {brief.usage(run.usage, run.cost_usd)}", "dim")
-    path = clean(str(run.path))
+    path = clean(str(_near(run.path)))
     page.line(f"Saved in {path}   run it again: codeact replay {path}", "dim")
+
+
+def _near(path: Path) -> Path:
+    """As the user would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _schema(name: str) -> object:

@@ -51,6 +51,15 @@ class Page:
             self.console.file.write(f"{text}\n")
             self.console.file.flush()
 
+    def prose(self, text: str, style: str = "") -> None:
+        """Sentences: a terminal wraps them between words. Cleans the text."""
+        text = clean(text).strip()
+        if self.console.is_terminal and self._utf:
+            self._print_title()
+            self.console.print(Text(text, style=style))
+        else:
+            self.line(text, style)
+
     def lines(self, lines: Iterable[str], style: str = "", prefix: str = "  ") -> None:
         block = "\n".join(prefix + line for line in lines)
         if block:
@@ -59,7 +68,7 @@ class Page:
     def labelled(self, label: str, text: str, style: str) -> None:
         """`label: text`, the further lines of a text indented. Cleans the text."""
         first, *others = clean(text).strip("\n").split("\n")
-        self.line(f"{label}: {first}", style)
+        self.prose(f"{label}: {first}", style)
         self.lines(others)
 
     def code(self, text: str) -> None:

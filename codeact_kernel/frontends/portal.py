@@ -15,11 +15,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from ..events import Event
 from ..tools.registry import InlineRunner, Tool
 from ..tools.tool import Thread
 
 T = TypeVar("T")
 THREAD = "codeact-portal"
+EVENT_DELAY_S = 0.02
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -47,6 +49,10 @@ class Door(Protocol):
 
     async def at_loop(self, call: Callable[[], object]) -> object:
         """`call()` and, where it gives an awaitable, what that gives, on the caller's event loop."""
+        ...
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Runs `callback` soon, on the caller's thread (or event loop)."""
         ...
 
 
@@ -80,7 +86,7 @@ class SyncDoor:
     default: Thread = "caller"
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[_Job | Callable[[], None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Job | Callable[[], object] | None] = queue.SimpleQueue()
 
     async def at_caller(self, call: Callable[[], object]) -> object:
         job = _Job(call, concurrent.futures.Future())
@@ -90,7 +96,7 @@ class SyncDoor:
     async def at_loop(self, call: Callable[[], object]) -> object:
         return await _awaited(call)  # The caller's own loop, if it has one, is what it blocks.
 
-    def post(self, callback: Callable[[], None]) -> None:
+    def post(self, callback: Callable[[], object]) -> None:
         """Runs `callback` soon, on the caller's thread."""
         self._queue.put(callback)
 
@@ -98,7 +104,9 @@ class SyncDoor:
         """Runs `coroutine` on the portal and waits. Ctrl-C cancels it, waits for its end, and is raised."""
         if threading.current_thread().name == THREAD:
             coroutine.close()
-            raise RuntimeError("a tool on the portal thread cannot run an agent synchronously; await it there")
+            raise RuntimeError(
+                "a tool on the portal thread cannot run an agent synchronously; await it there"
+            )
         running = _spawn(coroutine, lambda: self._queue.put(None))
         interrupted = False
         while True:
@@ -152,7 +160,7 @@ class AsyncDoor:
     async def at_loop(self, call: Callable[[], object]) -> object:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(call), self._loop))
 
-    def post(self, callback: Callable[[], None]) -> None:
+    def post(self, callback: Callable[[], object]) -> None:
         """Runs `callback` soon, on the caller's event loop."""
         self._loop.call_soon_threadsafe(callback)
 
@@ -168,6 +176,34 @@ class AsyncDoor:
             await finished
             raise
         return running.result().result()
+
+
+class EventPost:
+    """Brings events from the portal to the caller's listener, a few at a time.
+
+    Waking the caller's thread for each would make the two threads take turns at the interpreter
+    lock, which costs a tool call several times what it takes.
+    """
+
+    def __init__(self, door: Door, listener: Callable[[Event], None] | None) -> None:
+        self._door = door
+        self._listener = listener
+        self._waiting: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        """Called on the portal thread; returns at once."""
+        if self._listener is None:
+            return
+        if not self._waiting:
+            portal().call_later(EVENT_DELAY_S, self.flush)
+        self._waiting.append(event)
+
+    def flush(self) -> None:
+        """Hands over what waits. To be called once more at the end, before the door closes."""
+        events, self._waiting = self._waiting, []
+        listener = self._listener
+        if events and listener is not None:
+            self._door.post(lambda: [listener(event) for event in events])
 
 
 async def _awaited(call: Callable[[], object]) -> object:

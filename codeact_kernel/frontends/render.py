@@ -30,6 +30,8 @@ from ..events import (
 )
 from ..outputs import Status
 from ..trajectory import Step, Stop
+from ..wire.frames import FINAL_ANSWER
+from ..wire.messages import Raised
 from . import brief
 from .cellview import CellView
 from .page import Page
@@ -110,7 +112,9 @@ class Renderer:
             case ToolStarted(tool):
                 self._progress.phase(f"in {clip(clean(tool), 40)}", keep_time=True)
             case ToolFinished(call):
-                self._cell.tool(call)
+                # The answer itself is shown at the end; that it was refused is shown here.
+                if call.tool != FINAL_ANSWER or isinstance(call.outcome, Raised):
+                    self._cell.tool(call)
                 self._progress.called()
             case StepFinished(step):
                 self._finish_step(step)
@@ -136,7 +140,7 @@ class Renderer:
 
     def _show_thought(self, thought: str) -> None:
         if thought.strip() and not self._thought_shown:
-            self.page.lines(clean(thought).strip().split("\n"), "italic", prefix="")
+            self.page.prose(thought, "italic")
             self._thought_shown = True
 
     def _finish_step(self, step: Step) -> None:
@@ -146,8 +150,9 @@ class Renderer:
             self.page.line(f"  {problem}", "yellow")
         sign, style = STATUS[step.observation.status]
         parts = [f"{sign} {brief.seconds(step.observation.duration_s)}"]
-        if step.observation.tool_calls:
-            parts.append(brief.count(len(step.observation.tool_calls), "tool call"))
+        calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
+        if calls:
+            parts.append(brief.count(calls, "tool call"))
         if step.reply.usage.total:
             parts.append(brief.usage(step.reply.usage, step.reply.cost_usd))
         self.page.line("  " + " · ".join(parts), style)

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from codeact_kernel.in_kernel.guard_check import SHELL_COMMANDS
 from codeact_kernel.in_kernel.guard_lists import AllowLists
-from codeact_kernel.in_kernel.guard_refusals import Kind, refusal
+from codeact_kernel.in_kernel.guard_refusals import SHOWN, Kind, refusal
 from codeact_kernel.in_kernel.guard_rewrite import ATTRIBUTE
 
 _ABSENT = object()
@@ -29,6 +29,7 @@ class Warden:
 
     def refuse(self, kind: Kind, name: str, why: str | None = None) -> NoReturn:
         __tracebackhide__ = True
+        name = name[:SHOWN]
         self._report(kind, name)
         raise refusal(self.lists, kind, name, why)
 
@@ -38,8 +39,8 @@ class Warden:
 
     def check_value(self, owner: object, name: str, value: object) -> None:
         """Refuses what attribute `name` of `owner` turned out to be."""
-        if name == "__dict__" and isinstance(owner, ModuleType):
-            self.refuse("attribute", "__dict__", "it is the whole of a module; dir(module) lists the names")
+        if name == "__dict__" and _is_foreign(owner):
+            self.refuse("attribute", "__dict__", "it opens a module or a type; dir(…) lists the names")
         if self.lists.is_refused_module(value) and not self.is_submodule(owner, name, value):
             self.refuse("import", getattr(value, "__name__", name))
         denied = self.lists.denies(owner, name) or self.lists.denied_object(name, value)
@@ -54,26 +55,35 @@ class Warden:
         return self.lists.allows(dotted) or self.lists.is_gateway(dotted)
 
 
+def _is_foreign(owner: object) -> bool:
+    """A module, or a type that no cell defined: their dictionaries hold what `getattr` refuses."""
+    if isinstance(owner, type):
+        return owner.__module__ != "__main__"
+    return isinstance(owner, ModuleType)
+
+
 class NamespaceView(MutableMapping[str, object]):
     """What `globals()` gives: the variables, without the entries that hold the guard itself."""
 
     def __init__(self, namespace: MutableMapping[str, object], warden: Warden) -> None:
         self.__codeact_namespace__ = namespace, warden
 
-    def _open(self, name: object) -> MutableMapping[str, object]:
-        namespace, warden = self.__codeact_namespace__
+    def _check(self, name: object) -> None:
+        _, warden = self.__codeact_namespace__
         if name in warden.lists.names:
             warden.refuse("builtin", str(name))
-        return namespace
 
     def __getitem__(self, name: str) -> object:
-        return self._open(name)[name]
+        self._check(name)
+        return self.__codeact_namespace__[0][name]
 
     def __setitem__(self, name: str, value: object) -> None:
-        self._open(name)[name] = value
+        self._check(name)
+        self.__codeact_namespace__[0][name] = value
 
     def __delitem__(self, name: str) -> None:
-        del self._open(name)[name]
+        self._check(name)
+        del self.__codeact_namespace__[0][name]
 
     def __iter__(self) -> Iterator[str]:
         namespace, warden = self.__codeact_namespace__
@@ -180,8 +190,7 @@ def _reflection(warden: Warden, namespace: dict[str, object]) -> dict[str, Calla
         __tracebackhide__ = True
         if not of:
             return scope()
-        if isinstance(of[0], ModuleType):
-            warden.check_value(of[0], "__dict__", None)
+        warden.check_value(of[0], "__dict__", None)
         return vars(*of)
 
     return {

@@ -200,7 +200,7 @@ class CellCheck:
                 self._attribute(ast.copy_location(ast.Attribute(node.args[0], texts[1], ast.Load()), node))
             case ast.Name(id=name) | ast.Attribute(attr=name) if name in self._lists.code_arguments:
                 if texts and isinstance(texts[0], str):
-                    self._code(texts[0].replace("@", ""), data=True)
+                    self._code(texts[0].replace("@", "").replace("~", "+"), data=True)
 
     def _magic(self, kind: str, texts: Sequence[object], node: ast.AST) -> None:
         name, line, body = (*(text if isinstance(text, str) else "" for text in texts), "", "", "")[:3]
@@ -217,7 +217,7 @@ class CellCheck:
     def _code(self, text: str, data: bool = False) -> None:
         """Python inside a string; what is no Python fails when it runs, or is checked then.
 
-        `data`: its names are columns or symbols, unless they are called.
+        `data`: an expression of pandas, sympy or patsy; its names are columns or symbols, unless called.
         """
         try:
             tree = ast.parse(text.strip())
@@ -244,7 +244,9 @@ class CellCheck:
                 self._attribute_name(name, node)
 
     def _refuse(self, kind: Kind, name: str, node: ast.AST, why: str | None = None) -> None:
-        source = ast.unparse(node).partition("\n")[0][:SHOWN]
+        name = name[:SHOWN]
+        # What IPython made of a magic is not what was written, so it is not shown.
+        source = None if kind == "magic" else ast.unparse(node).partition("\n")[0][:SHOWN]
         self.found.append(Finding(kind, name, refusal(self._lists, kind, name, why), source))
 
 

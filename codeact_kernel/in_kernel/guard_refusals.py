@@ -20,7 +20,7 @@ from codeact_kernel.in_kernel.guard_lists import AllowLists
 
 Kind: TypeAlias = Literal["import", "builtin", "magic", "attribute"]
 SHOWN = 120
-"""Characters of source that a message repeats."""
+"""Characters of source, or of a name, that a message repeats."""
 
 
 class Refused(InputRejected):  # type: ignore[misc]  # IPython's types are not read here
@@ -92,20 +92,17 @@ class Finding(NamedTuple):
     kind: Kind
     name: str
     refused: Refused
-    source: str
+    source: str | None
 
 
 def cell_refusal(found: Sequence[Finding]) -> Refused:
     """One exception for all that a cell does wrong."""
     first = found[0]
-    others = list(dict.fromkeys(finding.source for finding in found if finding.source != first.source))
-    refused = type(first.refused)(str(first.refused) + _also(others))
+    others = dict.fromkeys(f.source or f.name for f in found if f.source != first.source)
+    also = f" Refused as well: {'; '.join([*others][:5])}." if others else ""
+    refused = type(first.refused)(f"{first.refused} Nothing of this code has run.{also}")
     refused.where = first.source
     return refused
-
-
-def _also(others: Sequence[str]) -> str:
-    return f" Refused in this cell as well: {'; '.join(others[:5])}." if others else ""
 
 
 def _user_lines(error: BaseException) -> Iterator[str]:

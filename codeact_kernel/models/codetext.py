@@ -20,7 +20,9 @@ MAX_CANDIDATES = 64
 """Closing marks that are tried for one block; a reply that has more of them is no honest reply."""
 
 _OPEN_TAG = re.compile(r"(?:^|:)[ \t]*<code>[ \t]*\n?", re.M)
-_OPEN_FENCE = re.compile(r"^[ \t]*```[ \t]*(?P<language>python3?|py|ipython|)[ \t]*\n", re.M | re.I)
+_OPEN_FENCE = re.compile(r"^[ \t]*```[ \t]*(?P<language>[\w+#.-]*)[^\n`]*\n", re.M)
+_OPEN_PYTHON = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py|ipython)[ \t]*\n", re.M | re.I)
+_PYTHON = frozenset({"python", "python3", "py", "ipython"})
 _CLOSE_TAG = r"</code>"
 _CLOSE_FENCE = r"^[ \t]*```[ \t]*$"
 _HALF_TAG = re.compile(r"</(?:c(?:o(?:de?)?)?)?\s*\Z")
@@ -121,11 +123,24 @@ def _is_python(code: str) -> bool:
 def _scan(text: str, kind: Kind) -> Scan:
     block, position = None, 0
     while opening := kind.opening.search(text, position):
-        found = _close(text, opening, kind)
-        if found is None:
+        language = str(opening.groupdict().get("language", "python")).lower()
+        found = _close(text, opening, kind) if language in _PYTHON or not language else None
+        # A fence that names no language may hold anything: it is code only if it is Python.
+        meant = language in _PYTHON or (
+            not language and _is_cell(found.code if found else text[opening.end() :])
+        )
+        if not meant:
+            position = _end_of_fence(text, opening.end())
+        elif found is None:
             return Scan(block, cut_off=True)
-        block, position = found, found.end
+        else:
+            block, position = found, found.end
     return Scan(block, cut_off=False)
+
+
+def _end_of_fence(text: str, start: int) -> int:
+    closing = FENCE.closing.search(text, start)
+    return closing.end() if closing else len(text)
 
 
 def _close(text: str, opening: re.Match[str], kind: Kind) -> Block | None:
@@ -136,11 +151,16 @@ def _close(text: str, opening: re.Match[str], kind: Kind) -> Block | None:
 
     marks = [mark.span() for mark in islice(kind.closing.finditer(text, start), MAX_CANDIDATES)]
     free = [mark.span() for mark in islice(_outside(kind.lexer, text, start), MAX_CANDIDATES)]
-    for mark in reversed(marks):
+    best = None
+    for mark in marks:
         found = block(*mark)
         # A line of a magic says nothing of where its strings end, so there the lexer must agree.
         if _is_python(found.code) or (mark in free and _is_cell(found.code)):
-            return found
+            best = found
+            if "#" not in text[text.rfind("\n", 0, mark[0]) + 1 : mark[0]]:
+                break  # no comment can hold this mark, so nothing longer can parse
+    if best:
+        return best
     if free:
         return block(*free[0])
     half = kind.half.search(text, start)
@@ -187,7 +207,8 @@ class LiveSplitter:
             mark = next(_outside(self._kind.live, self._text, self._body), None)
             self._kind = None if mark else self._kind
             return mark
-        found = [(m, kind) for kind in (TAG, FENCE) if (m := kind.opening.search(self._text, self._shown))]
+        openings = ((TAG, _OPEN_TAG), (FENCE, _OPEN_PYTHON))
+        found = [(m, kind) for kind, opening in openings if (m := opening.search(self._text, self._shown))]
         if not found:
             return None
         mark, self._kind = min(found, key=lambda pair: pair[0].start())

@@ -56,7 +56,7 @@ def title_cell(trajectory: Trajectory) -> Cell:
     task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
     for name, values in (("limits", info.limits), ("sandbox", info.profile)):
-        said = ", ".join(f"{key} {dump_line(value)}" for key, value in values.items())
+        said = ", ".join(f"{key} {dump_line(value)}" for key, value in sorted(values.items()))
         lines += [f"* {name}: {inline(said, 400)}"] if said else []
     return _markdown("title", "\n".join(lines), {"kind": "title"})
 

@@ -44,9 +44,9 @@ def load(path: str | Path) -> Trajectory:
     if told is not None and not path.exists():
         return told
     notebook = _parse(path)
-    if told is not None and told.info.run_id == _ours(notebook, path).get("run_id"):
-        if progress_of(told) > _recorded(notebook, path):
-            return told
+    ours = _ours(notebook, path)
+    if told is not None and told.info.run_id == ours.get("run_id") and progress_of(told) > _recorded(ours):
+        return told
     return load_notebook(notebook, str(path))
 
 
@@ -227,8 +227,8 @@ def _ours(notebook: Mapping[str, Json], name: str | Path) -> Mapping[str, Json]:
     return ours
 
 
-def _recorded(notebook: Mapping[str, Json], path: Path) -> Progress:
+def _recorded(ours: Mapping[str, Json]) -> Progress:
     """How far the run was when this notebook was written, whatever a person has deleted since."""
-    counts = _ours(notebook, path).get("recorded")
+    counts = ours.get("recorded")
     numbers = [n for n in counts if isinstance(n, int)] if isinstance(counts, list) else []
     return Progress(*numbers) if len(numbers) == len(Progress._fields) else Progress(0, 0, 0, 0)

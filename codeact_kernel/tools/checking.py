@@ -12,6 +12,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..exceptions import ToolDefinitionError
 from .plain import plain
+from .typeddicts import with_known_typeddicts
 
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
@@ -76,6 +77,7 @@ def _exact_types(annotation: Any) -> frozenset[Any]:
 
 def _adapter(annotation: Any, what: str) -> TypeAdapter[Any]:
     try:
+        annotation = with_known_typeddicts(annotation)
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError as problem:
         if problem.code != "type-adapter-config-unused":

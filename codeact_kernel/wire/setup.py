@@ -90,7 +90,7 @@ def parse_setup(text: str) -> SetupSpec:
     Raises: ValueError, naming the line, when they are not what `setup_source` writes.
     """
     spec, tools, tape = None, list[ToolSpec](), _TapeReader()
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.strip("\n").split("\n"), 1):
         if not line.strip():
             continue
         try:

@@ -26,6 +26,7 @@ CASES = {
     "a bracket too many": ("x = 1)\n# %%\n1\n", ["x = 1)", "1"]),
     "bad indentation": ("  x = 1\n y\n# %%\n1\n", ["  x = 1\n y", "1"]),
     "no newline at the end": ("1\n# %%\n2", ["1", "2"]),
+    "form feed": ("1\n\x0c\n# %%\n2\n", ["1\n\x0c", "2"]),
     "windows newlines": ("1\r\n# %%\r\n2\r\n", ["1", "2"]),
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import codeact_kernel
+from codeact_kernel.frontends.cli import main
 from codeact_kernel.frontends.cli_options import COMMANDS
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -109,7 +110,7 @@ USAGE = {
     "missing notebook": (["show", "no.ipynb"], "'no.ipynb' does not exist"),
     "notebook to replay missing": (["replay", "no.ipynb"], "'no.ipynb' does not exist"),
     "notebook given to exec": (["exec", "run.ipynb"], "is a notebook"),
-    "no code": (["exec", "-"], "no code in standard input"),
+    "no code": (["exec", "empty.py"], "no code in 'empty.py'"),
     "out that is no notebook": (["run", "t", "--out", "run.txt"], "ends in .ipynb"),
     "out that exists": (["run", "t", "--out", "run.ipynb"], "is not overwritten"),
     "out in no folder": (["run", "t", "--out", "no/run.ipynb"], "make it first"),
@@ -127,19 +128,39 @@ USAGE = {
 
 
 @pytest.mark.parametrize(("args", "message"), USAGE.values(), ids=USAGE)
-def test_usage_errors(codeact: Command, folder: Path, args: list[str], message: str) -> None:
+def test_usage_errors(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    folder: Path,
+    args: list[str],
+    message: str,
+) -> None:
+    """Through `main` in this process: a new one for each would take a minute."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", environment["JUPYTER_CONFIG_DIR"])
     (folder / "run.ipynb").write_text("{}")
+    (folder / "empty.py").write_text("# %%\n\n")
     (folder / "bad.json").write_text("{")
     (folder / "list.json").write_text("[]")
     (folder / "broken.py").write_text("c.Limits.max_steps = = 3\n")
     (folder / "wrong.py").write_text("c.Limits.max_steps = 'many'\n")
     before = sorted(folder.iterdir())
-    shown = codeact(*args)
-    assert shown.returncode == 2
-    assert message in shown.stderr
-    assert shown.stdout == ""
-    assert "Traceback" not in shown.stderr
+    assert main(args) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.out == ""
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_usage_error_of_the_script(codeact: Command) -> None:
+    shown = codeact("run", "t", "--data", "no.csv")
+    assert shown.returncode == 2
+    assert shown.stderr == "codeact: error: --data 'no.csv' does not exist; check the path\n"
+    assert shown.stdout == ""
+    shown = codeact("exec", "-", stdin="# nothing\n")
+    assert shown.returncode == 2
+    assert "no code in standard input" in shown.stderr
 
 
 def test_debug_gives_the_traceback(codeact: Command) -> None:

@@ -55,7 +55,6 @@ def run_cell(shell, cell):
         "message": str(error) if error else "",
         "out": out.getvalue(),
         "err": err.getvalue(),
-        "result": repr(result.result),
     }
 
 

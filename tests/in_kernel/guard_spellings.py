@@ -524,6 +524,92 @@ SPELLINGS = _table(
     ;i os
     ### type of the shell's bound method
     get_ipython().run_line_magic.__self__.system("mkdir canary")
+    ### dictionary of a builtin type
+    import random
+    type(random).__dict__["__getattribute__"](random, "_os").mkdir("canary")
+    ### vars of a builtin type
+    import random
+    vars(type(random))["__getattribute__"](random, "_os").mkdir("canary")
+    ### dictionary of type
+    [c for c in type.__dict__["__subclasses__"](object) if c.__name__ == "_wrap_close"][0].__init__.__globals__["mkdir"]("canary")
+    ### letters that are normalised
+    ｅｘｅｃ("import os; os.mkdir('canary')")
+    ### attribute that is normalised
+    import random
+    random._ｏs.mkdir("canary")
+    ### builtins of a module, imported
+    from random import __builtins__ as b
+    b["__import__"]("os").mkdir("canary")
+    ### dictionary of a module, imported
+    from random import __dict__ as d
+    d["_os"].mkdir("canary")
+    ### spec of a module, imported
+    from random import __spec__ as s
+    s.loader.load_module("random")._os.mkdir("canary")
+    ### module subclass
+    import random, types
+    class M(types.ModuleType):
+        def go(self): return self._os
+    random.__class__ = M
+    try:
+        random.go().mkdir("canary")
+    finally:
+        random.__class__ = types.ModuleType
+    ### weak proxy of a module
+    import random, weakref
+    weakref.proxy(random)._os.mkdir("canary")
+    ### dataclass default factory
+    import dataclasses
+    @dataclasses.dataclass
+    class D:
+        x: object = dataclasses.field(default_factory=lambda: __import__("os").mkdir("canary"))
+    D()
+    ### property
+    class A:
+        x = property(lambda self: __import__("os").mkdir("canary"))
+    A().x
+    ### __del__
+    class A:
+        def __del__(self): __import__("os").mkdir("canary")
+    a = A()
+    del a
+    ### repr of the result
+    class A:
+        def __repr__(self): __import__("os").mkdir("canary"); return "A"
+    A()
+    ### display hook of a class
+    class A:
+        def _repr_html_(self): return __import__("os").mkdir("canary")
+    A()
+    ### metaclass
+    class M(type):
+        def __new__(m, *a):
+            import os
+            os.mkdir("canary")
+            return super().__new__(m, *a)
+    class A(metaclass=M): pass
+    ### shell command in a block
+    if True:
+        !mkdir canary
+    ### shell command in a function
+    def f():
+        !mkdir canary
+    f()
+    ### code in a long string of nested brackets
+    x = [[[[[[[[[[[[[[[[[[[[__import__("os").mkdir("canary")]]]]]]]]]]]]]]]]]]]]
+    ### executor
+    from concurrent.futures import ThreadPoolExecutor
+    ThreadPoolExecutor(1).submit(__import__, "os").result().mkdir("canary")
+    ### executor of asyncio
+    import asyncio
+    (await asyncio.to_thread(__import__, "os")).mkdir("canary")
+    ### partial
+    import functools
+    functools.partial(__import__, "os")().mkdir("canary")
+    ### the helper of the check itself
+    import random
+    f = globals().get("__codeact_attribute__", getattr)
+    f(random, "_os").mkdir("canary")
     ### input
     b = input.__self__
     b.input = lambda *a: b.__import__("os").mkdir("canary")

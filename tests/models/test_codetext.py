@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
@@ -41,6 +42,7 @@ def is_python(code: str) -> bool:
         ("```python\nprint(1)\n```", "print(1)"),
         ('```py\nt = """\n```\n"""\n```\nSee?', 't = """\n```\n"""'),
         ("```\nprint(1)\n```", "print(1)"),
+        ("```json\n{}\n```\n```python\nprint(1)\n```\n```text\nhi\n```", "print(1)"),
         ("<code>\na = 1\n</code>\nthen\n<code>\nb = 2\n</code>", "b = 2"),
         ("```python\nx = 0\n```\n<code>\nprint(1)\n</code>", "print(1)"),
         ("<code>\n```python\nprint(1)\n```\n</code>", "print(1)"),
@@ -66,6 +68,8 @@ def test_finds_the_code(text: str, code: str) -> None:
         "The answer is 4.",
         "Use the <code>sum</code> function, or `<code>` tags.",
         'The config:\n```json\n{"a": 1}\n```',
+        "The config:\n```json\n{}\n```\nDone.",
+        "The table:\n```\n+---+\n| a |\n```\nDone.",
         "Cost: 3 </code> 4",
         "",
     ],
@@ -129,27 +133,30 @@ def test_any_text_is_read_without_a_crash(text: str) -> None:
     assert found.block is None or 0 <= found.block.start < found.block.end <= len(text)
 
 
-@given(
-    text=st.sampled_from(
-        [
-            "I look.\n<code>\ns = '</code>'\nprint(s)\n</code>\nbye",
-            "Think: ``x`` < 3.\n```python\nprint(1)\n```\nso",
-            "a < b </cod\n<code>\nx = '`' \n</code>",
-        ]
-    ),
-    cuts=st.lists(st.integers(0, 60), max_size=12),
-)
-def test_live_pieces_are_the_same_however_the_text_arrives(text: str, cuts: list[int]) -> None:
-    def shown(pieces: list[str]) -> dict[str, str]:
-        splitter, out = LiveSplitter(), {"thought": "", "code": ""}
-        for piece in pieces:
-            for kind, part in splitter.feed(piece):
-                out[kind] += part
-        for kind, part in splitter.rest():
-            out[kind] += part
-        return {kind: part.strip() for kind, part in out.items()}
+STREAMED = [
+    "I look.\n<code>\ns = '</code>'\nprint(s)\n</code>\nbye",
+    "Think: ``x`` < 3.\n```python\nprint(1)\n```\nso",
+    "a < b </cod\n<code>\nx = '`' \n</code>",
+    '<code>\nx = """\n</code>\n"""\n</code>',
+]
 
+
+def shown(pieces: Iterable[str]) -> dict[str, str]:
+    splitter, out = LiveSplitter(), {"thought": "", "code": ""}
+    for piece in pieces:
+        for kind, part in splitter.feed(piece):
+            out[kind] += part
+    for kind, part in splitter.rest():
+        out[kind] += part
+    return {kind: part.strip() for kind, part in out.items()}
+
+
+@pytest.mark.parametrize("text", STREAMED)
+def test_what_is_shown_live_is_the_code(text: str) -> None:
+    assert shown(text)["code"] == shown([text])["code"] == code_of(text)
+
+
+@given(text=st.sampled_from(STREAMED), cuts=st.lists(st.integers(0, 60), max_size=12))
+def test_live_pieces_are_the_same_however_the_text_arrives(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-    whole = shown([text])
-    assert shown([text[a:b] for a, b in pairwise(edges)]) == whole
-    assert whole["code"] == code_of(text)
+    assert shown(text[a:b] for a, b in pairwise(edges)) == shown([text])

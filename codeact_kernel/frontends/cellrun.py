@@ -1,0 +1,113 @@
+"""Owns runs without a model: cells given by the user, and the replay of a saved notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..agent import AgentLoop
+from ..config import SandboxProfile, Settings
+from ..events import Event
+from ..interfaces import Emit
+from ..notebook.load import load
+from ..notebook.null import NullRecorder
+from ..replay import ReplayReport, StepVerdict, replay
+from ..sandbox.session import KernelSession
+from ..tools.registry import ToolRegistry
+from ..trajectory import Observation, Reply, RunInfo, Trajectory
+from ..wire.setup import SetupSpec, setup_source
+from .portal import EventPost, PortalRunner, SyncDoor
+
+
+class CellsPolicy:
+    """A Policy that runs given cells, one after the other, whatever comes of them."""
+
+    def __init__(self, cells: Iterable[str]) -> None:
+        self._cells = list(cells)
+
+    @property
+    def done(self) -> bool:
+        return not self._cells
+
+    async def act(self, trajectory: Trajectory, emit: Emit) -> Reply:
+        return Reply(code=self._cells.pop(0)) if self._cells else Reply(answer="")
+
+
+def exec_cells(
+    cells: Sequence[str],
+    *,
+    tools: Iterable[Any] = (),
+    settings: Settings = Settings(),
+    on_event: Callable[[Event], None] | None = None,
+) -> tuple[Observation, ...]:
+    """Runs `cells` in one isolated kernel, going on after a failed one; what each of them showed.
+
+    Of the limits only the step's own hold. Tools and `on_event` run on the calling thread.
+    Raises: SandboxError, ToolDefinitionError, KeyboardInterrupt.
+    """
+    limits = replace(
+        settings.limits,
+        max_steps=None,
+        max_seconds=None,
+        max_tokens=None,
+        max_cost_usd=None,
+        repeated_failures=0,
+    )
+    door, runner = SyncDoor(), PortalRunner()
+    runner.door = door
+    registry = ToolRegistry(tools, runner)
+    return door.run(_exec(cells, registry, replace(settings, limits=limits), EventPost(door, on_event)))
+
+
+async def _exec(
+    cells: Sequence[str], registry: ToolRegistry, settings: Settings, events: EventPost
+) -> tuple[Observation, ...]:
+    session = KernelSession(settings)
+    source = setup_source(SetupSpec("exec", settings.profile.allow_imports, registry.specs(), ()))
+    policy = CellsPolicy(cells)
+    info = RunInfo("exec", "none", "", source)
+    loop = AgentLoop(Trajectory(info), policy, session, registry, NullRecorder(), settings, emit=events.emit)
+    try:
+        await session.start(source)
+        while not policy.done:  # A cell that calls final_answer ends a turn, not the file.
+            await loop.run("")
+    finally:
+        await session.aclose()
+        events.flush()
+    return tuple(step.observation for step in loop.trajectory.steps)
+
+
+def replay_notebook(
+    path: Path,
+    *,
+    settings: Settings = Settings(),
+    on_event: Callable[[StepVerdict], None] | None = None,
+) -> ReplayReport:
+    """Runs a saved trajectory again in a fresh isolated kernel, its tools answered from its tape.
+
+    `on_event` gets each step's verdict as it is known. No tool is called. The recorded allow-list of
+    imports is in force, and the workspace is a temporary one.
+    Raises: NotebookError, SandboxError, KeyboardInterrupt.
+    """
+    trajectory = load(path)
+    door = SyncDoor()
+    listener = on_event or (lambda verdict: None)
+    return door.run(_replay(trajectory, settings, lambda v: door.post(lambda: listener(v))))
+
+
+async def _replay(
+    trajectory: Trajectory, settings: Settings, on_verdict: Callable[[StepVerdict], None]
+) -> ReplayReport:
+    profile = SandboxProfile(data=settings.profile.data, workspace=settings.profile.workspace)
+    session = KernelSession(replace(settings, profile=profile))
+    verdicts: list[StepVerdict] = []
+    try:
+        await session.start(trajectory.info.setup)
+        async for verdict in replay(session, trajectory):
+            verdicts.append(verdict)
+            on_verdict(verdict)
+    finally:
+        await session.aclose()
+    return ReplayReport(tuple(verdicts))

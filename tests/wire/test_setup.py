@@ -1,0 +1,170 @@
+"""No value can break out of the setup cell, and everything in it can be read back."""
+
+from __future__ import annotations
+
+import ast
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from IPython.core.inputtransformer2 import TransformerManager
+
+from codeact_kernel.wire.lines import dump_line
+from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolParameter, ToolSpec
+from codeact_kernel.wire.setup import (
+    SetupSpec,
+    parse_setup,
+    read_setup_source,
+    read_tape,
+    setup_cell,
+    setup_source,
+)
+
+# Text that means something to Python, to raw strings, to JSON, to IPython or to a terminal.
+hostile = st.text(st.sampled_from("'\"\\\n\r\tru0027{}%!?$#\x00\x7f\x85\u2028é😀")) | st.sampled_from(
+    ["'''", "\\'''", "''')\nimport os\n", "\\u0027''')", "%%bash", "!ls", "In [1]: x", ">>> x"]
+)
+values = st.recursive(
+    st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | hostile,
+    lambda inner: st.lists(inner) | st.dictionaries(hostile, inner),
+    max_leaves=5,
+)
+calls = st.builds(
+    ToolCall,
+    st.integers(0, 9),
+    st.integers(0, 9),
+    hostile,
+    st.lists(values, max_size=2).map(tuple),
+    st.dictionaries(hostile, values, max_size=2),
+    st.none() | st.builds(Returned, values) | st.builds(Raised, hostile, hostile),
+)
+kinds = st.sampled_from(["positional_only", "positional_or_keyword", "keyword_only", "var_keyword"])
+parameters = st.builds(ToolParameter, hostile, kinds, hostile, st.none() | hostile)
+tools = st.builds(
+    ToolSpec, hostile, st.lists(parameters, max_size=2).map(tuple), hostile, hostile, st.booleans()
+)
+specs = st.builds(
+    SetupSpec,
+    hostile,
+    st.lists(hostile, max_size=2).map(tuple),
+    st.lists(tools, max_size=2).map(tuple),
+    st.lists(calls, max_size=3).map(tuple),
+)
+
+
+def literal_of(source: str) -> str:
+    """What the cell's last statement gives to setup, as Python and as IPython read it."""
+    transformed = TransformerManager().transform_cell(source)
+    assert transformed == source
+    call = ast.parse(source).body[-1]
+    assert isinstance(call, ast.Expr)
+    assert isinstance(call.value, ast.Call)
+    assert ast.unparse(call.value.func) == "setup"
+    (argument,) = call.value.args
+    text = ast.literal_eval(argument)
+    assert isinstance(text, str)
+    return text
+
+
+@given(specs)
+def test_no_value_leaves_the_string_and_all_come_back(spec: SetupSpec) -> None:
+    source = setup_source(spec)
+    assert source.isascii()
+    assert source.isprintable() or "\n" in source
+    assert len(ast.parse(source).body) == 2
+    text = literal_of(source)
+    assert text in source  # Raw: what a person reads is what setup gets.
+    assert parse_setup(text) == spec
+    assert read_setup_source(source) == spec
+
+
+BIG = ["x" * 50, {"k": [1, 2.5, None]}] * 500
+
+
+def test_large_values_are_compressed_and_stored_once() -> None:
+    tape = tuple(ToolCall(1, index, "f", (BIG,), {}, Returned(BIG)) for index in range(1, 21))
+    spec = SetupSpec("r", tape=tape)
+    source = setup_source(spec)
+    assert source.count('"zlib"') == 2  # The arguments are the list around it.
+    assert len(source) < 10_000
+    assert '"preview":"[' in source
+    assert read_setup_source(source) == spec
+
+
+def test_beyond_the_cap_the_tape_stays_outside() -> None:
+    tape = tuple(ToolCall(1, index, "f", (index,), {}, Returned("y" * 100)) for index in range(1, 101))
+    spec = SetupSpec("r", ("os",), (ToolSpec("f"),), tape)
+    source, left_out = setup_cell(spec, cap_bytes=1_000)
+    assert '"tape":"external"' in source
+    read = read_setup_source(source)
+    assert read is not None
+    assert read.external_bytes == sum(len(line) + 1 for line in left_out)
+    assert read == replace(spec, tape=(), external_bytes=read.external_bytes)
+    assert read_tape(left_out) == tape
+    assert setup_cell(spec) == (setup_source(spec), ())
+
+
+def test_durations_stay_out_of_the_cell() -> None:
+    call = ToolCall(1, 1, "f", (), {}, Returned(1), 0.123)
+    assert setup_source(SetupSpec("r", tape=(call,))) == setup_source(
+        SetupSpec("r", tape=(replace(call, duration_s=9.0),))
+    )
+
+
+DATA = setup_source(SetupSpec("r", tape=(ToolCall(1, 1, "f", (), {}, Returned(BIG)),)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no header"),
+        ("{}", "format version None"),
+        ('{"codeact":2,"run":"r"}', "pip install -U"),
+        ('{"codeact":true,"run":"r"}', "format version True"),
+        ('{"codeact":1}', "'run' is a string"),
+        ('{"codeact":1,"run":"r","imports":"os"}', "list of module names"),
+        ('{"codeact":1,"run":"r","tape":"external","tape_bytes":-1}', "number of bytes"),
+        ('{"codeact":1,"run":"r"}\n{"tool":1}', "line 2.*'tool' is a string"),
+        ('{"codeact":1,"run":"r"}\n{"tool":"f","parameters":[1]}', "a parameter is an object"),
+        ('{"codeact":1,"run":"r"}\n{"tool":"f","parameters":[{"name":"x","kind":"odd"}]}', "no kind"),
+        ('{"codeact":1,"run":"r"}\n{"step":1}', "line 2.*tape entry"),
+        ('{"codeact":1,"run":"r"}\n[1', "line 2"),
+        (literal_of(DATA).replace('"zlib":"eJ', '"zlib":"eK'), "line 2.*cannot be expanded"),
+        (literal_of(DATA).replace('"bytes":', '"bytes":1'), "is not what its digest says"),
+        (literal_of(DATA).replace('"bytes":', '"bytes":999999999'), "at most"),
+        (literal_of(DATA).replace('_data":"sha256:', '_data":"sha256:0'), "line 3.*no data line"),
+    ],
+)
+def test_what_is_no_setup_is_refused_with_its_line(text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_setup(text)
+
+
+@pytest.mark.parametrize("source", ["", "x = 1", "setup()", "setup(r'''", "setup(1)", "a.setup('')", "\x00"])
+def test_other_cells_are_no_setup_cells(source: str) -> None:
+    assert read_setup_source(source) is None
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.sampled_from(["data", "bytes", "zlib", "args_data", "name", "args"]), junk))
+def test_junk_lines_are_value_errors(entry: dict[str, Json]) -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        parse_setup('{"codeact":1,"run":"r"}\n' + dump_line(entry))
+
+
+@settings(max_examples=40)
+@given(junk, junk, junk)
+def test_junk_tools_are_value_errors(name: Json, parameters: Json, doc: Json) -> None:
+    line = dump_line({"tool": name, "parameters": parameters, "doc": doc})
+    with suppress(ValueError):
+        (tool,) = parse_setup('{"codeact":1,"run":"r"}\n' + line).tools
+        assert (tool.name, tool.doc) == (name, doc)
