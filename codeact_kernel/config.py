@@ -82,8 +82,8 @@ class SandboxProfile:
     """Top-level modules action code may import on top of the default list."""
     env: tuple[str, ...] = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
     """Names of host environment variables that are passed on. Everything else is dropped."""
-    mode: str = "isolated"
-    """How the kernel is confined, as measured; see docs/security.md."""
+    mode: str = "process"
+    """How the kernel is confined; "process": a process of its own, no more. See docs/security.md."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .budget import MIN_OUTPUT, output_cap
 from .config import Settings
 from .conversation import CHARS_PER_TOKEN, Context, Conversation
@@ -32,8 +34,14 @@ class CodeActPolicy:
         self._conversation = Conversation(settings, model.context_window, len(system) // CHARS_PER_TOKEN)
 
     async def act(self, trajectory: Trajectory, emit: Emit) -> Reply:
-        """Raises: as `Model.respond`, and BudgetError when the budgets leave no room for a reply."""
-        return await self._model.respond(self.request(trajectory), emit)
+        """The reply, priced by the model where the adapter has not done it.
+
+        Raises: as `Model.respond`, and BudgetError when the budgets leave no room for a reply.
+        """
+        reply = await self._model.respond(self.request(trajectory), emit)
+        if reply.cost_usd is not None:
+            return reply
+        return replace(reply, cost_usd=self._model.cost(reply.usage))
 
     def prompt_tokens(self, trajectory: Trajectory) -> int:
         """Estimated size of the next request, for `budget.budget_stop`."""

@@ -148,20 +148,26 @@ async def restore(executor: Executor, trajectory: Trajectory, lost: Action | Non
 
     `lost`: the action that killed the kernel; what it had bound is lost by definition.
     """
-    await executor.restart()
-    expected: set[str] = set()
-    for step in trajectory.steps:
-        if step.observation.status in ("ok", "error"):
-            expected.update(step.observation.names)
-    found: set[str] = set()
-    async for rebuilt in rebuild(executor, trajectory):
-        found.update(rebuilt.observation.names)
+    expected = {name for step in trajectory.steps for name in step.observation.names}
     if lost is not None:
         expected |= assigned_names(lost.code)
+    found: set[str] = set()
+    killer: int | None = 0
+    while killer is not None:  # A step that kills the kernel when it is run again is left out.
+        trajectory = without_step(trajectory, killer)
+        killer, found = None, set()
+        await executor.restart()
+        async for rebuilt in rebuild(executor, trajectory):
+            found.update(rebuilt.observation.names)
+            if rebuilt.observation.status == "killed":
+                killer = rebuilt.step.index
     return tuple(sorted(name for name in expected - found if not name.startswith("_")))
 
 
-def without_last_step(trajectory: Trajectory) -> Trajectory:
-    """The trajectory before its last step."""
-    turn = trajectory.turns[-1]
-    return replace(trajectory, turns=(*trajectory.turns[:-1], replace(turn, steps=turn.steps[:-1])))
+def without_step(trajectory: Trajectory, index: int) -> Trajectory:
+    """The trajectory without the step of that number, if it has one."""
+    turns = (
+        replace(turn, steps=tuple(step for step in turn.steps if step.index != index))
+        for turn in trajectory.turns
+    )
+    return replace(trajectory, turns=tuple(turns))

@@ -111,7 +111,7 @@ def _ending(observation: Observation) -> str:
 
 
 def _output_drift(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> Iterable[Drift]:
-    before, after = list(_lines(old)), list(_lines(new))
+    before, after = list(shown_lines(old)), list(shown_lines(new))
     if before == after:
         return
     diff = list(difflib.unified_diff(before, after, "recorded", "now", lineterm="", n=1))
@@ -120,7 +120,7 @@ def _output_drift(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> Iterable[Dr
     yield Drift("output", "\n".join(diff))
 
 
-def _lines(shown: tuple[Shown, ...]) -> Iterable[str]:
+def shown_lines(shown: tuple[Shown, ...]) -> Iterable[str]:
     """What is compared: text line by line, everything else by its digest. Errors are `_code_drift`'s."""
     for item in shown:
         match item:

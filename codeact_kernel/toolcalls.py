@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from .config import ToolLimits
 from .events import Notice, ToolFinished, ToolStarted
@@ -72,7 +71,8 @@ class StepCalls:
         started = time.perf_counter()
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
         outcome = await self._run(request)
-        call = replace(call, outcome=outcome, duration_s=round(time.perf_counter() - started, 6))
+        seconds = round(time.perf_counter() - started, 6)
+        call = ToolCall(call.step, call.index, call.tool, call.args, call.kwargs, outcome, seconds)
         self._calls[slot] = call
         self._recorder.tool_outcome(call)
         self._emit(ToolFinished(call))

@@ -52,6 +52,7 @@ class Run:
 
     @property
     def stop_reason(self) -> StopReason:
+        """Why the task ended; `stop.detail` says more."""
         return self.stop.reason
 
 
@@ -89,11 +90,11 @@ class Agent:
         name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
         self._path = Path(out if out is not None else name).absolute()
         self._recorder = JournalRecorder(self._path)
-        self._session = KernelSession(self._settings)
+        self._session: KernelSession | None = None
         self._writer = NotebookWriter(self._path)
         self._loop: AgentLoop | None = None
         self._emit: Emit = _ignore
-        self._busy = False
+        self._running: asyncio.Task[Any] | None = None
         self._closed = False
 
     @property
@@ -137,7 +138,8 @@ class Agent:
                 await asyncio.wait([running])
 
     def close(self) -> None:
-        """Ends the kernel and saves the notebook. May be called twice."""
+        """Ends the kernel and saves the notebook, after interrupting a task that runs. May be called
+        twice."""
         SyncDoor().run(self._close())
 
     async def aclose(self) -> None:
@@ -165,12 +167,12 @@ class Agent:
     ) -> Run:
         if self._closed:
             raise UsageError("this agent is closed; make a new one")
-        if self._busy:
+        if self._running is not None:
             raise UsageError("this agent runs a task already; it takes one at a time")
         if not task.strip():
             raise UsageError(f"the task is empty: {task!r}; say what is to be done")
         check = AnswerCheck(output_type)
-        self._busy = True
+        self._running = asyncio.current_task()
         self._runner.door = door
         events = EventPost(door, listener)
         self._emit = events.emit
@@ -180,7 +182,7 @@ class Agent:
             before = len(self._loop.trajectory.steps)
             stop = await self._loop.run(task + check.description, check)
         finally:
-            self._busy = False
+            self._running = None
             self._emit = _ignore
             events.flush()
         return self._result(stop, check, before)
@@ -194,10 +196,20 @@ class Agent:
         return Run(answer, stop, steps, turn.usage, turn.cost_usd, trajectory, self._path)
 
     async def _start(self) -> AgentLoop:
+        session = KernelSession(self._settings)
+        try:
+            loop = await self._begin(session)
+        except BaseException:
+            await session.aclose()
+            raise
+        self._session = session
+        return loop
+
+    async def _begin(self, session: KernelSession) -> AgentLoop:
         profile = self._settings.profile
         spec = SetupSpec(uuid.uuid4().hex[:12], profile.allow_imports, self._registry.specs(), ())
         source = setup_source(spec)
-        versions = await self._session.start(source)
+        versions = await session.start(source)
         info = RunInfo(
             spec.run_id,
             self._model.name,
@@ -212,7 +224,7 @@ class Agent:
         return AgentLoop(
             Trajectory(info),
             policy,
-            self._session,
+            session,
             self._registry,
             self._recorder,
             self._settings,
@@ -240,11 +252,17 @@ class Agent:
         if self._closed:
             return
         self._closed = True
-        if self._loop is not None:
-            self._writer.write(self._loop.trajectory)
-        self._recorder.close()
-        await self._session.aclose()
-        await self._model.aclose()
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        try:
+            if self._loop is not None:
+                self._writer.write(self._loop.trajectory)
+        finally:  # Also when the disk is full, the kernel ends.
+            self._recorder.close()
+            if self._session is not None:
+                await self._session.aclose()
+            await self._model.aclose()
 
 
 def _ignore(event: Event) -> None:

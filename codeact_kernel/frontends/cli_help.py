@@ -18,6 +18,7 @@ MODELS = """\
 Models
   anthropic:NAME         key from ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL names any
                          Anthropic-compatible endpoint (Ollama, llama.cpp, vLLM, LM Studio)
+  anthropic+text:NAME    the same, for models that cannot use tools: code as marked text
   scripted:FILE.jsonl    one reply a line: {"thought": "...", "code": "..."} or {"answer": "..."}
 """
 

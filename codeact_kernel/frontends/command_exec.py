@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
-
 from ..events import Event, TurnFinished, TurnStarted
 from ..exceptions import UsageError
+from ..sandbox.session import versions
 from .app import CodeactApp
 from .cellrun import exec_cells
 from .cells import split_cells
@@ -34,7 +32,7 @@ class ExecApp(CodeactApp):
                     cells, tools=tools, settings=settings, on_event=lambda event: _show(show, event)
                 )
             if document is not None:
-                sandbox = sandbox_document(settings.profile, _versions())
+                sandbox = sandbox_document(settings.profile, versions())
                 print(dumps(exec_document(observations, sandbox)), file=document)
             return 0 if all(observation.status == "ok" for observation in observations) else ENDED
 
@@ -42,14 +40,3 @@ class ExecApp(CodeactApp):
 def _show(show: Renderer, event: Event) -> None:
     if not isinstance(event, TurnStarted | TurnFinished):  # there is no task and no answer
         show(event)
-
-
-def _versions() -> dict[str, str]:
-    """The sandbox kernel runs on this interpreter and these packages."""
-    found = {"python": platform.python_version()}
-    for package in ("codeact_kernel", "ipython", "ipykernel"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

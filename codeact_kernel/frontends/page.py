@@ -33,6 +33,7 @@ class Page:
         self.console = console
         self._utf = (console.encoding or "").lower().startswith("utf")
         self._title = ""
+        self._gone = False
 
     def title(self, text: str) -> None:
         """A header that is printed with the next line, so that nothing stands without content."""
@@ -46,10 +47,8 @@ class Page:
             text = text.translate(_ASCII)
         if self.console.is_terminal:
             self.console.print(Text(text, style=style), soft_wrap=True)
-        else:
-            # Rich lays out every character; a cell may print a million lines.
-            self.console.file.write(f"{text}\n")
-            self.console.file.flush()
+        elif not self._gone:
+            self._write(text)
 
     def prose(self, text: str, style: str = "") -> None:
         """Sentences: a terminal wraps them between words. Cleans the text."""
@@ -79,6 +78,16 @@ class Page:
             return
         self._print_title()
         self.console.print(highlighted(text))
+
+    def _write(self, text: str) -> None:
+        # Not through rich, which lays out every character: a cell may print a million lines.
+        try:
+            self.console.file.write(f"{text}\n")
+            self.console.file.flush()
+        except BrokenPipeError:
+            # Said once; what is shown while the run is ended has no reader either.
+            self._gone = True
+            raise
 
     def _print_title(self) -> None:
         if self._title:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextvars
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -42,6 +43,8 @@ class Door(Protocol):
 
     default: Thread
     """Where a synchronous tool runs that does not say."""
+    context: contextvars.Context
+    """Of the caller, when the call came in: its context variables are what tools see."""
 
     async def at_caller(self, call: Callable[[], object]) -> object:
         """`call()` on the caller's thread."""
@@ -64,14 +67,17 @@ class PortalRunner:
         self._workers = InlineRunner()
 
     async def run(self, tool: Tool, call: Callable[[], object]) -> object:
-        where = tool.thread or ("loop" if tool.is_async else self.door.default)
-        match where:
-            case "caller":
-                return await self.door.at_caller(call)
-            case "loop":
-                return await self.door.at_loop(call)
-            case "worker":
-                return await self._workers.run(tool, call)
+        door = self.door
+        where = "loop" if tool.is_async else tool.thread or door.default
+        if where == "loop":
+            return await door.at_loop(call)
+        if where == "caller":
+            result = await door.at_caller(call)
+        else:
+            # In a tuple: what the worker returns may be an awaitable, which is not for this loop.
+            boxed: Any = await self._workers.run(tool, lambda: (door.context.copy().run(call),))
+            result = boxed[0]
+        return await door.at_loop(lambda: result) if isinstance(result, Awaitable) else result
 
 
 @dataclass
@@ -87,6 +93,7 @@ class SyncDoor:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[_Job | Callable[[], object] | None] = queue.SimpleQueue()
+        self.context = contextvars.copy_context()
 
     async def at_caller(self, call: Callable[[], object]) -> object:
         job = _Job(call, concurrent.futures.Future())
@@ -94,32 +101,34 @@ class SyncDoor:
         return await asyncio.wrap_future(job.done)
 
     async def at_loop(self, call: Callable[[], object]) -> object:
-        return await _awaited(call)  # The caller's own loop, if it has one, is what it blocks.
+        # On the portal's: the caller's own loop, if it has one, is what it blocks.
+        return await portal().create_task(_awaited(call), context=self.context.copy())
 
     def post(self, callback: Callable[[], object]) -> None:
         """Runs `callback` soon, on the caller's thread."""
         self._queue.put(callback)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs `coroutine` on the portal and waits. Ctrl-C cancels it, waits for its end, and is raised."""
+        """Runs `coroutine` on the portal and waits. Ctrl-C, or an exception of a posted callback,
+        cancels it, waits for its end, and is raised."""
         if threading.current_thread().name == THREAD:
             coroutine.close()
             raise RuntimeError(
                 "a tool on the portal thread cannot run an agent synchronously; await it there"
             )
         running = _spawn(coroutine, lambda: self._queue.put(None))
-        interrupted = False
+        problem: BaseException | None = None
         while True:
             try:
                 self._serve()
                 break
-            except KeyboardInterrupt:
-                if interrupted:
-                    raise  # The second Ctrl-C does not wait.
-                interrupted = True
+            except BaseException as raised:  # Ctrl-C, or what a listener of the caller's raised.
+                if problem is not None:
+                    raise  # The second one does not wait.
+                problem = raised
                 _cancel(running)
-        if interrupted:
-            raise KeyboardInterrupt
+        if problem is not None:
+            raise problem
         return running.result().result()
 
     def _serve(self) -> None:
@@ -151,14 +160,16 @@ class AsyncDoor:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.context = contextvars.copy_context()
 
     async def at_caller(self, call: Callable[[], object]) -> object:
         job = _Job(call, concurrent.futures.Future())
-        self._loop.call_soon_threadsafe(_work, job)
+        self._loop.call_soon_threadsafe(_work, job, context=self.context.copy())
         return await asyncio.wrap_future(job.done)
 
     async def at_loop(self, call: Callable[[], object]) -> object:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(call), self._loop))
+        start = asyncio.run_coroutine_threadsafe
+        return await asyncio.wrap_future(self.context.copy().run(start, _awaited(call), self._loop))
 
     def post(self, callback: Callable[[], object]) -> None:
         """Runs `callback` soon, on the caller's event loop."""
@@ -173,7 +184,7 @@ class AsyncDoor:
             await asyncio.shield(finished)
         except asyncio.CancelledError:
             _cancel(running)
-            await finished
+            await asyncio.shield(finished)
             raise
         return running.result().result()
 
@@ -218,9 +229,14 @@ def _spawn(
     holder: concurrent.futures.Future[asyncio.Task[T]] = concurrent.futures.Future()
     loop = portal()
 
+    def ended(task: asyncio.Task[T]) -> None:
+        if not task.cancelled():
+            task.exception()  # Seen, also when the caller was cancelled and does not look.
+        on_done()
+
     def start() -> None:
         task = loop.create_task(coroutine)
-        task.add_done_callback(lambda _: on_done())
+        task.add_done_callback(ended)
         holder.set_result(task)
 
     loop.call_soon_threadsafe(start)

@@ -133,8 +133,9 @@ class Renderer:
         self._progress.begin(f"{self._noun.lower()} {index}")
 
     def _ready(self, event: ActionReady) -> None:
-        self._show_thought(self._progress.thought)
-        self._progress.running()
+        thought = self._progress.thought
+        self._progress.running()  # what streamed in leaves the region before it is printed to stay
+        self._show_thought(thought)
         if self._show_code:
             self.page.code(event.action.code)
 

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import select
+import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
-from codeact_kernel.wire.frames import FrameReader, pack
+from codeact_kernel.wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolOutcome
 
-MAX_FRAME = 256 * 1024 * 1024
-"""Bytes of one answer. The host's own limits are lower; this only bounds a broken host."""
 CHUNK = 1 << 18
+LOOK_UP_S = 0.1
+"""Seconds a waiting caller takes at most to notice an interrupt."""
+CLOSED = Raised("ConnectionError", "the agent's host has closed the tool channel")
 
 
 class Caller(Protocol):
@@ -46,62 +49,73 @@ class _Pending:
 class Channel:
     """The kernel's end of the tool channel.
 
-    `deferring` is true while a frame is being read or written: an interrupt that arrives then must
-    wait for `after_io`, or the stream would lose its framing.
+    `deferring` is true while the main thread is in here: an interrupt that arrives then sets
+    `interrupted` instead of raising, or the stream would lose its framing and a caller its turn.
+    The signal is raised again as soon as the channel is in order.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._reader = FrameReader(MAX_FRAME)
+        self._reader = FrameReader()
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._state = threading.Condition()
         self._sending = threading.Lock()
         self._reading = False
         self._pending: dict[int, _Pending] = {}
-        self._async_waiting = 0
+        self._watchers: dict[asyncio.AbstractEventLoop, int] = {}
+        """Coroutines that wait, by the event loop that reads for them."""
         self._next = 0
         self._main = threading.main_thread().ident
-        self.deferring = False
+        self._depth = 0
         self.interrupted = False
+
+    @property
+    def deferring(self) -> bool:
+        return self._depth > 0
 
     # --- calls ---
 
     def call(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
-        """Sends a call and waits. Raises ConnectionError when the host is gone."""
-        call_id, pending = self._register(None)
-        try:
-            self._send({"t": "call", "id": call_id, "tool": tool, "args": args, "kwargs": kwargs})
-            while pending.outcome is None:
-                self._wait_or_read(pending)
-            return pending.outcome
-        except BaseException:
-            self._abandon(call_id)
-            raise
+        """Sends a call and waits. Raises ValueError when it is too large to send."""
+        with self._deferred():
+            call_id, pending = self._register(None)
+            try:
+                self._send_call(call_id, tool, args, kwargs)
+                while pending.outcome is None:
+                    self._wait_or_read(pending)
+                    self._checkpoint()
+                return pending.outcome
+            except BaseException:
+                self._abandon(call_id)
+                raise
 
     async def acall(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
-        """Sends a call and awaits its answer; cancelling it tells the host."""
+        """Sends a call and awaits its answer; cancelling it tells the host. Raises ValueError as `call`."""
         loop = asyncio.get_running_loop()
         call_id, pending = self._register(loop)
         assert pending.waiter is not None
+        self._watch(loop)
         try:
-            self._send({"t": "call", "id": call_id, "tool": tool, "args": args, "kwargs": kwargs})
-            self._watch(loop)
+            with self._deferred():
+                self._send_call(call_id, tool, args, kwargs)
             await pending.waiter
             assert pending.outcome is not None
             return pending.outcome
         except BaseException:
-            self._abandon(call_id)
+            with self._deferred():
+                self._abandon(call_id)
             raise
         finally:
             self._unwatch(loop)
 
     def refused(self, kind: str, name: str) -> None:
         """Tells the host that the allow-lists refused something. Never raises."""
-        try:
-            self._send({"t": "refused", "kind": kind, "name": name})
-        except OSError:
-            pass  # The host is gone; the refusal itself still stands.
+        with self._deferred():
+            try:
+                self._send(pack({"t": "refused", "kind": kind, "name": name}))
+            except OSError:
+                pass  # The host is gone; the refusal itself still stands.
 
     # --- reading ---
 
@@ -110,74 +124,100 @@ class Channel:
             if pending.outcome is not None:
                 return
             if self._reading:
-                self._state.wait(1.0)
+                self._state.wait(LOOK_UP_S)
                 return
             self._reading = True
         try:
-            self._poll.poll()  # interruptible: nothing has been taken from the socket yet
-            self._read_available()
+            if self._poll.poll(LOOK_UP_S * 1000):
+                self._read_available()
         finally:
             with self._state:
                 self._reading = False
                 self._state.notify_all()
 
     def _on_readable(self) -> None:
-        with self._state:
-            if self._reading:
-                return  # A thread is at it; it delivers to coroutines too.
-            self._reading = True
-        try:
-            self._read_available()
-        finally:
+        with self._deferred():
             with self._state:
-                self._reading = False
-                self._state.notify_all()
+                if self._reading:
+                    return  # A thread is at it; it delivers to coroutines too.
+                self._reading = True
+            try:
+                self._read_available()
+            finally:
+                with self._state:
+                    self._reading = False
+                    self._state.notify_all()
 
     def _read_available(self) -> None:
-        self._begin_deferring()
         try:
             data = self._sock.recv(CHUNK, socket.MSG_DONTWAIT)
-            if not data:
-                raise ConnectionError("the agent's host has closed the tool channel")
             for message in self._reader.feed(data):
-                self._deliver(message)
+                self._deliver(int(str(message["id"])), _outcome(message))
         except BlockingIOError:
-            pass
-        finally:
-            self._end_deferring()
-
-    def _deliver(self, message: Mapping[str, Json]) -> None:
-        pending = self._pending.pop(int(str(message["id"])), None)
-        if pending is None:
             return
-        if message["t"] == "return":
-            pending.outcome = Returned(message["value"])
-        else:
-            pending.outcome = Raised(str(message["type"]), str(message["message"]))
+        except (OSError, FrameError):
+            data = b""
+        if not data:
+            self._close()
+
+    def _close(self) -> None:
+        """Nothing will be answered any more: everybody who waits is told."""
+        for loop in list(self._watchers):
+            loop.call_soon_threadsafe(loop.remove_reader, self._sock.fileno())
+        for call_id in list(self._pending):
+            self._deliver(call_id, CLOSED)
+
+    def _deliver(self, call_id: int, outcome: ToolOutcome) -> None:
+        pending = self._pending.pop(call_id, None)
+        if pending is None:
+            return  # Nobody waits any more.
+        pending.outcome = outcome
         if pending.loop is not None and pending.waiter is not None:
-            pending.loop.call_soon_threadsafe(_wake, pending.waiter)
+            try:
+                pending.loop.call_soon_threadsafe(_wake, pending.waiter)
+            except RuntimeError:
+                pass  # Its loop is closed, and with it whoever waited.
 
     # --- sending ---
 
-    def _send(self, message: Mapping[str, Json]) -> None:
-        frame = pack(message)
+    def _send_call(self, call_id: int, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> None:
+        frame = pack({"t": "call", "id": call_id, "tool": tool, "args": args, "kwargs": kwargs})
+        if len(frame) - HEADER > MAX_FRAME:
+            raise ValueError(
+                f"{tool}(): the arguments take {len(frame) - HEADER:,} bytes, and one call can send "
+                f"{MAX_FRAME:,}; send less, or in parts"
+            )
+        try:
+            self._send(frame)
+        except OSError:
+            self._deliver(call_id, CLOSED)
+
+    def _send(self, frame: bytes) -> None:
         with self._sending:
-            self._begin_deferring()
+            self._sock.sendall(frame)
+
+    # --- interrupts ---
+
+    @contextmanager
+    def _deferred(self) -> Iterator[None]:
+        if threading.get_ident() != self._main:  # Signal handlers run in the main thread only.
+            yield
+            return
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            self._checkpoint(0)
+
+    def _checkpoint(self, depth: int = 1) -> None:
+        """Lets an interrupt through that waited. The handler then in force decides what it means."""
+        if self.interrupted and self._depth == depth and threading.get_ident() == self._main:
+            self.interrupted, self._depth = False, 0
             try:
-                self._sock.sendall(frame)
+                signal.raise_signal(signal.SIGINT)
             finally:
-                self._end_deferring()
-
-    def _begin_deferring(self) -> None:
-        if threading.get_ident() == self._main:  # Signal handlers run there, and only there.
-            self.deferring = True
-
-    def _end_deferring(self) -> None:
-        if threading.get_ident() == self._main:
-            self.deferring = False
-            if self.interrupted:
-                self.interrupted = False
-                raise KeyboardInterrupt
+                self._depth = depth
 
     # --- bookkeeping ---
 
@@ -191,19 +231,26 @@ class Channel:
         if self._pending.pop(call_id, None) is None:
             return
         try:
-            self._send({"t": "cancel", "id": call_id})
+            self._send(pack({"t": "cancel", "id": call_id}))
         except OSError:
             pass  # The host is gone; there is nobody to tell.
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._async_waiting += 1
-        if self._async_waiting == 1:
+        self._watchers[loop] = self._watchers.get(loop, 0) + 1
+        if self._watchers[loop] == 1:
             loop.add_reader(self._sock.fileno(), self._on_readable)
 
     def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._async_waiting -= 1
-        if self._async_waiting == 0:
+        self._watchers[loop] -= 1
+        if self._watchers[loop] == 0:
+            del self._watchers[loop]
             loop.remove_reader(self._sock.fileno())
+
+
+def _outcome(message: Mapping[str, Json]) -> ToolOutcome:
+    if message["t"] == "return":
+        return Returned(message["value"])
+    return Raised(str(message["type"]), str(message["message"]))
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -17,8 +17,6 @@ from codeact_kernel.in_kernel.guard_lists import AllowLists
 from codeact_kernel.in_kernel.guard_refusals import SHOWN, Kind, refusal
 from codeact_kernel.in_kernel.guard_rewrite import ATTRIBUTE
 
-_ABSENT = object()
-
 
 class Warden:
     """Says no at run time: reports, then raises."""
@@ -41,18 +39,11 @@ class Warden:
         """Refuses what attribute `name` of `owner` turned out to be."""
         if name == "__dict__" and _is_foreign(owner):
             self.refuse("attribute", "__dict__", "it opens a module or a type; dir(…) lists the names")
-        if self.lists.is_refused_module(value) and not self.is_submodule(owner, name, value):
+        if self.lists.is_refused_module(value) and not self.lists.is_submodule(owner, name, value):
             self.refuse("import", getattr(value, "__name__", name))
         denied = self.lists.denies(owner, name) or self.lists.denied_object(name, value)
         if denied is not None:
             self.refuse("attribute", denied, "it is denied in its module")
-
-    def is_submodule(self, owner: object, name: str, value: object) -> bool:
-        """Whether `value` is there under an allowed name, as `os.path`, which is `posixpath`."""
-        dotted = f"{owner.__name__}.{name}" if isinstance(owner, ModuleType) else ""
-        if sys.modules.get(dotted, _ABSENT) is not value:
-            return False
-        return self.lists.allows(dotted) or self.lists.is_gateway(dotted)
 
 
 def _is_foreign(owner: object) -> bool:

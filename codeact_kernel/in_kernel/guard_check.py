@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from string import Formatter
 from types import ModuleType
 
 from codeact_kernel.in_kernel.guard_lists import AllowLists
+from codeact_kernel.in_kernel.guard_names import CellNames
 from codeact_kernel.in_kernel.guard_refusals import SHOWN, Finding, Kind, refusal
 
 FACADE_METHODS = frozenset({"run_line_magic", "run_cell_magic"})
@@ -23,11 +24,10 @@ MAX_NESTED = 5
 """Levels of code inside a string inside code that are read."""
 _IDENTIFIERS = ("id", "name", "asname", "arg", "rest")
 _OPTIONS = re.compile(r"\s*(?:-[nrpv]\s*\w+\s+|-[tcqo]+\s+|--[\w-]+\s+)*")
-_TOLERANT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
 class CellCheck:
-    """Collects the refusals of one cell, in the order of the source, each with the source it is about.
+    """Collects the refusals of one cell, each with the piece of source it is about.
 
     Args:
         lists: the lists in force.
@@ -39,38 +39,17 @@ class CellCheck:
         self, lists: AllowLists, namespace: Mapping[str, object], transform: Callable[[str], str]
     ) -> None:
         self._lists = lists
-        self._namespace = namespace
         self._transform = transform
-        self._bound: set[str] = set()
-        self._modules: dict[str, object] = {}
-        self._tolerated: set[ast.AST] = set()
+        self._names = CellNames(namespace)
         self._depth = 0
         self.found: list[Finding] = []
 
-    def check(self, nodes: Iterable[ast.AST]) -> None:
+    def check(self, nodes: Sequence[ast.AST]) -> None:
         """`nodes`: all nodes of the tree, as `ast.walk` yields them."""
-        nodes = list(nodes)
         for node in nodes:
-            self._learn(node)
+            self._names.learn(node)
         for node in nodes:
             self._node(node)
-
-    # --- what the cell binds ---------------------------------------------------------------------
-
-    def _learn(self, node: ast.AST) -> None:
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
-                self._bound.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                self._bound.add(name)
-            case ast.Import(names=names):
-                for alias in names:
-                    top = alias.name.partition(".")[0]
-                    self._modules[alias.asname or top] = sys.modules.get(alias.name if alias.asname else top)
-            case ast.ImportFrom(names=names):
-                self._bound.update(alias.asname or alias.name for alias in names)
-            case ast.Try(body=body, handlers=handlers) if any(_catches_import(h) for h in handlers):
-                self._tolerated.update(inner for part in body for inner in ast.walk(part))
 
     # --- one node --------------------------------------------------------------------------------
 
@@ -82,23 +61,21 @@ class CellCheck:
                 self._attribute(node)
             case ast.Call():
                 self._call(node)
-            case ast.Import(names=names) if node not in self._tolerated:
+            case ast.Import(names=names) if node not in self._names.tolerated:
                 for alias in names:
                     self._import(alias.name, node)
-            case ast.ImportFrom(module=str(module), level=0) if node not in self._tolerated:
+            case ast.ImportFrom(module=str(module), level=0) if node not in self._names.tolerated:
                 self._import_from(module, node)
             case ast.Constant(value=str(text)) if "__" in text:
-                self._format_string(text, node)
+                for name in _format_names(text):
+                    self._attribute_name(name, node)
             case ast.MatchClass(kwd_attrs=attributes):
                 for name in attributes:
                     self._attribute_name(name, node, also=self._lists.watches(name))
             case ast.arg(annotation=ast.AST() as annotation) | ast.AnnAssign(annotation=annotation):
-                self._annotation(annotation)
-            case (
-                ast.FunctionDef(returns=ast.AST() as returns)
-                | ast.AsyncFunctionDef(returns=ast.AST() as returns)
-            ):
-                self._annotation(returns)
+                self._code(*_strings(annotation))
+            case ast.FunctionDef(returns=ast.AST() as note) | ast.AsyncFunctionDef(returns=ast.AST() as note):
+                self._code(*_strings(note))
         self._identifiers(node)
 
     def _identifiers(self, node: ast.AST) -> None:
@@ -115,7 +92,7 @@ class CellCheck:
     def _name(self, node: ast.Name) -> None:
         if not isinstance(node.ctx, ast.Load):
             return
-        own = node.id in self._bound or node.id in self._namespace
+        own = self._names.has(node.id)
         if node.id in self._lists.names or (node.id in self._lists.builtins and not own):
             self._refuse("builtin", node.id, node)
 
@@ -125,7 +102,7 @@ class CellCheck:
                 self._refuse("magic", SHELL_COMMANDS.get(node.attr, f"get_ipython().{node.attr}"), node)
             return
         self._attribute_name(node.attr, node)
-        owner = self._module(node.value)
+        owner = self._names.module(node.value)
         if owner is not None:
             self._member(owner, node.attr, node)
 
@@ -136,29 +113,10 @@ class CellCheck:
     def _member(self, owner: ModuleType, name: str, node: ast.AST) -> None:
         denied = self._lists.denies(owner, name)
         value = vars(owner).get(name)
-        if self._lists.is_refused_module(value) and not self._is_submodule(owner, name, value):
+        if self._lists.is_refused_module(value) and not self._lists.is_submodule(owner, name, value):
             self._refuse("import", getattr(value, "__name__", name), node)
         elif denied is not None:
             self._refuse("attribute", denied, node, why="it is denied in its module")
-
-    def _is_submodule(self, owner: ModuleType, name: str, value: object) -> bool:
-        dotted = f"{owner.__name__}.{name}"
-        return sys.modules.get(dotted) is value and (
-            self._lists.allows(dotted) or self._lists.is_gateway(dotted)
-        )
-
-    def _module(self, node: ast.expr) -> ModuleType | None:
-        """The module that `node` stands for, as far as that can be told without running anything."""
-        path: list[str] = []
-        while isinstance(node, ast.Attribute):
-            path.append(node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
-            return None
-        value = self._modules.get(node.id) or self._namespace.get(node.id)
-        for name in reversed(path):
-            value = vars(value).get(name) if isinstance(value, ModuleType) else None
-        return value if isinstance(value, ModuleType) else None
 
     # --- imports ---------------------------------------------------------------------------------
 
@@ -194,7 +152,7 @@ class CellCheck:
             ):
                 self._magic("line" if method == "run_line_magic" else "cell", texts, node)
             case ast.Name(id="__import__") if texts and isinstance(texts[0], str):
-                if node not in self._tolerated:
+                if node not in self._names.tolerated:
                     self._import(texts[0], node)
             case ast.Name(id="getattr") if len(texts) > 1 and isinstance(texts[1], str):
                 self._attribute(ast.copy_location(ast.Attribute(node.args[0], texts[1], ast.Load()), node))
@@ -214,34 +172,24 @@ class CellCheck:
 
     # --- code in strings -------------------------------------------------------------------------
 
-    def _code(self, text: str, data: bool = False) -> None:
-        """Python inside a string; what is no Python fails when it runs, or is checked then.
+    def _code(self, *texts: str, data: bool = False) -> None:
+        """Python inside strings; what is no Python fails when it runs, or is checked then.
 
         `data`: an expression of pandas, sympy or patsy; its names are columns or symbols, unless called.
         """
-        try:
-            tree = ast.parse(text.strip())
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return
-        if data:
-            called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-            names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-            self._bound.update(node.id for node in names if id(node) not in called)
-        if self._depth < MAX_NESTED:
-            self._depth += 1
-            self.check(ast.walk(tree))
-            self._depth -= 1
-
-    def _annotation(self, annotation: ast.AST) -> None:
-        for node in ast.walk(annotation):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                self._code(node.value)
-
-    def _format_string(self, text: str, node: ast.AST) -> None:
-        """`"{0.__globals__}".format(f)` reads attributes too."""
-        for field in _format_fields(text):
-            for name in re.split(r"[.\[\]]", field)[1:]:
-                self._attribute_name(name, node)
+        for text in texts:
+            try:
+                nodes = list(ast.walk(ast.parse(text.strip())))
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                continue
+            if data:
+                called = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
+                names = (node for node in nodes if isinstance(node, ast.Name))
+                self._names.bound.update(node.id for node in names if id(node) not in called)
+            if self._depth < MAX_NESTED:
+                self._depth += 1
+                self.check(nodes)
+                self._depth -= 1
 
     def _refuse(self, kind: Kind, name: str, node: ast.AST, why: str | None = None) -> None:
         name = name[:SHOWN]
@@ -254,19 +202,18 @@ def _is_get_ipython(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "get_ipython"
 
 
-def _catches_import(handler: ast.ExceptHandler) -> bool:
-    """Such code has its own answer to a missing module, so it gets to run and to catch the refusal."""
-    if handler.type is None:
-        return True
-    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(isinstance(kind, ast.Name) and kind.id in _TOLERANT for kind in kinds)
+def _strings(annotation: ast.AST) -> Iterator[str]:
+    for node in ast.walk(annotation):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
-def _format_fields(text: str) -> Iterator[str]:
+def _format_names(text: str) -> Iterator[str]:
+    """The attributes that `text.format(…)` would read, as in `"{0.__globals__}"`."""
     try:
         for _, field, spec, _ in Formatter().parse(text):
-            yield field or ""
+            yield from re.split(r"[.\[\]]", field or "")[1:]
             if spec:
-                yield from _format_fields(spec)
+                yield from _format_names(spec)
     except ValueError:
         return  # Not a format string.

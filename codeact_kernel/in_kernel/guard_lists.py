@@ -63,6 +63,13 @@ class AllowLists:
     def is_refused_module(self, value: object) -> bool:
         return isinstance(value, ModuleType) and not self.allows(value.__name__)
 
+    def is_submodule(self, owner: object, name: str, value: object) -> bool:
+        """Whether `value` is there under an allowed name, as `os.path`, which is `posixpath`."""
+        dotted = f"{owner.__name__}.{name}" if isinstance(owner, ModuleType) else ""
+        if sys.modules.get(dotted, _NOTHING) is not value:
+            return False
+        return self.allows(dotted) or self.is_gateway(dotted)
+
     def denies(self, owner: object, name: str) -> str | None:
         """The dotted name under which attribute `name` of module `owner` is denied, if it is."""
         if name not in self.denied_owners or not isinstance(owner, ModuleType):

@@ -69,9 +69,9 @@ def refusal(lists: AllowLists, kind: Kind, name: str, why: str | None = None) ->
             message = f"{name!r} is refused in action code: {why or 'it leads into the interpreter'}"
         case "magic":
             allowed = ", ".join(f"%{magic}" for magic in sorted(lists.line_magics))
-            message = f"{name} is refused: {why or 'nothing can be executed here'}; allowed: {allowed}"
+            message = f"{name} is refused: {why or 'nothing can be executed here'}; allowed magics: {allowed}"
     instead = lists.instead.get(name) if kind != "import" else None
-    return _CLASSES[kind](f"{message}. Use instead: {instead}." if instead else f"{message}.")
+    return _CLASSES[kind](f"{message}. Instead: {instead}." if instead else f"{message}.")
 
 
 def _import_message(lists: AllowLists, name: str) -> str:
@@ -80,7 +80,7 @@ def _import_message(lists: AllowLists, name: str) -> str:
     instead = lists.instead.get(name) or lists.instead.get(top) or (close[0] if close else None)
     return (
         f"module {name!r} is refused: it is not on the list of modules that action code may import. "
-        + (f"Use instead: {instead}. " if instead else "")
+        + (f"Instead: {instead}. " if instead else "")
         + "allowed_imports() lists what is allowed: the safe standard library and data libraries. "
         f"A user can allow it: --allow-import {name}, or SandboxProfile(allow_imports=({name!r},))"
     )

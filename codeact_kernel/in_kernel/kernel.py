@@ -72,6 +72,8 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
         before = self._bindings()
         try:
             reply: dict[str, Any] = await super().do_execute(code, silent, *args, **kwargs)
+        except RecursionError:
+            reply = self._too_deep()  # Stock ipykernel would never answer.
         finally:
             for stream in (sys.stdout, sys.stderr):
                 if isinstance(stream, CappedOutStream):
@@ -81,6 +83,18 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
             after = self._bindings()
             reply["codeact"] = {"names": [n for n, which in after.items() if before.get(n) != which]}
         return reply
+
+    def _too_deep(self) -> dict[str, Any]:
+        self.shell.showtraceback()
+        return {
+            "status": "error",
+            "ename": "RecursionError",
+            "evalue": "the cell is nested too deeply to be compiled; split it up",
+            "traceback": [],
+            "execution_count": self.shell.execution_count,
+            "user_expressions": {},
+            "payload": [],
+        }
 
     def _bindings(self) -> dict[str, int]:
         hidden = self.shell.user_ns_hidden

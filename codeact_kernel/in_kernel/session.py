@@ -42,9 +42,9 @@ class _Session:
 
     def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, own_imports: tuple[str, ...]) -> None:
         self._shell = shell
-        self._names = frozenset(tool.name for tool in spec.tools) | {FINAL_ANSWER_SPEC.name}
         self._guard = Guard(shell, (*spec.allow_imports, *own_imports), caller.refused)
-        self._awaiting = AwaitTools(self._names.__contains__)
+        # By what the name stands for now: a cell may have given it to something else.
+        self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction))
         stubs = {tool.name: ToolFunction(tool, caller) for tool in (*spec.tools, FINAL_ANSWER_SPEC)}
         shell.user_ns.update(stubs)
         shell.user_ns_hidden.update(stubs)  # Not variables of the user's: %who does not list them.

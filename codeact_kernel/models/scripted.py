@@ -55,6 +55,7 @@ class ScriptedModel:
         return model
 
     def cost(self, usage: Usage) -> float | None:
+        """Always 0.0."""
         return 0.0
 
     async def respond(self, request: ModelRequest, emit: Emit) -> Reply:

@@ -14,7 +14,7 @@ from itertools import islice
 
 from ..outputs import Error, Shown
 from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
-from ..wire.lines import dump_line, writable
+from ..wire.lines import canonical, dump_line, writable
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.recorded import recorded_source
 from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
@@ -56,7 +56,7 @@ def title_cell(trajectory: Trajectory) -> Cell:
     task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
     for name, values in (("limits", info.limits), ("sandbox", info.profile)):
-        said = ", ".join(f"{key} {dump_line(value)}" for key, value in sorted(values.items()))
+        said = ", ".join(f"{key} {canonical(value)}" for key, value in sorted(values.items()))
         lines += [f"* {name}: {inline(said, 400)}"] if said else []
     return _markdown("title", "\n".join(lines), {"kind": "title"})
 
@@ -84,7 +84,7 @@ def _tape_table(calls: Sequence[ToolCall]) -> Cell:
     ]
     text = table(("step", "call", "what was asked", "what came back"), rows)
     more = len(calls) - len(rows)
-    rest = f"\n\n… and {more} more; all of them are in the setup cell." if more else ""
+    rest = f"\n\n… and {more} more; all of them are with the setup cell." if more else ""
     return _markdown("tape", f"**Recorded tool calls**\n\n{text}{rest}", {"kind": "tape"})
 
 
@@ -196,7 +196,7 @@ def _execution_times(step: Step) -> dict[str, Json]:
 def _stop_cell(stop: Stop, number: int) -> Cell:
     kept: dict[str, Json] = {"kind": "stop", "turn": number, "stop": writable(to_json(stop))}
     if stop.reason == "answer":
-        text = stop.answer if isinstance(stop.answer, str) else f"```json\n{dump_line(stop.answer)}\n```"
+        text = stop.answer if isinstance(stop.answer, str) else f"```json\n{canonical(stop.answer)}\n```"
         source = f"## Answer\n\n{quoted(text)}"
     else:
         detail = f": {inline(stop.detail, 400)}" if stop.detail else ""

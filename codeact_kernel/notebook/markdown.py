@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$>])")
+_PUNCTUATION = re.compile(r"([\\`*_\[\]#|~$>])")
+_LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -32,7 +33,8 @@ def inline(text: str, limit: int = 80) -> str:
     """The text on one line with no markdown of its own, at most `limit` characters of it."""
     line = _CONTROL.sub("", " ".join(text.split()))
     cut = line if len(line) <= limit else line[: limit - 1] + "…"
-    return _PUNCTUATION.sub(r"\\\1", cut).replace("&", "&amp;").replace("<", "&lt;")
+    marked = _LIST_MARK.sub(r"\1\\\2", _PUNCTUATION.sub(r"\\\1", cut))
+    return marked.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

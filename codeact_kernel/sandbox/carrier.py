@@ -1,36 +1,43 @@
 """Owns the host's end of the tool channel: takes calls from the running cell, sends outcomes back.
 
 A socket pair that the kernel inherits. Everything that arrives is untrusted: what is no well-formed
-frame closes the channel, and calls outside a running cell are refused.
+frame ends the channel for good, and calls outside a running cell are refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, cast
 
 from ..config import ToolLimits
 from ..interfaces import CallHandler
 from ..trajectory import Refusal
-from ..wire.frames import FrameError, FrameReader, pack
+from ..wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
 
 CHUNK = 1 << 18
+MAX_UNSENT = 4 * MAX_FRAME
+"""Bytes of answers that wait for a kernel which does not read them."""
 REFUSAL_KINDS = ("import", "builtin", "magic", "attribute")
 MAX_REFUSALS = 1000
 """Recorded per cell; a cell that loops over a refused import is told each time, but recorded so often."""
 
 
 class Carrier:
-    """One end of a socket pair, served on the running event loop."""
+    """One end of a socket pair, served on the running event loop.
 
-    def __init__(self, limits: ToolLimits) -> None:
+    `on_trouble` is called when `broken` or `failure` has been set.
+    """
+
+    def __init__(self, limits: ToolLimits, on_trouble: Callable[[], None]) -> None:
         self._limits = limits
+        self._max_payload = min(limits.max_payload_bytes, MAX_FRAME)
+        self._on_trouble = on_trouble
         self._sock, self.kernel_end = socket.socketpair()
         self._sock.setblocking(False)
-        self._reader = FrameReader(limits.max_payload_bytes)
+        self._reader = FrameReader()
         self._handler: CallHandler | None = None
         self._refusals = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -39,6 +46,8 @@ class Carrier:
         self._loop.add_reader(self._sock, self._on_readable)
         self.broken: str | None = None
         """Why the channel cannot be used any more."""
+        self.failure: Exception | None = None
+        """What the handler of a call raised: the host failed, not the program."""
 
     def begin(self, handler: CallHandler) -> None:
         """Calls that arrive from now on are the running cell's."""
@@ -46,7 +55,8 @@ class Carrier:
 
     async def end(self) -> None:
         """The cell is over: what it still waits for is cancelled, what comes later is refused."""
-        self._on_readable()  # Refusals and cancellations that the cell sent last.
+        if self.broken is None and self._sock.fileno() >= 0:
+            self._on_readable()  # Refusals and cancellations that the cell sent last.
         self._handler = None
         await self.cancel_calls()
 
@@ -84,9 +94,17 @@ class Carrier:
             self._break(f"the kernel broke the protocol: {problem}")
 
     def _break(self, reason: str) -> None:
-        self.broken = self.broken or reason
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
+        if self.broken is not None:
+            return
+        self.broken = reason
+        self._unsent.clear()
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)  # Whoever waits inside for an answer is told.
+        except OSError:
+            pass  # The other end is gone already.
+        self._on_trouble()
 
     def _on_message(self, message: Mapping[str, Json]) -> None:
         match message:
@@ -115,6 +133,12 @@ class Carrier:
             self._answer(request, Raised("RuntimeError", problem))
         elif request.call_id in self._calls:
             raise FrameError(f"call {request.call_id} is in flight already")
+        elif self._reader.size > self._max_payload:
+            problem = (
+                f"{request.tool}(): the arguments take {self._reader.size:,} bytes, and at most "
+                f"{self._max_payload:,} are taken; send less, or in parts"
+            )
+            self._answer(request, Raised("ValueError", problem))
         elif len(self._calls) >= self._limits.max_concurrent:
             most = self._limits.max_concurrent
             problem = f"{request.tool}(): more than {most} calls at once; gather them in smaller batches"
@@ -126,6 +150,9 @@ class Carrier:
         try:
             outcome = await handler.call(request)
             self._answer(request, outcome)
+        except Exception as problem:
+            self.failure = self.failure or problem
+            self._on_trouble()
         finally:
             self._calls.pop(request.call_id, None)
 
@@ -137,7 +164,14 @@ class Carrier:
                 message: dict[str, Json] = {"t": "return", "id": request.call_id, "value": value}
             case Raised(kind, text):
                 message = {"t": "raise", "id": request.call_id, "type": kind, "message": text}
-        self._send(pack(message))
+        frame = pack(message)
+        if len(frame) - HEADER > self._max_payload:
+            problem = (
+                f"{request.tool}(): the result takes {len(frame) - HEADER:,} bytes, and at most "
+                f"{self._max_payload:,} can be sent; ask for less, or in parts"
+            )
+            frame = pack({"t": "raise", "id": request.call_id, "type": "ValueError", "message": problem})
+        self._send(frame)
 
     def _send(self, frame: bytes) -> None:
         if self.broken is not None:
@@ -154,6 +188,8 @@ class Carrier:
         if frame:
             self._unsent += frame
             self._loop.add_writer(self._sock, self._on_writable)
+        if len(self._unsent) > MAX_UNSENT:
+            self._break(f"the kernel left {len(self._unsent):,} bytes of answers unread")
 
     def _on_writable(self) -> None:
         try:
@@ -161,7 +197,7 @@ class Carrier:
         except BlockingIOError:
             return
         except OSError as problem:
-            self._unsent.clear()
             self._break(str(problem))
+            return
         if not self._unsent:
             self._loop.remove_writer(self._sock)

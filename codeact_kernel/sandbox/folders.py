@@ -48,7 +48,11 @@ def sweep() -> None:
         found = _NAME.match(entry.name)
         if found is None or found[1] != namespace or entry.is_symlink():
             continue
-        if entry.stat().st_uid == os.geteuid() and not Path(f"/proc/{found[2]}").exists():
+        try:
+            ours = entry.stat().st_uid == os.geteuid()
+        except FileNotFoundError:
+            continue  # Another session sweeps too.
+        if ours and not Path(f"/proc/{found[2]}").exists():
             remove_tree(str(entry))
 
 

@@ -15,9 +15,13 @@ from jupyter_client.session import Session
 
 from ..exceptions import SandboxError
 
-Channel: TypeAlias = Literal["iopub", "shell"]
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-IOPUB_QUEUE = 1000
+Channel: TypeAlias = Literal["iopub", "shell", "control"]
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""A larger one ends the connection. The kernel shortens what an honest cell shows to less."""
+QUEUE = 50
+"""Messages that wait in this process when nobody reads; the rest waits in the kernel."""
+BREATH = 64
+"""Messages handled before other tasks of this event loop get a turn."""
 RECONNECT_MS = 5
 
 
@@ -36,18 +40,19 @@ class Mailbox:
         self._connection = connection
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._died = False
+        self._died = self._closed = self._stirred = False
+        self._taken = 0
         self._control = self._connect("control", zmq.DEALER)
         self._shell = self._connect("shell", zmq.DEALER)
         self._iopub = self._connect("iopub", zmq.SUB)
-        for sock in (self._shell, self._iopub):
+        for sock in (self._shell, self._control, self._iopub):
             self._loop.add_reader(sock.FD, self._wake.set)
 
     def _connect(self, channel: str, kind: int) -> zmq.Socket[Any]:
         sock: zmq.Socket[Any] = zmq.Context.instance().socket(kind)
         sock.linger = 0
         sock.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        sock.set(zmq.RCVHWM, IOPUB_QUEUE)
+        sock.set(zmq.RCVHWM, QUEUE)
         sock.set(zmq.RECONNECT_IVL, RECONNECT_MS)
         if kind == zmq.SUB:
             sock.subscribe(b"")
@@ -57,9 +62,11 @@ class Mailbox:
         return sock
 
     def close(self) -> None:
-        for sock in (self._shell, self._iopub):
+        """Whoever is in `receive` gets KernelDied."""
+        self._closed = True
+        self._wake.set()
+        for sock in (self._shell, self._control, self._iopub):
             self._loop.remove_reader(sock.FD)
-        for sock in (self._shell, self._iopub, self._control):
             sock.close(linger=0)
 
     def kernel_died(self) -> None:
@@ -68,7 +75,8 @@ class Mailbox:
         self._wake.set()
 
     def kernel_stirred(self) -> None:
-        """Something changed that the current `receive` should look at: its deadline, mostly."""
+        """Something changed, the deadline mostly: the current `receive` returns None."""
+        self._stirred = True
         self._wake.set()
 
     async def ready(self, seconds: float) -> None:
@@ -99,25 +107,31 @@ class Mailbox:
         return str(message["header"]["msg_id"])
 
     def interrupt(self) -> None:
-        """Asks the control channel; whether it helps shows on the others."""
+        """Asks the control channel, which answers when the signal has been sent."""
         self._session.send(self._control, "interrupt_request", {})
+        self._wake.set()
 
     async def receive(self, deadline: float | None) -> tuple[Channel, dict[str, Any], int] | None:
-        """The next message, its channel and its size in bytes; None when `deadline` (loop time) passed.
+        """The next message, its channel and its size in bytes; None when `deadline` (loop time) passed
+        or `kernel_stirred` was called.
 
-        Outputs come before the reply that follows them. Malformed messages are dropped.
+        In order within a channel, and replies before outputs: a flood of these cannot hide them.
+        Malformed messages are dropped.
         Raises: KernelDied, once everything that had arrived was handed out.
         """
         while True:
             self._wake.clear()
+            if self._stirred:
+                self._stirred = False
+                return None
             for channel, sock in self._channels():
-                while (frames := _take(sock)) is not None:
+                while (frames := await self._take(sock)) is not None:
                     message = self._parse(frames)
                     if message is not None:
                         return channel, message, sum(map(len, frames))
                     if deadline is not None and self._loop.time() > deadline:
                         return None  # A flood of malformed messages must not outlast the deadline.
-            if self._died:
+            if self._died or self._closed:
                 raise KernelDied
             try:
                 async with asyncio.timeout_at(deadline):
@@ -126,7 +140,20 @@ class Mailbox:
                 return None
 
     def _channels(self) -> tuple[tuple[Channel, zmq.Socket[Any]], ...]:
-        return ("iopub", self._iopub), ("shell", self._shell)
+        return ("shell", self._shell), ("control", self._control), ("iopub", self._iopub)
+
+    async def _take(self, sock: zmq.Socket[Any]) -> list[bytes] | None:
+        if self._taken >= BREATH:
+            self._taken = 0
+            await asyncio.sleep(0)
+        if self._closed:
+            return None
+        try:
+            frames = sock.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        self._taken += 1
+        return frames
 
     def _parse(self, frames: list[bytes]) -> dict[str, Any] | None:
         try:
@@ -136,10 +163,3 @@ class Mailbox:
             return None
         parts = (message.get(part) for part in ("header", "parent_header", "content"))
         return message if all(isinstance(part, dict) for part in parts) else None
-
-
-def _take(sock: zmq.Socket[Any]) -> list[bytes] | None:
-    try:
-        return sock.recv_multipart(zmq.NOBLOCK)
-    except zmq.Again:
-        return None

@@ -92,6 +92,7 @@ class KernelProcess:
         if process is None or code is None:
             return "its process stopped answering"
         words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:] if process.stderr else ""
+        code = 128 - code if code < 0 else code  # The supervisor itself was hit.
         how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
         return f"its process ended ({how})" + (f": {words}" if words else "")
 

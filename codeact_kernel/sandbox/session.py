@@ -6,7 +6,7 @@ import asyncio
 import platform
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -24,7 +24,7 @@ from .translate import output_of
 
 SETUP_S = 60.0
 IDLE_S = 5.0
-"""Seconds that outputs may trail the reply of their cell."""
+"""Seconds of silence after the reply of a cell, before its last outputs are given up."""
 MAX_NAMES = 10_000
 REPORTED = ("codeact_kernel", "ipykernel", "ipython", "numpy", "pandas", "matplotlib")
 
@@ -44,13 +44,21 @@ class _Run:
 
     message_id: str
     started: float
+    limit: float | None
+    """Seconds."""
     deadline: float | None
     stopping: str | None = None
-    """Why it was interrupted, once it was."""
+    """That it was interrupted and why, once it was."""
+    signalled: bool = False
+    """The kernel has said that the interrupt is out: it cannot hit the next cell any more."""
     reply: Mapping[str, Any] | None = None
     idle: bool = False
     received: int = 0
-    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    truncated: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.reply is not None and self.idle and (self.stopping is None or self.signalled)
 
 
 class KernelSession:
@@ -91,8 +99,14 @@ class KernelSession:
         return str(self._folder.workspace)
 
     async def restart(self) -> None:
+        if self._folder is None:
+            raise SandboxError("this session has not been started; `start` comes first")
         await self._end_process()
-        await self._launch()
+        try:
+            await self._launch()
+        except BaseException:
+            await self._end_process()
+            raise
 
     async def interrupt(self) -> None:
         if self._run is not None and self._mailbox is not None:
@@ -105,92 +119,128 @@ class KernelSession:
             self._folder.remove()
 
     async def execute(self, action: Action, handler: CallHandler) -> AsyncGenerator[Output, None]:
-        carrier = self._carrier
-        if self._mailbox is None or carrier is None:
-            raise SandboxError("the sandbox kernel is down; `restart` it before it can run anything")
-        if self._run is not None:
-            raise SandboxError("the sandbox kernel runs a cell already; it takes one at a time")
-        now = asyncio.get_running_loop().time()
-        limit = self._settings.limits.step_timeout_s
-        carrier.begin(handler)
-        self._run = _Run(self._mailbox.execute(action.code), now, None if limit is None else now + limit)
-        try:
-            async with aclosing(self._outputs(self._mailbox, self._run)) as outputs:
-                async for output in outputs:
-                    yield output
-        finally:
-            run, self._run = self._run, None
-            await carrier.end()
-            if run is not None and run.reply is None:
-                await self._end_process()  # Nobody knows what it would go on doing.
+        """As `Executor.execute`; what `handler` itself raises ends the cell and comes out of here."""
+        async with aclosing(self._cell(action.code, handler, self._settings.limits.step_timeout_s)) as cell:
+            async for output in cell:
+                yield output
 
     # --- one cell ---
 
-    async def _outputs(self, mailbox: Mailbox, run: _Run) -> AsyncGenerator[Output, None]:
+    async def _cell(
+        self, code: str, handler: CallHandler, limit: float | None
+    ) -> AsyncGenerator[Output, None]:
+        mailbox, carrier = self._mailbox, self._carrier
+        if mailbox is None or carrier is None:
+            raise SandboxError("the sandbox kernel is down; `restart` it before it can run anything")
+        if self._run is not None:
+            raise SandboxError("the sandbox kernel runs a cell already; it takes one at a time")
+        if carrier.broken is not None:
+            await self._end_process()
+            yield Finished("killed", f"the tool channel was broken before this cell ran ({carrier.broken})")
+            return
         loop = asyncio.get_running_loop()
-        while not (run.reply is not None and run.idle):
+        carrier.begin(handler)
+        run = self._run = _Run(
+            mailbox.execute(code), now := loop.time(), limit, None if limit is None else now + limit
+        )
+        try:
+            async with aclosing(self._outputs(mailbox, carrier, run)) as outputs:
+                async for output in outputs:
+                    handed_over = loop.time()
+                    yield output
+                    if run.deadline is not None:  # What the consumer takes is not the cell's time.
+                        run.deadline += loop.time() - handed_over
+        finally:
+            self._run = None
+            await carrier.end()
+            if run.reply is None or carrier.broken is not None:
+                await self._end_process()  # Nobody knows what it would go on doing.
+
+    async def _outputs(self, mailbox: Mailbox, carrier: Carrier, run: _Run) -> AsyncGenerator[Output, None]:
+        loop = asyncio.get_running_loop()
+        while not run.over:
+            if carrier.failure is not None:
+                raise carrier.failure
+            if carrier.broken is not None:
+                self._stop_cell(run, f"it broke the tool channel ({carrier.broken}) and was interrupted")
             if run.deadline is not None and loop.time() >= run.deadline:
                 if run.reply is not None:
-                    break  # Its idle message never came: only a kernel that forges messages does that.
+                    run.truncated = not run.idle  # Only a kernel that forges messages gets here.
+                    break
                 if run.stopping is not None:
-                    yield self._killed(
-                        run, f"{run.stopping}, did not stop within {self._grace:g} s and was killed"
-                    )
+                    stubborn = f"{run.stopping}, but did not stop within {self._grace:g} s and was killed"
+                    yield self._killed(run, stubborn)
                     return
-                self._stop_cell(run, f"it ran longer than {self._settings.limits.step_timeout_s:g} s")
+                self._stop_cell(run, f"it ran longer than {run.limit:g} s and was interrupted")
             try:
                 received = await mailbox.receive(run.deadline)
             except KernelDied:
-                yield self._killed(run, self._process.exit_reason() if self._process else "its process ended")
+                yield self._killed(run, self._end_of_kernel())
                 return
             if received is not None:
                 output = self._on_message(run, *received)
                 if output is not None:
                     yield output
-        yield self._finished(run)
+        yield (
+            self._finished(run)
+            if carrier.broken is None
+            else self._killed(
+                run, f"{run.stopping or 'it broke the tool channel'}, and its kernel was killed"
+            )
+        )
 
     def _on_message(self, run: _Run, channel: str, message: Mapping[str, Any], size: int) -> Output | None:
+        kind = message["header"].get("msg_type")
+        if channel == "control":
+            run.signalled = run.signalled or kind == "interrupt_reply"
+            return None
         if message["parent_header"].get("msg_id") != run.message_id:
             return None  # Late output of an earlier cell, or forged.
+        most = self._settings.output.received_bytes
         run.received += size
-        if run.received > self._settings.output.received_bytes and run.stopping is None:
-            self._stop_cell(
-                run, f"it sent more than {self._settings.output.received_bytes:,} bytes of output"
-            )
+        if run.received > most:
+            self._stop_cell(run, f"it sent more than {most:,} bytes of output and was interrupted")
         if channel == "shell":
-            if message["header"].get("msg_type") == "execute_reply" and run.reply is None:
+            if kind == "execute_reply" and run.reply is None:
                 run.reply = message["content"]
-                run.deadline = asyncio.get_running_loop().time() + IDLE_S
-            return None
-        if message["header"].get("msg_type") == "status":
+        elif kind == "status":
             run.idle = run.idle or message["content"].get("execution_state") == "idle"
+        elif run.received > 2 * most:
+            run.truncated = True
             return None
-        if run.received > 2 * self._settings.output.received_bytes:
-            return None
+        if run.reply is not None and not run.truncated:
+            run.deadline = asyncio.get_running_loop().time() + IDLE_S
         return output_of(message)
 
     def _stop_cell(self, run: _Run, why: str) -> None:
         if run.stopping is not None or self._mailbox is None:
             return
         run.stopping = why
-        run.deadline = asyncio.get_running_loop().time() + self._grace
+        if run.reply is None:
+            run.deadline = asyncio.get_running_loop().time() + self._grace
         self._mailbox.interrupt()
 
     @property
     def _grace(self) -> float:
         return self._settings.limits.interrupt_grace_s
 
+    def _end_of_kernel(self) -> str:
+        if self._process is None:
+            return "the session was closed or restarted while it ran"
+        return self._process.exit_reason()
+
     def _killed(self, run: _Run, reason: str) -> Finished:
-        return Finished("killed", reason, duration_s=self._elapsed(run))
+        return Finished("killed", reason, duration_s=self._elapsed(run), truncated=run.truncated)
 
     def _finished(self, run: _Run) -> Finished:
         reply = run.reply or {}
         count = reply.get("execution_count")
         extra = reply.get("codeact")
-        names = extra.get("names") if isinstance(extra, dict) else None
+        extra = extra if isinstance(extra, dict) else {}
+        names = extra.get("names")
         kept = tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         if run.stopping is not None and reply.get("status") != "ok":
-            status, reason = "timeout", f"{run.stopping} and was interrupted; variables are kept"
+            status, reason = "timeout", f"{run.stopping}; variables are kept"
         else:
             status, reason = ("ok" if reply.get("status") == "ok" else "error"), None
         return Finished(
@@ -199,6 +249,7 @@ class KernelSession:
             count if type(count) is int else None,
             kept[:MAX_NAMES],
             self._elapsed(run),
+            run.truncated or extra.get("truncated") is True,
         )
 
     def _elapsed(self, run: _Run) -> float:
@@ -209,17 +260,21 @@ class KernelSession:
     async def _launch(self) -> None:
         assert self._folder is not None
         self._process = KernelProcess(self._folder, self._settings.profile)
-        self._carrier = Carrier(self._settings.tools)
+        self._carrier = Carrier(self._settings.tools, self._on_trouble)
         self._mailbox = await self._process.start(self._carrier)
         await self._mailbox.ready(SETUP_S)
         problem: list[str] = []
-        async with asyncio.timeout(SETUP_S):
-            async for output in self.execute(Action(self._setup), NoCalls()):
+        async with aclosing(self._cell(self._setup, NoCalls(), SETUP_S)) as outputs:
+            async for output in outputs:
                 match output:
                     case Error(ename, evalue):
                         problem.append(f"{ename}: {evalue}")
                     case Finished(status, reason) if status != "ok":
                         raise SandboxError(f"the setup cell failed: {'; '.join(problem) or reason}")
+
+    def _on_trouble(self) -> None:
+        if self._mailbox is not None:
+            self._mailbox.kernel_stirred()
 
     async def _end_process(self) -> None:
         process, carrier = self._process, self._carrier

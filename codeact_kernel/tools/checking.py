@@ -63,7 +63,8 @@ class Checker:
             if plainer is value:
                 raise _mismatch(problem) from None
         try:
-            return self.adapter.validate_python(plainer)
+            # By name too: a Record has a model's field names, not their aliases.
+            return self.adapter.validate_python(plainer, by_alias=True, by_name=True)
         except ValidationError as problem:
             raise _mismatch(problem) from None
 

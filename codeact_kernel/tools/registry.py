@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from ..exceptions import ToolCallError, ToolDefinitionError
@@ -88,7 +89,8 @@ def _attempt(made: Tool, args: tuple[object, ...], kwargs: Mapping[str, object])
         try:
             value = made.function(*args, **kwargs)
             return _finish(value) if inspect.isawaitable(value) else Returned(encode(value, fallback=True))
-        except (Exception, SystemExit) as problem:
+        except (Exception, SystemExit, CancelledError) as problem:
+            # CancelledError: something of the tool's own was cancelled; this call cannot be from here.
             return raised(problem, made.name)
 
     async def _finish(value: Awaitable[object]) -> ToolOutcome:

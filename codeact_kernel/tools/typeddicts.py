@@ -20,7 +20,8 @@ def with_known_typeddicts(annotation: Any) -> Any:
         return annotation
     if typing.is_typeddict(annotation):
         return _rebuilt(annotation)
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    origin: Any = typing.get_origin(annotation)
+    args = typing.get_args(annotation)
     if not args or origin is typing.Literal or any(isinstance(arg, list) for arg in args):
         return annotation
     known = tuple(map(with_known_typeddicts, args))
@@ -30,15 +31,16 @@ def with_known_typeddicts(annotation: Any) -> Any:
         return typing.Union[known]  # noqa: UP007 - there is no other way from a tuple
     if origin is typing.Annotated:
         return typing.Annotated[(known[0], *annotation.__metadata__)]
-    return origin[known] if isinstance(origin, type) else annotation.copy_with(known)
+    copy_with = getattr(annotation, "copy_with", None)  # typing.List[…] has it, list[…] does not
+    return origin[known] if copy_with is None else copy_with(known)
 
 
 def _rebuilt(kind: Any) -> Any:
+    make: Any = typing_extensions.TypedDict
+    required: Any = typing_extensions.Required
+    optional: Any = typing_extensions.NotRequired
     fields = {
-        name: (
-            typing_extensions.Required if name in kind.__required_keys__ else typing_extensions.NotRequired
-        )[with_known_typeddicts(hint)]
+        name: (required if name in kind.__required_keys__ else optional)[with_known_typeddicts(hint)]
         for name, hint in typing.get_type_hints(kind).items()
     }
-    make: Any = typing_extensions.TypedDict
     return make(kind.__name__, fields)

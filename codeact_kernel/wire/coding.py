@@ -18,6 +18,7 @@ MAX_ENCODE_DEPTH = 100
 MAX_DECODE_DEPTH = 200
 # Integers of 64 bits stay as they are; json refuses to read more than 4300 digits.
 MAX_PLAIN_INT = 2**63 - 1
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 MAX_REPR = 200
 """Characters of an opaque value's repr."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -95,7 +96,7 @@ class Encoder:
         encoded: list[Json] = []
         try:
             for item in items:
-                encoded.append(self(item))
+                encoded.append(item if is_plain(item) else self(item))
         except EncodeError as error:
             error.within(step.format(len(encoded)))
             raise
@@ -107,7 +108,7 @@ class Encoder:
         name = ""
         try:
             for name, item in items.items():
-                encoded[name] = self(item)
+                encoded[name] = item if is_plain(item) else self(item)
         except EncodeError as error:
             error.within(step.format(name))
             raise
@@ -127,7 +128,7 @@ class Decoder:
 
     def __call__(self, data: Any) -> object:
         kind = type(data)
-        if kind is str or kind is int or kind is float or kind is bool or data is None:
+        if kind in _SCALARS:
             return data
         if self._depth >= MAX_DECODE_DEPTH:
             raise DecodeError(f"more than {MAX_DECODE_DEPTH} levels deep")
@@ -162,7 +163,7 @@ class Decoder:
 
     def each(self, items: object) -> list[object]:
         """All items of a JSON array."""
-        return [self(item) for item in array(items)]
+        return [item if type(item) in _SCALARS else self(item) for item in array(items)]
 
     def named(self, items: object) -> dict[str, object]:
         """A JSON object whose keys are plain names."""

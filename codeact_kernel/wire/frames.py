@@ -19,6 +19,11 @@ from collections.abc import Iterator, Mapping
 from .messages import Json
 
 HEADER = 4
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes of the body of one frame, both ways. Honest ends check before they send; the host's own
+limit on payloads (`ToolLimits.max_payload_bytes`) is this or less."""
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode  # Both kept: making one costs more than a small frame.
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
 
@@ -29,7 +34,7 @@ class FrameError(ValueError):
 
 def pack(message: Mapping[str, Json]) -> bytes:
     """One frame. Lone surrogates survive as JSON escapes."""
-    body = json.dumps(message, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    body = _encode(message).encode("ascii")
     return len(body).to_bytes(HEADER, "big") + body
 
 
@@ -40,9 +45,11 @@ class FrameReader:
         max_bytes: of one frame's body; a larger one raises FrameError before it is read.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int = MAX_FRAME) -> None:
         self._max = max_bytes
         self._buffer = bytearray()
+        self.size = 0
+        """Bytes of the body of the frame that was yielded last."""
 
     def feed(self, data: bytes) -> Iterator[dict[str, Json]]:
         """The frames that `data` completes, in order. Raises FrameError."""
@@ -57,7 +64,7 @@ class FrameReader:
                 if len(self._buffer) < end:
                     break
                 body = bytes(self._buffer[start + HEADER : end])
-                start = end
+                start, self.size = end, size
                 yield _parse(body)
         finally:
             del self._buffer[:start]
@@ -65,7 +72,7 @@ class FrameReader:
 
 def _parse(body: bytes) -> dict[str, Json]:
     try:
-        message = json.loads(body)
+        message = _decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as problem:
         raise FrameError(f"not JSON: {problem}") from None
     if not isinstance(message, dict):

@@ -158,7 +158,7 @@ def test_a_usage_error_of_the_script(codeact: Command) -> None:
     assert shown.returncode == 2
     assert shown.stderr == "codeact: error: --data 'no.csv' does not exist; check the path\n"
     assert shown.stdout == ""
-    shown = codeact("exec", "-", stdin="# nothing\n")
+    shown = codeact("exec", "-", stdin="\n")
     assert shown.returncode == 2
     assert "no code in standard input" in shown.stderr
 

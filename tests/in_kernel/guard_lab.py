@@ -1,6 +1,6 @@
 """Owns the laboratory of the guard tests: runs cells in real IPython shells, in a process of its own.
 
-Reads `{"guard": bool, "allow": [...], "cases": [[cell, ...], ...]}` from stdin. Each case gets a fresh
+Reads `{"guard": bool, "cases": [{"cells": [...], "allow": [...]}, ...]}` from stdin. Each case gets a fresh
 namespace and an empty working folder; the answer says for each what came out, what was reported, and
 whether the folder then holds a `canary`.
 """
@@ -8,6 +8,7 @@ whether the folder then holds a `canary`.
 from __future__ import annotations
 
 import builtins
+import gc
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from codeact_kernel.in_kernel.recorded import register_recorded
 
 
 def run_case(shell, cells, guard, allow):
+    gc.freeze()  # reset() collects garbage, which takes long once pandas is there
     shell.reset()
     shell.user_ns["__builtins__"] = builtins
     reported = []
@@ -46,12 +48,16 @@ def run_case(shell, cells, guard, allow):
 def run_cell(shell, cell):
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        result = shell.run_cell(cell, store_history=True)
-    error = result.error_before_exec or result.error_in_exec
+        try:
+            result = shell.run_cell(cell, store_history=True)
+            before, error = result.error_before_exec, result.error_in_exec
+        except RecursionError as problem:  # IPython's own compile of the cell gave up
+            before, error = problem, None
+    error = before or error
     return {
         "error": type(error).__name__ if error else None,
         "bases": [base.__name__ for base in type(error).__mro__] if error else [],
-        "before": result.error_before_exec is not None,
+        "before": before is not None,
         "message": str(error) if error else "",
         "out": out.getvalue(),
         "err": err.getvalue(),
@@ -66,11 +72,11 @@ def main():
     register_recorded(shell)
     sys.path.insert(0, "")  # as in a kernel
     path, home, answers = sys.path[:], os.getcwd(), []
-    for cells in job["cases"]:
+    for case in job["cases"]:
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             try:
-                answers.append(run_case(shell, cells, job["guard"], job["allow"]))
+                answers.append(run_case(shell, case["cells"], job["guard"], case["allow"]))
             finally:
                 os.chdir(home)
         assert sys.path == path, "the guard gives the import path back"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E501
+
 ORDINARY = r"""
 import dataclasses
 from dataclasses import dataclass, field
@@ -71,12 +73,6 @@ assert (f(1), f("a"), f(1.0)) == ("int", "str", "any")
 @functools.lru_cache
 def fib(n): return n if n < 2 else fib(n-1) + fib(n-2)
 assert fib(30) == 832040
-###
-try:
-    import requests
-except ImportError as e:
-    requests = None
-assert requests is None
 ###
 import pandas as pd, numpy as np
 df = pd.DataFrame({"k": list("aabb"), "v": [1, 2, 3, 4], "code": 1, "os": 2})

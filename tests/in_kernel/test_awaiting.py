@@ -77,7 +77,7 @@ REWRITTEN = [
     "tasks = []\nfor i in (1, 2):\n    tasks.append(f(i))\nr = (await asyncio.gather(*tasks))[0]",
     "tasks: list = [f(1)]\nr = (await asyncio.gather(*tasks))[0]",
     "one = f(1)\nr = await one",
-    "async def all_of(xs):\n    tasks = [f(x) for x in xs]\n    return await asyncio.gather(*tasks)\nr = (await all_of([1]))[0]",
+    "async def go():\n    todo = [f(1)]\n    return await asyncio.gather(*todo)\nr = (await go())[0]",
     "r = [await f(i) for i in (1, 2)][0]",
     "g = (await f(i) for i in (1,))\nr = [x async for x in g][0]",
 ]

@@ -150,7 +150,7 @@ def record(trajectory: Trajectory, path: Path) -> JournalRecorder:
 
 
 # A composite of many small strategies is slow to draw from, not to shrink or to run.
-thorough = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+thorough = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @thorough

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from codeact_kernel.tools.registry import InlineRunner, ToolRegistry, tool
 from codeact_kernel.wire.messages import Raised, Returned, ToolOutcome, ToolRequest
@@ -40,6 +40,10 @@ class Order:
 class Customer(BaseModel):
     name: str
     orders: list[Order]
+
+
+class Aliased(BaseModel):
+    order_id: int = Field(alias="orderId")
 
 
 class Options(TypedDict):
@@ -107,6 +111,8 @@ def seen(annotation: Any, given: object, runner: InlineRunner) -> object:
         (Order, {"id": "a", "total": 9.5}, Order("a", Decimal("9.5"))),
         (list[Order], [order], [Order("a", Decimal("9.5"))]),
         (Customer, {"name": "z", "orders": [order]}, Customer(name="z", orders=[Order("a", Decimal("9.5"))])),
+        (Aliased, decode(encode(Aliased(orderId=5))), Aliased(orderId=5)),
+        (list[Options] | None, [{"dry": True}], [{"dry": True}]),
         (Options, {"dry": True}, {"dry": True}),
         (Point, decode(encode(Point(1, 2))), Point(1, 2)),
         (Any, order, order),
@@ -219,6 +225,8 @@ def fail(how: str) -> None:
             raise KeyError("order-7")
         case "own":
             raise OutOfStockError("none left")
+        case "cancelled":
+            raise asyncio.CancelledError
         case "stop":
             raise StopIteration(5)
         case "exit":
@@ -256,6 +264,10 @@ def test_a_tool_cannot_end_the_host(name: str, runner: InlineRunner) -> None:
 def test_a_sync_tool_may_raise_stop_iteration(runner: InlineRunner) -> None:
     # No future and no coroutine could carry it; an `async def` never lets it out either.
     assert call(ToolRegistry([fail], runner), "fail", "stop") == Raised("StopIteration", "5")
+
+
+def test_a_sync_tool_cannot_cancel_its_caller(runner: InlineRunner) -> None:
+    assert call(ToolRegistry([fail], runner), "fail", "cancelled") == Raised("CancelledError", "")
 
 
 def test_messages_have_no_host_paths(runner: InlineRunner) -> None:

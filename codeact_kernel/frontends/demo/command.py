@@ -79,18 +79,16 @@ class DemoApp(CodeactApp):
 
 def _before(page: Page, path: Path) -> database.Amounts:
     expected = database.to_refund(path)
-    page.line(
-        f"{clean(str(path))}: {database.ORDERS} orders, {brief.count(len(expected), 'order')} to refund,"
-    )
-    page.line(f"{brief.count(len(database.refunded(path)), 'refund')} so far. No key, no network: the model")
-    page.line("is scripted; the kernel, the tools, the database and the notebook are real.\n")
+    so_far = brief.count(len(database.refunded(path)), "refund")
+    page.line(f"{clean(str(path))}: {database.ORDERS} orders, {len(expected)} to refund, {so_far} so far.")
+    page.line("The model is scripted: no key, no network. Kernel, tools, database and notebook are real.\n")
     return expected
 
 
 def _after(page: Page, path: Path, expected: database.Amounts) -> bool:
     """Says what the database holds now; whether that is exactly what the task asked for."""
     found = database.refunded(path)
-    page.line("\nThe database after the run: 0 refunds before, now", "bold")
+    page.line("\nRefunds in the database after the run", "bold")
     for order in sorted(expected.keys() | found.keys()):
         is_, due = found.get(order, 0), expected.get(order, 0)
         sign = "✓" if is_ == due else f"✗ {due / 100:.2f} EUR due"

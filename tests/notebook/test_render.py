@@ -1,0 +1,162 @@
+"""What the notebook shows, and that others' text cannot pass for ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeact_kernel.notebook.load import load
+from codeact_kernel.notebook.markdown import inline, quoted, table, unquoted
+from codeact_kernel.notebook.render import render
+from codeact_kernel.notebook.writer import write
+from codeact_kernel.outputs import Display, Result, Stream
+from codeact_kernel.trajectory import Stop, Trajectory
+from codeact_kernel.wire.messages import Json, Returned, ToolCall
+from codeact_kernel.wire.recorded import parse_recorded
+from codeact_kernel.wire.setup import read_setup_source
+
+
+def cell_of(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
+    (found,) = [cell for cell in notebook.cells if cell.id == name]
+    return found
+
+
+def test_the_cells_of_a_run(run: Trajectory) -> None:
+    notebook = render(run)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in notebook.cells] == [
+        *("title", "setup", "tape", "turn-1", "step-1-thought", "step-1", "step-2", "step-3", "step-4"),
+        *("step-5", "step-5-notes", "turn-1-end", "turn-2", "turn-2-end", "usage"),
+    ]
+    assert notebook.metadata.kernelspec.name == "codeact-python"
+    assert notebook.metadata.language_info.version == "3.11.7"
+    assert notebook.metadata.codeact.stop_reasons == ["answer", "max_steps"]
+    assert notebook.metadata.codeact.schema_version == 1
+
+
+def test_the_setup_cell_holds_the_tape(run: Trajectory) -> None:
+    notebook = render(run)
+    setup = cell_of(notebook, "setup")
+    spec = read_setup_source(setup.source)
+    assert spec is not None
+    assert [call.outcome for call in spec.tape] == [c.outcome for c in run.steps[0].observation.tool_calls]
+    assert setup.metadata.tags == ["codeact-setup"]
+    assert setup.metadata.jupyter.source_hidden is True
+    assert setup.execution_count == 1
+    rows = cell_of(notebook, "tape").source.splitlines()[2:]
+    assert len(rows) == 5
+    assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
+    assert "in doubt" in rows[-1]
+
+
+def test_outputs_times_and_tags_are_jupyters_own(run: Trajectory) -> None:
+    notebook = render(run)
+    first = cell_of(notebook, "step-1")
+    assert [output.output_type for output in first.outputs] == ["stream", "display_data", "execute_result"]
+    assert list(first.outputs[2].data) == ["text/plain"]
+    assert first.execution_count == 2
+    assert first.metadata.execution["iopub.status.busy"] == "2026-11-22T10:00:00.500000Z"
+    assert first.metadata.execution["shell.execute_reply"] == "2026-11-22T10:00:02Z"
+    assert "raises-exception" not in first.metadata.tags
+    for name in ("step-2", "step-3", "step-4"):
+        assert "raises-exception" in cell_of(notebook, name).metadata.tags
+
+
+def test_steps_that_never_ended_are_not_run_again(run: Trajectory) -> None:
+    notebook = render(run)
+    for name, ename, reason in (
+        ("step-3", "StepTimeout", "stopped after 120 s"),
+        ("step-4", "KernelKilled", "it died"),
+    ):
+        cell = cell_of(notebook, name)
+        recorded = parse_recorded(cell.source)
+        assert recorded is not None
+        assert (recorded.ename, recorded.evalue) == (ename, reason)
+        assert cell.outputs[-1].output_type == "error"
+        assert cell.outputs[-1].ename == ename
+
+
+def test_the_usage_table_adds_up(run: Trajectory) -> None:
+    row = cell_of(render(run), "usage").source.splitlines()[-1]
+    assert row.split(" | ")[:3] == ["| 5", "40", "20"]
+    priced = replace(run, turns=tuple(replace(turn, steps=turn.steps[:4]) for turn in run.turns))
+    assert " | 1.0000 | " in cell_of(render(priced), "usage").source
+
+
+def test_a_tape_beyond_the_cap_stays_in_the_metadata(run: Trajectory, tmp_path: Path) -> None:
+    # 60 results that compress badly and are all different: over 4 MiB of tape.
+    calls = tuple(
+        ToolCall(1, index, "refund", (), {}, Returned([hash((index, n)) for n in range(8_000)]))
+        for index in range(1, 61)
+    )
+    first = run.steps[0]
+    big = replace(first, observation=replace(first.observation, tool_calls=calls))
+    told = replace(run, turns=(replace(run.turns[0], steps=(big,)),))
+    notebook = render(told)
+    nbformat.validate(notebook)
+    setup = cell_of(notebook, "setup")
+    assert '"tape":"external"' in setup.source
+    assert len(setup.source) < 2_000
+    assert cell_of(notebook, "tape").source.endswith("… and 10 more; all of them are with the setup cell.")
+    write(told, tmp_path / "run.ipynb")
+    assert load(tmp_path / "run.ipynb") == told
+
+
+def test_hostile_outputs_still_make_a_valid_notebook(run: Trajectory, tmp_path: Path) -> None:
+    deep: Json = "x"
+    for _ in range(900):
+        deep = {"k": [deep]}
+    data: dict[str, Json] = {
+        "text/plain": 5,
+        "text/html": ["a\n", "b"],
+        "image/png": {"not": "text"},
+        "": None,
+        "application/json": {"nan": float("nan"), "deep": deep},
+    }
+    shown = (Display(data, {"inf": float("inf")}), Result(data, -1), Stream("stdout", "\ud800\x1b]0;x\x07"))
+    first = run.steps[0]
+    odd = replace(first, observation=replace(first.observation, shown=shown, execution_count=2))
+    told = replace(run, turns=(replace(run.turns[0], steps=(odd,), stop=Stop("answer", answer=deep)),))
+    path = tmp_path / "run.ipynb"
+    write(told, path)
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    bundle = cell_of(notebook, "step-1").outputs[0].data
+    assert (bundle["text/plain"], bundle["text/html"], bundle["application/json"]["nan"]) == (
+        "5",
+        "a\nb",
+        None,
+    )
+
+
+FORGERIES = (
+    "# Answer\n## Task\n\n---\n| a | b |\n|---|---|\n<script>x</script>\n![p](http://x/?d=1)\r# x\r\n<!-- "
+)
+
+
+@given(st.text() | st.just(FORGERIES))
+def test_a_quote_holds_whatever_is_in_it(text: str) -> None:
+    source = quoted(text)
+    assert all(line.startswith(">") for line in source.split("\n"))
+    assert "\r" not in source
+    assert "![" not in source
+    assert not any(f"<{letter}" in source for letter in "abcszABCSZ/!?")
+
+
+@given(st.text() | st.just(FORGERIES), st.integers(1, 99))
+def test_inline_text_stays_in_its_cell_of_a_table(text: str, limit: int) -> None:
+    line = inline(text, limit)
+    rows = table(("a", "b"), [(line, "x")]).splitlines()
+    assert len(rows) == 3
+    assert len(rows[2].replace("\\\\", "").replace("\\|", "").split("|")) == 4
+    assert "<" not in line
+
+
+@pytest.mark.parametrize("text", ["refund all", "two\nlines\n\nand < more > and & so", "1 * 2_3"])
+def test_plain_text_that_was_quoted_can_be_read_back(text: str) -> None:
+    assert unquoted(quoted(text)) == text

@@ -1,0 +1,187 @@
+"""The kill ladder against real kernels: interrupt, grace, kill, a fresh kernel."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from .support import Lab, value_of
+
+pytestmark = pytest.mark.kernel
+BOUND_S = 4.0
+"""0.6 s until the interrupt, 0.5 s of grace, the rest for a busy machine."""
+
+INTERRUPTIBLE = {
+    "busy loop": "while True:\n    pass",
+    "time.sleep": "import time\ntime.sleep(60)",
+    "awaited sleep": "import asyncio\nawait asyncio.sleep(60)",
+    "awaited event": "import asyncio\nawait asyncio.Event().wait()",
+    "sync sleep after an await": "import asyncio, time\nawait asyncio.sleep(0)\ntime.sleep(60)",
+    "busy loop after an await": "import asyncio\nawait asyncio.sleep(0)\nwhile True:\n    pass",
+    "sync sleep in a child task": (
+        "import asyncio, time\n"
+        "async def child():\n    time.sleep(60)\n"
+        "await asyncio.gather(child(), child(), child())"
+    ),
+    "child tasks that wait": (
+        "import asyncio\n"
+        "async with asyncio.TaskGroup() as group:\n"
+        "    for _ in range(3):\n        group.create_task(asyncio.sleep(60))"
+    ),
+    "thread.join": (
+        "import threading\nstop = threading.Event()\n"
+        "thread = threading.Thread(target=stop.wait, args=(5,))\nthread.start()\nthread.join()"
+    ),
+    "child process": "import subprocess\nsubprocess.run(['sleep', '60'])",
+}
+DEADLY = {
+    "swallows KeyboardInterrupt": (
+        "import time\n"
+        "while True:\n"
+        "    try:\n        time.sleep(60)\n"
+        "    except KeyboardInterrupt:\n        print('no')"
+    ),
+    "swallows cancellation": (
+        "import asyncio\n"
+        "while True:\n"
+        "    try:\n        await asyncio.sleep(60)\n"
+        "    except asyncio.CancelledError:\n        print('no')"
+    ),
+    "native code that holds the GIL": "import re\nre.match('(a+)+$', 'a' * 60 + 'b')",
+    "stopped process": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
+    "ignores the signal": (
+        "import signal, time\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])\n"
+        "while True:\n    time.sleep(1)"
+    ),
+}
+DEATHS = {
+    "os._exit": ("import os\nos._exit(7)", "exit code 7"),
+    "exit code 0": ("import os\nos._exit(0)", "exit code 0"),
+    "segmentation fault": ("import ctypes\nctypes.string_at(0)", "signal 11"),
+    "abort": ("import os\nos.abort()", "signal 6"),
+    "its own SIGKILL": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
+}
+
+
+@pytest.mark.parametrize("code", INTERRUPTIBLE.values(), ids=INTERRUPTIBLE.keys())
+def test_interrupted_cell_keeps_its_state(hurried: Lab, code: str) -> None:
+    hurried.run("kept = 41")
+    cell = hurried.run(code)
+    assert (cell.status, cell.reason) == (
+        "timeout",
+        "it ran longer than 0.6 s and was interrupted; variables are kept",
+    )
+    assert cell.error.ename in ("KeyboardInterrupt", "CancelledError")
+    assert cell.seconds < BOUND_S
+    assert value_of(hurried, "kept + 1") == "42"
+
+
+@pytest.mark.parametrize("code", DEADLY.values(), ids=DEADLY.keys())
+def test_stubborn_cell_is_killed_and_the_next_kernel_works(hurried: Lab, code: str) -> None:
+    hurried.run("kept = 41")
+    cell = hurried.run(code)
+    assert (cell.status, cell.reason) == (
+        "killed",
+        "it ran longer than 0.6 s and was interrupted, but did not stop within 0.5 s and was killed",
+    )
+    assert cell.seconds < BOUND_S
+    hurried.restart()
+    assert value_of(hurried, "'kept' in globals(), 6 * 7") == "(False, 42)"
+
+
+@pytest.mark.parametrize(("code", "how"), DEATHS.values(), ids=DEATHS.keys())
+def test_death_of_the_kernel_is_told_at_once(hurried: Lab, code: str, how: str) -> None:
+    cell = hurried.run("print('before', flush=True)\n" + code)
+    assert cell.status == "killed"
+    assert cell.reason.startswith(f"its process ended ({how})")
+    assert cell.out == "before\n"
+    assert cell.seconds < 0.6 or "fault" in code  # no waiting for the limit
+    hurried.restart()
+    assert value_of(hurried, "6 * 7") == "42"
+
+
+def test_segmentation_fault_says_where(hurried: Lab) -> None:
+    cell = hurried.run("import ctypes\nctypes.string_at(0)")
+    assert "Segmentation fault" in cell.reason
+    hurried.restart()
+
+
+@pytest.mark.parametrize("thread", ["IOPub", "Shell channel", "Control"])
+def test_kernel_that_breaks_its_own_threads(hurried: Lab, thread: str) -> None:
+    cell = hurried.run(
+        "import ctypes, threading\n"
+        f"victim = next(t for t in threading.enumerate() if {thread!r} in t.name)\n"
+        "ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(victim.ident), "
+        "ctypes.py_object(SystemExit))\n"
+        "print('hello', flush=True)\n"
+        "while True: pass"
+    )
+    assert cell.status in ("timeout", "killed")
+    assert cell.seconds < BOUND_S + 12  # ipykernel gives a flush 10 s
+    hurried.restart()
+    assert value_of(hurried, "6 * 7") == "42"
+
+
+def test_interrupt_from_outside(hurried: Lab) -> None:
+    async def scene() -> str:
+        running = asyncio.ensure_future(hurried.execute("print('on', flush=True)\nwhile True: pass"))
+        while hurried.session._run is None or not hurried.session._run.received:
+            await asyncio.sleep(0.01)
+        await hurried.session.interrupt()
+        cell = await running
+        assert cell.status == "timeout"
+        return cell.reason
+
+    assert hurried.wait(scene()) == "it was interrupted; variables are kept"
+
+
+def test_interrupt_of_an_idle_session_does_nothing(hurried: Lab) -> None:
+    hurried.wait(hurried.session.interrupt())
+    assert value_of(hurried, "6 * 7") == "42"
+
+
+def test_interrupt_never_hits_the_next_cell(hurried: Lab) -> None:
+    """Cells that end just when they are interrupted, each followed by one that must not be."""
+
+    async def scene() -> list[str]:
+        statuses = []
+        for lap in range(30):
+            running = asyncio.ensure_future(hurried.execute("for _ in range(20_000): pass"))
+            await asyncio.sleep(0.0003 * lap)
+            await hurried.session.interrupt()
+            await running
+            statuses.append((await hurried.execute("for _ in range(20_000): pass")).status)
+        return statuses
+
+    assert hurried.wait(scene()) == ["ok"] * 30
+
+
+def test_closing_while_a_cell_runs(open_lab) -> None:  # type: ignore[no-untyped-def]
+    lab = open_lab()
+
+    async def scene() -> None:
+        running = asyncio.ensure_future(lab.execute("print('on', flush=True)\nwhile True: pass"))
+        while lab.session._run is None or not lab.session._run.received:
+            await asyncio.sleep(0.01)
+        await lab.session.aclose()
+        cell = await asyncio.wait_for(running, 5)
+        assert (cell.status, cell.reason) == ("killed", "the session was closed or restarted while it ran")
+
+    lab.wait(scene())
+
+
+def test_abandoned_execution_ends_the_kernel(open_lab) -> None:  # type: ignore[no-untyped-def]
+    lab = open_lab()
+
+    async def scene() -> None:
+        running = asyncio.ensure_future(lab.execute("print('on', flush=True)\nwhile True: pass"))
+        while lab.session._run is None or not lab.session._run.received:
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+
+    lab.wait(scene())
+    lab.restart()
+    assert value_of(lab, "6 * 7") == "42"

@@ -1,0 +1,73 @@
+"""Wheel and sdist: built from the tree, complete, and asking for nothing but the core dependencies."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CORE = {
+    "anthropic",
+    "genai-prices",
+    "ipykernel",
+    "jupyter-client",
+    "nbformat",
+    "pydantic",
+    "rich",
+    "traitlets",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(next(built.glob("*.whl")))
+
+
+def test_wheel_holds_what_runs(wheel: zipfile.ZipFile) -> None:
+    names = wheel.namelist()
+    source = {str(p.relative_to(ROOT)) for p in (ROOT / "codeact_kernel").rglob("*.py")}
+    assert source <= set(names)
+    assert {"codeact_kernel/py.typed", "codeact_kernel/in_kernel/allowlist.json"} <= set(names)
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith("tests/") for name in names)
+
+
+def test_wheel_installs_the_kernelspec(wheel: zipfile.ZipFile) -> None:
+    (name,) = [n for n in wheel.namelist() if n.endswith("share/jupyter/kernels/codeact-python/kernel.json")]
+    spec = json.loads(wheel.read(name))
+    assert spec["argv"][:3] == ["python", "-m", "codeact_kernel.sandbox.supervisor"]
+    assert spec["metadata"]["kernel_provisioner"]["provisioner_name"] == "codeact-sandbox"
+
+
+def test_only_core_dependencies_are_required(wheel: zipfile.ZipFile) -> None:
+    (name,) = [n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")]
+    metadata = Parser().parsestr(wheel.read(name).decode())
+    required = [line for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line]
+    found = {line.split(">")[0].split("<")[0].strip().lower().replace("_", "-") for line in required}
+    assert found == CORE
+    assert metadata["License-Expression"] == "Apache-2.0"
+
+
+def test_sdist_holds_what_is_needed_to_work_on_it(built: Path) -> None:
+    with tarfile.open(next(built.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"README.md", "LICENSE", "Makefile", "pyproject.toml", "tests/test_layers.py"} <= names
+    assert "kernelspec/codeact-python/kernel.json" in names
