@@ -85,8 +85,10 @@ async def replay(executor: Executor, trajectory: Trajectory) -> AsyncGenerator[S
 def verdict(rebuilt: Rebuilt) -> StepVerdict:
     """What differs between a step and its re-run."""
     old, new = rebuilt.step.observation, rebuilt.observation
-    drifts = [
-        *_code_drift(old, new),
+    drifts = [*_code_drift(old, new)]
+    if old.status in RECORDED_NAMES:  # Its error is raised again and nothing of it is run.
+        return StepVerdict(rebuilt.step.index, tuple(drifts))
+    drifts += [
         *(Drift("tool", miss) for miss in rebuilt.misses),
         *(Drift("tool", f"recorded, but not called again: {show_call(call)}") for call in rebuilt.unused),
         *_output_drift(old.shown, new.shown),

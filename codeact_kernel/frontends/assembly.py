@@ -258,6 +258,7 @@ class Agent:
         try:
             if self._loop is not None:
                 self._writer.write(self._loop.trajectory)
+            self._recorder.close(saved=True)
         finally:  # Also when the disk is full, the kernel ends.
             self._recorder.close()
             if self._session is not None:

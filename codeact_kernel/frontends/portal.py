@@ -123,10 +123,11 @@ class SyncDoor:
                 self._serve()
                 break
             except BaseException as raised:  # Ctrl-C, or what a listener of the caller's raised.
-                if problem is not None:
-                    raise  # The second one does not wait.
-                problem = raised
-                _cancel(running)
+                if problem is None:
+                    problem = raised
+                    _cancel(running)
+                elif isinstance(raised, KeyboardInterrupt):
+                    raise  # The second Ctrl-C does not wait.
         if problem is not None:
             raise problem
         return running.result().result()

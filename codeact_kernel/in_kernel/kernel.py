@@ -15,13 +15,28 @@ from typing import Any
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.compilerop import CachingCompiler
+from IPython.core.events import EventManager
 
 from codeact_kernel.in_kernel import attach
 from codeact_kernel.in_kernel.streams import OBSERVATIONS, CappedOutStream
 
+_INTERRUPTED = compile("raise KeyboardInterrupt", "<interrupted before it began>", "exec")
+
 
 class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publishes no types
-    """A shell whose tracebacks show the user's frames and no library internals."""
+    """A shell whose tracebacks show the user's frames and no library internals.
+
+    `interrupted`: an interrupt has come before the cell's own code could take it.
+    """
+
+    interrupted = False
+
+    async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
+        if self.interrupted:
+            self.interrupted = False
+            code_obj, async_ = _INTERRUPTED, False
+        failed: bool = await super().run_code(code_obj, result, async_=async_)
+        return failed
 
     def _get_exc_info(self, exc_tuple: Any = None) -> tuple[Any, Any, Any]:
         kind, value, tb = super()._get_exc_info(exc_tuple)
@@ -44,6 +59,16 @@ class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publi
     def _is_users(self, frame: types.FrameType) -> bool:
         name = frame.f_code.co_filename
         return name in self.compile._filename_map or name.startswith(os.getcwd() + os.sep)
+
+
+def _is_caught(frame: types.FrameType | None) -> bool:
+    """Whether IPython catches a KeyboardInterrupt here. Elsewhere it would end the kernel's event loop."""
+    safe = (ActionShell.run_code.__code__, EventManager.trigger.__code__)
+    while frame is not None:
+        if frame.f_code in safe:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _walk(tb: types.TracebackType | None) -> Iterator[types.TracebackType]:
@@ -107,14 +132,17 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
     # --- interrupts ---
 
     def pre_handler_hook(self) -> None:
+        self.shell.interrupted = False
         self.saved_sigint_handler = signal.signal(signal.SIGINT, self._on_sigint)
 
     def _on_sigint(self, signum: int, frame: types.FrameType | None) -> None:
         channel = attach.channel
         if channel is not None and channel.deferring:
             channel.interrupted = True
-            return
-        raise KeyboardInterrupt
+        elif _is_caught(frame):
+            raise KeyboardInterrupt
+        else:
+            self.shell.interrupted = True
 
     @contextmanager
     def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,10 @@ from codeact_kernel.wire.setup import SetupSpec, parse_setup
 from codeact_kernel.wire.tape import Tape
 
 _active: _Session | None = None
+EXTERNAL = (
+    "The recorded calls of this trajectory are {:.1f} MB, more than a cell should hold: its tools cannot "
+    "answer here. Run `codeact replay NOTEBOOK.ipynb`, which has them."
+)
 
 
 class TapeCaller:
@@ -75,5 +80,7 @@ def start_session(text: str) -> None:
         if _active is not None:
             _active.stop()
         # Without a host, the setup cell may be run again by hand, so its own import stays allowed.
+        if spec.external_bytes:
+            print(EXTERNAL.format(spec.external_bytes / 1e6), file=sys.stderr)
         _active = _Session(shell, spec, TapeCaller(Tape(spec.tape)), ("codeact_kernel.in_kernel",))
     _active.start()

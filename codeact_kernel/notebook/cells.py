@@ -14,11 +14,11 @@ from itertools import islice
 
 from ..outputs import Error, Shown
 from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
-from ..wire.lines import canonical, dump_line, writable
+from ..wire.lines import canonical, writable
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.recorded import recorded_source
 from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
-from ..wire.tape import show_call
+from ..wire.tape import show_call, show_value
 from .codec import to_json
 from .markdown import inline, quoted, table
 from .outputs import extras_of, outputs_of
@@ -56,7 +56,10 @@ def title_cell(trajectory: Trajectory) -> Cell:
     task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
     for name, values in (("limits", info.limits), ("sandbox", info.profile)):
-        said = ", ".join(f"{key} {canonical(value)}" for key, value in sorted(values.items()))
+        given = {key: value for key, value in sorted(values.items()) if value not in (None, [], ())}
+        said = ", ".join(
+            f"{key} {value if isinstance(value, str) else canonical(value)}" for key, value in given.items()
+        )
         lines += [f"* {name}: {inline(said, 400)}"] if said else []
     return _markdown("title", "\n".join(lines), {"kind": "title"})
 
@@ -91,7 +94,7 @@ def _tape_table(calls: Sequence[ToolCall]) -> Cell:
 def _outcome(call: ToolCall) -> str:
     match call.outcome:
         case Returned(value):
-            return inline(dump_line(value))
+            return inline(show_value(value))
         case Raised(kind, message):
             return inline(f"{kind}: {message}")
         case None:

@@ -93,12 +93,14 @@ class JournalRecorder:
     def end_turn(self, stop: Stop) -> None:
         self._write(lambda stop: {"t": "stop", "stop": to_json(stop)}, stop)
 
-    def close(self) -> None:
-        """May be called twice."""
+    def close(self, *, saved: bool = False) -> None:
+        """May be called twice. `saved`: the notebook holds it all, so the journal is not needed."""
         if self._file >= 0:
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1
+            if saved:
+                self.journal.unlink(missing_ok=True)
 
     def _keep(self, call: ToolCall) -> None:
         if call.step == self._step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from typing import Any
 
@@ -93,7 +94,7 @@ class KernelProcess:
             return "its process stopped answering"
         words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:] if process.stderr else ""
         code = 128 - code if code < 0 else code  # The supervisor itself was hit.
-        how = f"signal {code - 128}" if code > 128 else f"exit code {code}"
+        how = _signal(code - 128) if code > 128 else f"exit code {code}"
         return f"its process ended ({how})" + (f": {words}" if words else "")
 
     def _environment(self, lifeline: int, channel: int) -> dict[str, str]:
@@ -137,3 +138,10 @@ class KernelProcess:
         self._loop.remove_reader(self._pidfd)
         if self.mailbox is not None:
             self.mailbox.kernel_died()
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -6,7 +6,6 @@ import asyncio
 import platform
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
@@ -20,12 +19,12 @@ from .carrier import Carrier
 from .folders import SessionFolder, sweep
 from .mailbox import KernelDied, Mailbox
 from .process import KernelProcess
+from .run import Run
 from .translate import output_of
 
 SETUP_S = 60.0
 IDLE_S = 5.0
 """Seconds of silence after the reply of a cell, before its last outputs are given up."""
-MAX_NAMES = 10_000
 REPORTED = ("codeact_kernel", "ipykernel", "ipython", "numpy", "pandas", "matplotlib")
 
 
@@ -36,29 +35,6 @@ class NoCalls:
         return Raised("RuntimeError", "tools cannot be called while the session is set up")
 
     def refused(self, refusal: Refusal) -> None: ...
-
-
-@dataclass
-class _Run:
-    """The cell that runs: until when, and what is known of its end."""
-
-    message_id: str
-    started: float
-    limit: float | None
-    """Seconds."""
-    deadline: float | None
-    stopping: str | None = None
-    """That it was interrupted and why, once it was."""
-    signalled: bool = False
-    """The kernel has said that the interrupt is out: it cannot hit the next cell any more."""
-    reply: Mapping[str, Any] | None = None
-    idle: bool = False
-    received: int = 0
-    truncated: bool = False
-
-    @property
-    def over(self) -> bool:
-        return self.reply is not None and self.idle and (self.stopping is None or self.signalled)
 
 
 class KernelSession:
@@ -75,7 +51,7 @@ class KernelSession:
         self._process: KernelProcess | None = None
         self._carrier: Carrier | None = None
         self._mailbox: Mailbox | None = None
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._setup = ""
 
     async def start(self, setup: str) -> Mapping[str, str]:
@@ -140,9 +116,8 @@ class KernelSession:
             return
         loop = asyncio.get_running_loop()
         carrier.begin(handler)
-        run = self._run = _Run(
-            mailbox.execute(code), now := loop.time(), limit, None if limit is None else now + limit
-        )
+        deadline = None if limit is None else loop.time() + limit
+        run = self._run = Run(mailbox.execute(code), limit, deadline)
         try:
             async with aclosing(self._outputs(mailbox, carrier, run)) as outputs:
                 async for output in outputs:
@@ -156,7 +131,7 @@ class KernelSession:
             if run.reply is None or carrier.broken is not None:
                 await self._end_process()  # Nobody knows what it would go on doing.
 
-    async def _outputs(self, mailbox: Mailbox, carrier: Carrier, run: _Run) -> AsyncGenerator[Output, None]:
+    async def _outputs(self, mailbox: Mailbox, carrier: Carrier, run: Run) -> AsyncGenerator[Output, None]:
         loop = asyncio.get_running_loop()
         while not run.over:
             if carrier.failure is not None:
@@ -169,27 +144,24 @@ class KernelSession:
                     break
                 if run.stopping is not None:
                     stubborn = f"{run.stopping}, but did not stop within {self._grace:g} s and was killed"
-                    yield self._killed(run, stubborn)
+                    yield run.killed(stubborn)
                     return
                 self._stop_cell(run, f"it ran longer than {run.limit:g} s and was interrupted")
             try:
                 received = await mailbox.receive(run.deadline)
             except KernelDied:
-                yield self._killed(run, self._end_of_kernel())
+                yield run.killed(self._end_of_kernel())
                 return
             if received is not None:
                 output = self._on_message(run, *received)
                 if output is not None:
                     yield output
-        yield (
-            self._finished(run)
-            if carrier.broken is None
-            else self._killed(
-                run, f"{run.stopping or 'it broke the tool channel'}, and its kernel was killed"
-            )
-        )
+        if carrier.broken is None:
+            yield run.finished()
+        else:
+            yield run.killed(f"{run.stopping or 'it broke the tool channel'}, and its kernel was killed")
 
-    def _on_message(self, run: _Run, channel: str, message: Mapping[str, Any], size: int) -> Output | None:
+    def _on_message(self, run: Run, channel: str, message: Mapping[str, Any], size: int) -> Output | None:
         kind = message["header"].get("msg_type")
         if channel == "control":
             run.signalled = run.signalled or kind == "interrupt_reply"
@@ -205,6 +177,8 @@ class KernelSession:
                 run.reply = message["content"]
         elif kind == "status":
             run.idle = run.idle or message["content"].get("execution_state") == "idle"
+        elif kind == "execute_input":
+            self._on_begun(run)
         elif run.received > 2 * most:
             run.truncated = True
             return None
@@ -212,13 +186,19 @@ class KernelSession:
             run.deadline = asyncio.get_running_loop().time() + IDLE_S
         return output_of(message)
 
-    def _stop_cell(self, run: _Run, why: str) -> None:
+    def _on_begun(self, run: Run) -> None:
+        if not run.begun and run.stopping is not None and self._mailbox is not None:
+            self._mailbox.interrupt()
+        run.begun = True
+
+    def _stop_cell(self, run: Run, why: str) -> None:
         if run.stopping is not None or self._mailbox is None:
             return
         run.stopping = why
         if run.reply is None:
             run.deadline = asyncio.get_running_loop().time() + self._grace
-        self._mailbox.interrupt()
+        if run.begun:
+            self._mailbox.interrupt()
 
     @property
     def _grace(self) -> float:
@@ -228,32 +208,6 @@ class KernelSession:
         if self._process is None:
             return "the session was closed or restarted while it ran"
         return self._process.exit_reason()
-
-    def _killed(self, run: _Run, reason: str) -> Finished:
-        return Finished("killed", reason, duration_s=self._elapsed(run), truncated=run.truncated)
-
-    def _finished(self, run: _Run) -> Finished:
-        reply = run.reply or {}
-        count = reply.get("execution_count")
-        extra = reply.get("codeact")
-        extra = extra if isinstance(extra, dict) else {}
-        names = extra.get("names")
-        kept = tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
-        if run.stopping is not None and reply.get("status") != "ok":
-            status, reason = "timeout", f"{run.stopping}; variables are kept"
-        else:
-            status, reason = ("ok" if reply.get("status") == "ok" else "error"), None
-        return Finished(
-            status,  # type: ignore[arg-type]  # one of Status, chosen above
-            reason,
-            count if type(count) is int else None,
-            kept[:MAX_NAMES],
-            self._elapsed(run),
-            run.truncated or extra.get("truncated") is True,
-        )
-
-    def _elapsed(self, run: _Run) -> float:
-        return asyncio.get_running_loop().time() - run.started
 
     # --- the process ---
 

@@ -13,10 +13,13 @@ from itertools import islice
 
 from .lines import canonical, dump_line
 from .messages import Json, Raised, Returned, ToolCall, ToolOutcome
+from .values import decode
 
 _LONG_KEY = 512
 _CANDIDATES = 20
 _SHOWN = 80
+_DECODED = 4000
+"""Characters of JSON up to which a value is decoded to be shown; it would be cut anyway."""
 _ABSENT = "(absent)"
 
 
@@ -161,25 +164,34 @@ def differences(recorded: ToolCall, asked: ToolCall) -> tuple[str, ...]:
     for index in range(max(len(recorded.args), len(asked.args))):
         old, new = (call.args[index] if index < len(call.args) else _ABSENT for call in (recorded, asked))
         if canonical(old) != canonical(new):
-            found.append(f"argument {index + 1}: {_show(old)} → {_show(new)}")
+            found.append(f"argument {index + 1}: {show_value(old)} → {show_value(new)}")
     for name in sorted({*recorded.kwargs, *asked.kwargs}):
         old, new = recorded.kwargs.get(name, _ABSENT), asked.kwargs.get(name, _ABSENT)
         if canonical(old) != canonical(new):
-            found.append(f"argument {name!r}: {_show(old)} → {_show(new)}")
+            found.append(f"argument {name!r}: {show_value(old)} → {show_value(new)}")
     return tuple(found)
 
 
 def show_call(call: ToolCall) -> str:
     """The call as a person writes it, bounded: `refund(7, amount=40)`."""
-    parts = [*map(_show, call.args), *(f"{name}={_show(value)}" for name, value in call.kwargs.items())]
+    parts = [
+        *map(show_value, call.args),
+        *(f"{name}={show_value(value)}" for name, value in call.kwargs.items()),
+    ]
     text = ", ".join(parts)
     return f"{call.tool}({text if len(text) <= 2 * _SHOWN else text[: 2 * _SHOWN] + '…'})"
 
 
-def _show(value: Json) -> str:
+def show_value(value: Json) -> str:
+    """An encoded value for a person, bounded: `Decimal('12.50')`, and JSON where that says it."""
     if value == _ABSENT:
         return _ABSENT
     text = dump_line(value)
+    if '"$"' in text and len(text) <= _DECODED:
+        try:
+            text = repr(decode(value))
+        except ValueError:  # Hostile; or an int with more digits than Python prints.
+            pass
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

@@ -329,7 +329,12 @@ def test_a_tool_may_run_another_agent_but_not_its_own(out: Path, tmp_path: Path)
     async def ask_blocking(question: str) -> None:
         inner.run_sync(question)
 
-    code = "for f in (ask_self, ask_blocking):\n    try: f('?')\n    except Exception as e: print(e)\nprint(ask('?'))"
+    code = (
+        "for f in (ask_self, ask_blocking):\n"
+        "    try: f('?')\n"
+        "    except Exception as e: print(e)\n"
+        "print(ask('?'))"
+    )
     outer = Agent([ask, ask_self, ask_blocking], model=script(code, DONE), out=out)
     with outer, inner:
         outer.run_sync("ask around")
@@ -486,7 +491,7 @@ def test_no_tools_are_fine(out: Path) -> None:
 def test_a_start_that_failed_can_be_tried_again(tmp_path: Path, out: Path) -> None:
     data = tmp_path / "later.csv"
     with Agent(model=script(DONE), profile=SandboxProfile(data=(data,)), out=out) as agent:
-        with pytest.raises(UsageError, match="later.csv"):
+        with pytest.raises(UsageError, match=r"later\.csv"):
             agent.run_sync("one")
         data.write_text("a,b\n")
         assert agent.run_sync("one").answer == "done"

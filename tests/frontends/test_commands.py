@@ -277,6 +277,27 @@ def test_ctrl_c_in_the_middle_of_a_step(environment: dict[str, str], folder: Pat
     assert "time.sleep(60)" in saved.stdout
 
 
+def test_ctrl_c_in_exec(environment: dict[str, str], folder: Path) -> None:
+    (folder / "cells.py").write_text("print('sleeping', flush=True)\nimport time\ntime.sleep(60)\n")
+    running = subprocess.Popen(
+        [str(SCRIPT), "exec", "cells.py", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.strip() == "sleeping":
+            break
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=30)
+    assert running.returncode == 130, stderr
+    assert stderr.splitlines()[-1] == "codeact: interrupted", "after the cell's own traceback"
+    assert stdout == ""
+
+
 def test_a_reader_that_goes_away(environment: dict[str, str], folder: Path) -> None:
     """`codeact exec … | head -1` ends without a traceback."""
     # A run that is broken off may leave ResourceWarnings of the interpreter's end.

@@ -265,6 +265,23 @@ def test_an_exception_of_a_listener_ends_the_call_and_is_raised() -> None:
     assert endless.ended == ["cancelled"]
 
 
+def test_a_listener_that_fails_again_meanwhile_changes_nothing() -> None:
+    door = SyncDoor()
+    tidied: list[int] = []
+
+    async def noisy() -> None:
+        door.post(lambda: 1 / 0)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            door.post(lambda: [][0])
+            await door.at_caller(lambda: tidied.append(1))
+
+    with pytest.raises(ZeroDivisionError):
+        door.run(noisy())
+    assert tidied == [1]
+
+
 def test_cancelling_the_awaiting_task_cancels_and_waits() -> None:
     endless = Endless()
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from codeact_kernel.config import Settings
 
-from .support import SLOW, Lab, impatient
-
-OpenLab = Callable[..., Lab]
+from .support import SLOW, Lab, OpenLab, impatient
 
 
 @pytest.fixture(scope="module")

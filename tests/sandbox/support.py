@@ -27,8 +27,8 @@ SLOW = Settings(limits=Limits(step_timeout_s=30.0, interrupt_grace_s=1.0))
 
 
 def impatient(**limits: Any) -> Settings:
-    """For cells that are: stopped after 0.6 s, killed 0.5 s later."""
-    return Settings(limits=replace(Limits(step_timeout_s=0.6, interrupt_grace_s=0.5), **limits))
+    """For cells that are: stopped after 0.5 s, killed 1 s later."""
+    return Settings(limits=replace(Limits(step_timeout_s=0.5, interrupt_grace_s=1.0), **limits))
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,15 @@ class Lab:
         assert isinstance(finished, Finished)
         assert not any(isinstance(output, Finished) for output in outputs[:-1])
         return Cell(tuple(outputs), collector.shown(), finished, collector.truncated, seconds)
+
+
+OpenLab = Callable[..., Lab]
+
+
+async def underway(lab: Lab) -> None:
+    """Returns when the kernel has taken up the current cell."""
+    while lab.session._run is None or not lab.session._run.begun:  # noqa: ASYNC110  # no event to wait for
+        await asyncio.sleep(0.005)
 
 
 def value_of(lab: Lab, code: str, handler: CallHandler | None = None) -> str:
