@@ -85,7 +85,8 @@ async def replay(executor: Executor, trajectory: Trajectory) -> AsyncGenerator[S
 def verdict(rebuilt: Rebuilt) -> StepVerdict:
     """What differs between a step and its re-run."""
     old, new = rebuilt.step.observation, rebuilt.observation
-    drifts = [*_code_drift(old, new)]
+    missed = new.error is not None and new.error.evalue in rebuilt.misses
+    drifts = [] if missed else [*_code_drift(old, new)]  # That it ends with the miss is no second drift.
     if old.status in RECORDED_NAMES:  # Its error is raised again and nothing of it is run.
         return StepVerdict(rebuilt.step.index, tuple(drifts))
     drifts += [

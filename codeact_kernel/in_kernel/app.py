@@ -10,7 +10,9 @@ from ipykernel.iostream import IOPubThread
 from ipykernel.kernelapp import IPKernelApp
 
 from codeact_kernel.in_kernel.attach import attach_from_environment
+from codeact_kernel.in_kernel.bounded import BoundedSession
 from codeact_kernel.in_kernel.kernel import ActionKernel
+from codeact_kernel.in_kernel.streams import inherit_context
 
 IOPUB_QUEUE = 1000
 """Messages that wait for a slow client; then the sender waits too, instead of dropping them."""
@@ -20,6 +22,9 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
     """The application around an `ActionKernel`."""
 
     name = "codeact-python"
+
+    def _session_default(self) -> BoundedSession:
+        return BoundedSession(parent=self)
 
     def load_config_file(self, *args: Any, **kwargs: Any) -> None:
         """No configuration is read: a file that action code planted would run at the next start."""
@@ -60,4 +65,5 @@ def launch(connection_file: str) -> None:
     )
     app.config.HistoryManager.enabled = False
     app.initialize([])
+    inherit_context()
     app.start()

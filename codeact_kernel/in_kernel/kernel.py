@@ -18,6 +18,7 @@ from IPython.core.compilerop import CachingCompiler
 from IPython.core.events import EventManager
 
 from codeact_kernel.in_kernel import attach
+from codeact_kernel.in_kernel.bounded import BoundedSession
 from codeact_kernel.in_kernel.streams import OBSERVATIONS, CappedOutStream
 
 _INTERRUPTED = compile("raise KeyboardInterrupt", "<interrupted before it began>", "exec")
@@ -81,8 +82,8 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
     """An IPython kernel for actions.
 
     Beyond stock: a cell that awaits, or that blocks after an await, can be interrupted; execute
-    replies carry `codeact: {"names": […]}`, the variables the cell created or rebound; what a cell
-    prints is bounded and kept as `_obs[n]`.
+    replies carry `codeact: {"names": […], "truncated": …}`, the variables the cell created or rebound
+    and whether not all that it printed was sent; what a cell prints is kept as `_obs[n]`, up to a bound.
     """
 
     shell_class = ActionShell
@@ -95,18 +96,19 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
 
     async def do_execute(self, code: str, silent: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
         before = self._bindings()
+        cut = self._messages_cut()
         try:
             reply: dict[str, Any] = await super().do_execute(code, silent, *args, **kwargs)
         except RecursionError:
             reply = self._too_deep()  # Stock ipykernel would never answer.
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                if isinstance(stream, CappedOutStream):
-                    stream.end_cell()
+            streams = [s for s in (sys.stdout, sys.stderr) if isinstance(s, CappedOutStream)]
+            missing = [stream.end_cell() for stream in streams]
         if not silent:
             OBSERVATIONS._close(int(reply.get("execution_count", 0)))
             after = self._bindings()
-            reply["codeact"] = {"names": [n for n, which in after.items() if before.get(n) != which]}
+            names = [name for name, which in after.items() if before.get(name) != which]
+            reply["codeact"] = {"names": names, "truncated": any(missing) or self._messages_cut() > cut}
         return reply
 
     def _too_deep(self) -> dict[str, Any]:
@@ -120,6 +122,9 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
             "user_expressions": {},
             "payload": [],
         }
+
+    def _messages_cut(self) -> int:
+        return self.session.cut if isinstance(self.session, BoundedSession) else 0
 
     def _bindings(self) -> dict[str, int]:
         hidden = self.shell.user_ns_hidden

@@ -5,8 +5,12 @@ The host bounds what it takes anyway; this keeps an honest cell that prints a gi
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any
 
 from ipykernel.iostream import OutStream
 
@@ -83,14 +87,41 @@ class Observations(Mapping[int, str]):
 OBSERVATIONS = Observations()
 
 
+def inherit_context() -> None:
+    """From now on a thread has the context of whoever started it, and a task of a pool that of whoever
+    submitted it: what they print belongs to that cell. Python 3.14 can do the first by itself."""
+    start, submit = threading.Thread.start, ThreadPoolExecutor.submit
+
+    def start_in_context(self: threading.Thread) -> None:
+        context, run = copy_context(), self.run
+        self.run = lambda: context.run(run)  # type: ignore[method-assign]  # of this thread only
+        start(self)
+
+    def submit_in_context(
+        self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Future[Any]:
+        return submit(self, copy_context().run, fn, *args, **kwargs)
+
+    threading.Thread.start = start_in_context  # type: ignore[method-assign]
+    ThreadPoolExecutor.submit = submit_in_context  # type: ignore[method-assign, assignment]
+
+
 class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes no types
     """An OutStream that sends the head of what a cell prints, and at its end the tail of the rest."""
 
     _sent = 0
     _tail: Tail | None = None
+    _cell: str | None = None
+    """The message that asked for the current cell; None between two cells."""
+
+    def set_parent(self, parent: Mapping[str, Any]) -> None:
+        super().set_parent(parent)
+        self._cell = self.parent_header.get("msg_id", "")
 
     def write(self, string: str) -> int | None:
         if isinstance(string, str):
+            if self._cell is None or self.parent_header.get("msg_id", "") != self._cell:
+                return len(string)  # A thread that outlives its cell: nobody takes that any more.
             OBSERVATIONS._add(string)
             if self._sent + len(string) > WIRE_CHARS:
                 return self._hold(string)
@@ -108,10 +139,11 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
         self._tail.add(string[room:])
         return len(string)
 
-    def end_cell(self) -> None:
-        """Sends what was held back and starts counting anew."""
-        tail, self._tail, self._sent = self._tail, None, 0
+    def end_cell(self) -> bool:
+        """Sends what was held back and starts counting anew. Returns whether something was left out."""
+        tail, self._tail, self._sent, self._cell = self._tail, None, 0, None
         if tail is not None:
             if tail.dropped:
                 super().write(f"\n[… {tail.dropped:,} characters of {self.name} not shown …]\n")
             super().write(tail.text())
+        return tail is not None and tail.dropped > 0

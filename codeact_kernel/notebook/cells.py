@@ -88,7 +88,10 @@ def _tape_table(calls: Sequence[ToolCall]) -> Cell:
     text = table(("step", "call", "what was asked", "what came back"), rows)
     more = len(calls) - len(rows)
     rest = f"\n\n… and {more} more; all of them are with the setup cell." if more else ""
-    return _markdown("tape", f"**Recorded tool calls**\n\n{text}{rest}", {"kind": "tape"})
+    summary = (
+        f"<details><summary>Recorded tool calls ({len(calls)})</summary>"  # Folded: the story comes first.
+    )
+    return _markdown("tape", f"{summary}\n\n{text}{rest}\n\n</details>", {"kind": "tape"})
 
 
 def _outcome(call: ToolCall) -> str:

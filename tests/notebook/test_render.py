@@ -48,7 +48,7 @@ def test_the_setup_cell_holds_the_tape(run: Trajectory) -> None:
     assert setup.metadata.tags == ["codeact-setup"]
     assert setup.metadata.jupyter.source_hidden is True
     assert setup.execution_count == 1
-    rows = cell_of(notebook, "tape").source.splitlines()[2:]
+    rows = [row for row in cell_of(notebook, "tape").source.splitlines() if row.startswith("|")]
     assert len(rows) == 5
     assert all(row.replace("\\|", "").count("|") == 5 for row in rows)
     assert "in doubt" in rows[-1]
@@ -102,7 +102,7 @@ def test_a_tape_beyond_the_cap_stays_in_the_metadata(run: Trajectory, tmp_path: 
     setup = cell_of(notebook, "setup")
     assert '"tape":"external"' in setup.source
     assert len(setup.source) < 2_000
-    assert cell_of(notebook, "tape").source.endswith("… and 10 more; all of them are with the setup cell.")
+    assert "… and 10 more; all of them are with the setup cell." in cell_of(notebook, "tape").source
     write(told, tmp_path / "run.ipynb")
     assert load(tmp_path / "run.ipynb") == told
 

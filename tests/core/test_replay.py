@@ -1,0 +1,263 @@
+"""Replay: a real run agrees with itself, and each kind of edit of its notebook is found for what it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel
+from codeact_kernel.exceptions import NotebookError
+from codeact_kernel.frontends.cellrun import replay_notebook
+from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
+from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, hash_text, normalise, replay
+from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
+from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn
+from codeact_kernel.wire.messages import Returned, ToolCall
+
+# --- on a fake executor ------------------------------------------------------------------------
+
+
+def step(index: int, source: str, *shown: Shown, calls: tuple[ToolCall, ...] = (), **more: Any) -> Step:
+    status = "error" if any(isinstance(item, Error) for item in shown) else "ok"
+    observation = Observation(**{"status": status, "shown": shown, "tool_calls": calls, **more})
+    return Step(index, Reply(code=source), Action(source), observation)
+
+
+def verdicts(script: Callable[[str], Moves], *steps: Step) -> list[StepVerdict]:
+    async def main() -> list[StepVerdict]:
+        executor = FakeExecutor(script)
+        await executor.start("setup")
+        trajectory = Trajectory(RunInfo("r", "m", "", "setup"), (Turn("t", steps),))
+        async with aclosing(replay(executor, trajectory)) as found:
+            return [verdict async for verdict in found]
+
+    return asyncio.run(main())
+
+
+def kinds(found: list[StepVerdict]) -> list[list[str]]:
+    return [[drift.kind for drift in verdict.drifts] for verdict in found]
+
+
+def shows(*moves: Any) -> Callable[[str], Moves]:
+    return lambda source: moves
+
+
+OUT = Stream("stdout", "hello\n")
+BAD = Error("ValueError", "no")
+CALL = ToolCall(1, 1, "pay", (5,), {}, Returned(1))
+PNG = Display({"image/png": "aGVsbG8=", "text/plain": "<Figure at 0x7f0011223344>"})
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "expected"),
+    [
+        (step(1, "c", OUT), (OUT,), []),
+        (step(1, "c", OUT), (Stream("stdout", "hel"), Stream("stdout", "lo\n")), []),
+        (step(1, "c", OUT), (Stream("stdout", "hi\n"),), ["output"]),
+        (step(1, "c", OUT), (Stream("stderr", "hello\n"),), ["output"]),
+        (step(1, "c", OUT), (), ["output"]),
+        (step(1, "c", BAD), (BAD,), []),
+        (step(1, "c", BAD), (Error("ValueError", "yes"),), ["code"]),
+        (step(1, "c", BAD), (), ["code"]),
+        (step(1, "c"), (BAD,), ["code"]),
+        (step(1, "c"), (Finished("killed", "gone"),), ["code"]),
+        (step(1, "c", calls=(CALL,)), (Call("pay", (5,)),), []),
+        (step(1, "c", calls=(CALL,)), (Call("pay", (6,)),), ["tool", "tool"]),
+        (step(1, "c", calls=(CALL,)), (Call("pay", (5,)), Call("pay", (5,))), ["tool"]),
+        (step(1, "c", calls=(CALL,)), (), ["tool"]),
+        (step(1, "c", PNG), (Display({**PNG.data, "text/plain": "<Figure at 0x7fffffffffff>"}),), []),
+        (step(1, "c", PNG), (Display({**PNG.data, "image/png": "d29ybGQ="}),), ["output"]),
+        (step(1, "c", Result({"text/plain": "1"}, 2)), (Result({"text/plain": "1"}, 9),), []),
+        (step(1, "c", Result({"text/plain": "1"}, 2)), (Result({"text/plain": "2"}, 2),), ["output"]),
+    ],
+)
+def test_each_difference_has_its_kind(recorded: Step, now: tuple[Any, ...], expected: list[str]) -> None:
+    assert kinds(verdicts(shows(*now), recorded)) == [expected]
+
+
+def test_a_recorded_stop_is_raised_again_and_nothing_of_it_is_compared() -> None:
+    killed = step(1, "hang", OUT, calls=(CALL,), status="killed", reason="it hung")
+    sources: list[str] = []
+
+    def script(source: str) -> Moves:
+        sources.append(source)
+        yield Error("KernelKilled", "it hung")
+
+    assert kinds(verdicts(script, killed)) == [[]]
+    assert sources == ['%%recorded {"status": "killed", "ename": "KernelKilled", "evalue": "it hung"}\nhang']
+    assert kinds(verdicts(shows(OUT), killed)) == [["code"]]
+
+
+def test_steps_after_a_kill_were_not_run() -> None:
+    found = verdicts(shows(Finished("killed", "gone")), step(1, "a"), step(2, "b"))
+    assert [verdict.index for verdict in found] == [1, 2]
+    assert kinds(found) == [["code"], ["code"]]
+    assert "not run" in found[1].drifts[0].detail
+
+
+def test_steps_without_an_action_are_not_run() -> None:
+    silent = Step(2, Reply(problem="cut off"), None, Observation("error"))
+    assert [v.index for v in verdicts(shows(), step(1, "a"), silent, step(3, "b"))] == [1, 3]
+
+
+def test_a_long_difference_is_cut() -> None:
+    lines = "".join(f"{i}\n" for i in range(1000))
+    (found,) = verdicts(shows(), step(1, "c", Stream("stdout", lines)))
+    assert len(found.drifts[0].detail.splitlines()) == 21
+    assert "more lines" in found.drifts[0].detail
+
+
+@pytest.mark.parametrize(
+    ("drift_kinds", "code"),
+    [([], 0), (["output"], 12), (["tool"], 11), (["output", "tool"], 11), (["output", "code", "tool"], 10)],
+)
+def test_the_exit_code_is_of_the_gravest_drift(drift_kinds: list[Any], code: int) -> None:
+    steps = tuple(StepVerdict(i, (Drift(kind, ""),)) for i, kind in enumerate(drift_kinds, 1))
+    report = ReplayReport((StepVerdict(0), *steps))
+    assert report.exit_code == code
+    assert report.agrees == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("<object at 0x7f1234567890>", "<object at 0x7fffffffffff>"),
+        ("/tmp/codeact-402653-77-ab_c1/work/x.csv", "/var/tmp/codeact-402653-1234-zz/work/x.csv"),
+        ("Wall time: 3 ms", "Wall time: 99 s"),
+        ("1 µs ± 2 ns per loop (mean ± std. dev. of 7)", "4 µs ± 5 ns per loop (mean ± std. dev. of 7)"),
+    ],
+)
+def test_what_no_re_run_can_make_equal_is_normalised(text: str, same: str) -> None:
+    assert normalise(text) == normalise(same)
+
+
+@pytest.mark.parametrize(("text", "other"), [("0x10", "0x11"), ("x = 1", "x = 2"), ("a 12 s", "a 13 s")])
+def test_what_a_program_says_is_not_normalised(text: str, other: str) -> None:
+    assert normalise(text) != normalise(other)
+    assert hash_text(text) != hash_text(other)
+
+
+# --- on a real kernel --------------------------------------------------------------------------
+
+STEPS = [
+    "total = fetch(1) + fetch(2)\nprint(total)",
+    "import asyncio\nprint(await asyncio.gather(*(fetch(n) for n in (3, 4, 3))))",
+    "fetch('many')",
+    "print('about to hang')\nkept = 1\nwhile True: pass",
+    "import ctypes\nprint('last words', flush=True)\nctypes.string_at(0)",
+    "import pathlib\nprint(object(), pathlib.Path.cwd())\n{'total': total}",
+    "final_answer(total)",
+]
+
+
+class Recorded:
+    """A notebook, and the calls that its tool got while it was made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.calls: list[int] = []
+        self.path = folder / "run.ipynb"
+        model = ScriptedModel([{"thought": "So.", "code": source} for source in STEPS])
+        limits = Limits(step_timeout_s=0.5, interrupt_grace_s=5)
+        profile = SandboxProfile(allow_imports=("ctypes",))
+        with Agent([self.fetch], model=model, limits=limits, profile=profile, out=self.path) as agent:
+            run = agent.run_sync("fetch")
+        self.made = list(self.calls)
+        self.statuses = [step.observation.status for step in run.trajectory.steps]
+
+    def fetch(self, n: int) -> int:
+        """Ten times n."""
+        self.calls.append(n)
+        return 10 * n
+
+    def edited(self, folder: Path, old: str, new: str, kind: str) -> Path:
+        """A copy in which the one cell of `kind` that has `old` has `new` instead, outputs included."""
+        notebook = json.loads(self.path.read_text())
+        found = 0
+        for cell in notebook["cells"]:
+            if cell["metadata"].get("codeact", {}).get("kind") != kind or cell["cell_type"] != "code":
+                continue
+            for holder in (cell, *cell["outputs"]):
+                for key in ("source", "text"):
+                    text = "".join(holder.get(key, ""))
+                    if old in text:
+                        holder[key] = text.replace(old, new)
+                        found += 1
+        assert found == 1
+        copy = folder / "edited.ipynb"
+        copy.write_text(json.dumps(notebook))
+        return copy
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return Recorded(tmp_path_factory.mktemp("recorded"))
+
+
+@pytest.mark.kernel
+def test_a_run_with_errors_timeouts_kills_and_gather_agrees_with_itself(recorded: Recorded) -> None:
+    assert recorded.statuses == ["ok", "ok", "error", "timeout", "killed", "ok", "ok"]
+    assert sorted(recorded.made) == [1, 2, 3, 3, 4]
+    seen: list[tuple[StepVerdict, object]] = []
+    report = replay_notebook(
+        recorded.path, on_event=lambda verdict: seen.append((verdict, threading.current_thread()))
+    )
+    assert [(v.index, v.drifts) for v in report.steps] == [(i, ()) for i in range(1, 8)]
+    assert (report.agrees, report.exit_code) == (True, 0)
+    assert seen == [(verdict, threading.main_thread()) for verdict in report.steps]
+    assert recorded.calls == recorded.made  # No tool was called again.
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "code", "step_index", "words"),
+    [
+        ("print(total)", "print(total + 1)", "step", 12, 1, "+stdout: 31"),
+        ("30\n", "29\n", "step", 12, 1, "-stdout: 29"),
+        ("print(total)", "print(totals)", "step", 10, 1, "NameError"),
+        ("print(total)", "print(total)\ntry: fetch(9)\nexcept LookupError: pass", "step", 11, 1, "fetch(9)"),
+        ("total = fetch(1) + fetch(2)", "total = fetch(1) + 20", "step", 11, 1, "not called again: fetch(2)"),
+        (
+            '"args":[2],"kwargs":{},"returns":20',
+            '"args":[2],"kwargs":{},"returns":21',
+            "setup",
+            11,
+            1,
+            "+stdout: 31",
+        ),
+        ('"args":[4],', '"args":[5],', "setup", 11, 2, "fetch(4)"),
+        ("print(object()", "import ctypes; ctypes.string_at(0)\nprint(object()", "step", 10, 6, "killed"),
+    ],
+    ids=["action", "output", "error", "more calls", "fewer calls", "result", "arguments", "crash"],
+)
+def test_an_edit_is_found(
+    recorded: Recorded,
+    tmp_path: Path,
+    old: str,
+    new: str,
+    kind: str,
+    code: int,
+    step_index: int,
+    words: str,
+) -> None:
+    report = replay_notebook(recorded.edited(tmp_path, old, new, kind))
+    assert report.exit_code == code
+    first = next(verdict for verdict in report.steps if not verdict.agrees)
+    assert first.index == step_index
+    assert any(words in drift.detail for drift in first.drifts), first.drifts
+    assert recorded.calls == recorded.made
+
+
+def test_what_is_no_notebook_of_ours_is_refused(tmp_path: Path) -> None:
+    for name, text in {"a.ipynb": "{", "b.ipynb": '{"nbformat": 4, "metadata": {}, "cells": []}'}.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(NotebookError, match=name):
+            replay_notebook(tmp_path / name)
+    with pytest.raises(NotebookError, match="missing"):
+        replay_notebook(tmp_path / "missing.ipynb")
