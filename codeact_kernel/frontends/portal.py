@@ -173,19 +173,23 @@ class AsyncDoor:
         return await asyncio.wrap_future(self.context.copy().run(start, _awaited(call), self._loop))
 
     def post(self, callback: Callable[[], object]) -> None:
-        """Runs `callback` soon, on the caller's event loop."""
-        self._loop.call_soon_threadsafe(callback)
+        """Runs `callback` soon, on the caller's event loop, if that is still there."""
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            pass  # It is closed: the caller was cancelled twice and has not waited.
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs `coroutine` on the portal; cancelling the caller cancels it and waits for its end."""
         done: concurrent.futures.Future[None] = concurrent.futures.Future()
+        done.set_running_or_notify_cancel()  # A caller that is cancelled twice cannot cancel it.
         running = _spawn(coroutine, lambda: done.set_result(None))
         finished = asyncio.wrap_future(done)
         try:
             await asyncio.shield(finished)
         except asyncio.CancelledError:
             _cancel(running)
-            await asyncio.shield(finished)
+            await finished
             raise
         return running.result().result()
 

@@ -164,7 +164,7 @@ class Recorded:
         self.calls: list[int] = []
         self.path = folder / "run.ipynb"
         model = ScriptedModel([{"thought": "So.", "code": source} for source in STEPS])
-        limits = Limits(step_timeout_s=0.5, interrupt_grace_s=5)
+        limits = Limits(step_timeout_s=1, interrupt_grace_s=5)
         profile = SandboxProfile(allow_imports=("ctypes",))
         with Agent([self.fetch], model=model, limits=limits, profile=profile, out=self.path) as agent:
             run = agent.run_sync("fetch")

@@ -296,7 +296,7 @@ def test_cancelling_the_awaiting_task_cancels_and_waits() -> None:
     asyncio.run(main())
 
 
-def test_cancelling_twice_does_not_wait_and_breaks_nothing() -> None:
+def test_cancelling_twice_does_not_wait_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
     going, stuck = threading.Event(), asyncio.Event()
     cancelled = threading.Event()
 
@@ -309,22 +309,26 @@ def test_cancelling_twice_does_not_wait_and_breaks_nothing() -> None:
             await stuck.wait()
 
     async def main() -> None:
-        task = asyncio.ensure_future(AsyncDoor().run(stubborn()))
+        doors.append(AsyncDoor())
+        task = asyncio.ensure_future(doors[0].run(stubborn()))
         for event in (going, cancelled):
             await asyncio.to_thread(event.wait, 10)
             task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
+    doors: list[AsyncDoor] = []
     problems: list[Any] = []
     portal().set_exception_handler(lambda loop, context: problems.append(context))
     try:
         asyncio.run(main())
         portal().call_soon_threadsafe(stuck.set)
         SyncDoor().run(_settled())
+        doors[0].post(lambda: None)
     finally:
         portal().set_exception_handler(None)
     assert problems == []
+    assert caplog.records == []
 
 
 def _settled() -> Coroutine[Any, Any, None]:

@@ -1,0 +1,107 @@
+"""Cells are IPython cells: await, magics, rich display, names, tracebacks of the user's own frames."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from codeact_kernel.outputs import Display
+
+from .support import Lab, value_of
+
+pytestmark = pytest.mark.kernel
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def traceback_of(lab: Lab, code: str) -> str:
+    return ANSI.sub("", "\n".join(lab.run(code).error.traceback))
+
+
+def test_top_level_await_and_last_expression(shared: Lab) -> None:
+    assert value_of(shared, "import asyncio\nx = await asyncio.sleep(0, 'slept')\nx.upper()") == "'SLEPT'"
+    assert value_of(shared, "await asyncio.gather(*(asyncio.sleep(0, i) for i in range(3)))") == "[0, 1, 2]"
+    assert not any("text/plain" in getattr(s, "data", {}) for s in shared.run("6 * 7;").shown)
+
+
+def test_magics(shared: Lab) -> None:
+    assert "Wall time" in shared.run("%%time\ntotal = sum(range(1000))").out
+    assert value_of(shared, "total") == "499500"
+    assert "per loop" in shared.run("%timeit -n 10 -r 2 1 + 1").out
+
+
+def test_out_history_agrees_with_the_count(shared: Lab) -> None:
+    cell = shared.run("'remember me'")
+    count = cell.finished.execution_count
+    assert value_of(shared, f"Out[{count}], _{count}, In[{count}]") == (
+        "('remember me', 'remember me', \"'remember me'\")"
+    )
+
+
+def test_rich_display(shared: Lab) -> None:
+    cell = shared.run(
+        "from IPython.display import HTML, Markdown\ndisplay(Markdown('*x*'))\nHTML('<b>x</b>')"
+    )
+    shown = [s for s in cell.shown if isinstance(s, Display)]
+    assert shown[0].data["text/markdown"] == "*x*"
+    assert cell.bundle["text/html"] == "<b>x</b>"
+
+
+def test_matplotlib_inline(shared: Lab) -> None:
+    cell = shared.run("%matplotlib inline\nimport matplotlib.pyplot as plt\n_ = plt.plot([1, 2])")
+    shown = [s for s in cell.shown if isinstance(s, Display)]
+    assert cell.status == "ok"
+    assert base64.b64decode(str(shown[0].data["image/png"])).startswith(b"\x89PNG\r\n")
+
+
+def test_names_created_and_rebound(shared: Lab) -> None:
+    cell = shared.run("fresh = 1\n_hidden = 2\nimport math\ndef function(): pass")
+    assert set(cell.finished.names) == {"fresh", "math", "function"}
+    assert shared.run("fresh, math").finished.names == ()
+    assert shared.run("fresh = 'other'").finished.names == ("fresh",)
+    assert shared.run("after = 1\nraise ValueError").finished.names == ("after",)
+    assert shared.run("del fresh").finished.names == ()
+
+
+def test_library_frames_are_left_out(shared: Lab) -> None:
+    shared.run(
+        "import pandas as pd\nframe = pd.DataFrame({'a': [1]})\ndef look(name):\n    return frame[name]"
+    )
+    text = traceback_of(shared, "print('line 1')\nlook('missing')")
+    assert "return frame[name]" in text
+    assert "look('missing')" in text
+    assert "KeyError: 'missing'" in text
+    assert "site-packages" not in text
+    assert "get_loc" not in text
+
+
+def test_chained_exceptions_are_trimmed_too(shared: Lab) -> None:
+    text = traceback_of(
+        shared,
+        "import json\n"
+        "def parse():\n"
+        "    try:\n        json.loads('{')\n"
+        "    except ValueError as bad:\n        raise RuntimeError('unreadable') from bad\n"
+        "parse()",
+    )
+    assert "JSONDecodeError" in text
+    assert "RuntimeError: unreadable" in text
+    assert "The above exception was the direct cause" in text
+    assert "raw_decode" not in text
+
+
+def test_deep_recursion_and_syntax_errors_are_errors(shared: Lab) -> None:
+    assert shared.run("def f(): f()\nf()").error.ename == "RecursionError"
+    assert shared.run("1 +").error.ename == "SyntaxError"
+    assert value_of(shared, "6 * 7") == "42"
+
+
+def test_input_is_refused(shared: Lab) -> None:
+    error = shared.run("input('who? ')").error
+    assert error.ename == "StdinNotImplementedError"
+
+
+def test_exit_of_the_shell_does_not_end_the_kernel_silently(shared: Lab) -> None:
+    assert shared.run("raise SystemExit(3)").error.ename == "SystemExit"
+    assert value_of(shared, "6 * 7") == "42"
