@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from .budget import Cost, budget_note, budget_stop
 from .collect import Collector
@@ -49,11 +50,12 @@ class AgentLoop:
         self.trajectory = trajectory
         self._policy = policy
         self._executor = executor
-        self._tools = tools
         self._recorder = recorder
         self._settings = settings
         self._emit = emit
-        self._approver = approver
+        self._calls = partial(
+            StepCalls, tools=tools, recorder=recorder, limits=settings.tools, approver=approver, emit=emit
+        )
         self._prompt_tokens = prompt_tokens
         self._cost = cost
         self._lost: Action | None = None
@@ -102,7 +104,7 @@ class AgentLoop:
                 if isinstance(outcome, Returned):
                     return Stop("answer", answer=value, reply=reply)
                 reply = replace(reply, answer=None, problem=f"{outcome.message}. {ANSWER_IN_CODE}")
-            calls = self._calls(index, final_check)
+            calls = self._calls(index, final_check=final_check)
             step = await self._step(index, reply, calls, deadline)
             note = budget_note((*steps, step), limits, clock() - started, told - started)
             told = clock()
@@ -180,17 +182,6 @@ class AgentLoop:
         return (
             "The kernel was killed and restarted. The earlier steps were run again (no tool was called "
             f"again), but these names could not be rebuilt: {', '.join(missing)}."
-        )
-
-    def _calls(self, index: int, final_check: FinalCheck) -> StepCalls:
-        return StepCalls(
-            index,
-            self._tools,
-            self._recorder,
-            limits=self._settings.tools,
-            approver=self._approver,
-            final_check=final_check,
-            emit=self._emit,
         )
 
     def _keep(self, step: Step, *notes: str) -> None:

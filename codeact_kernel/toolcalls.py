@@ -48,6 +48,7 @@ class StepCalls:
         self._final_check = final_check
         self._emit = emit or (lambda event: None)
         self._calls: list[ToolCall] = []
+        self._asked = 0
         self.refusals: list[Refusal] = []
         self.answer: Returned | None = None
 
@@ -57,7 +58,8 @@ class StepCalls:
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """approve → record the intent → run → record the outcome."""
-        if len(self._calls) >= self._limits.max_calls:
+        self._asked += 1  # Not `len(calls)`: many may wait for approval at once.
+        if self._asked > self._limits.max_calls:
             return Raised(
                 "RuntimeError", f"{request.tool}(): more than {self._limits.max_calls} calls in one cell"
             )

@@ -179,36 +179,21 @@ class Agent:
         try:
             if self._loop is None:
                 self._loop = await self._start()
-            before = len(self._loop.trajectory.steps)
             stop = await self._loop.run(task + check.description, check)
         finally:
             self._running = None
             self._emit = _ignore
             events.flush()
-        return self._result(stop, check, before)
-
-    def _result(self, stop: Stop, check: AnswerCheck, before: int) -> Run:
-        assert self._loop is not None
         trajectory = self._loop.trajectory
         turn = replace(trajectory, turns=trajectory.turns[-1:])
         answer = check.value(stop.answer) if stop.reason == "answer" else None
-        steps = len(trajectory.steps) - before
-        return Run(answer, stop, steps, turn.usage, turn.cost_usd, trajectory, self._path)
+        return Run(answer, stop, len(turn.steps), turn.usage, turn.cost_usd, trajectory, self._path)
 
     async def _start(self) -> AgentLoop:
-        session = KernelSession(self._settings)
-        try:
-            loop = await self._begin(session)
-        except BaseException:
-            await session.aclose()
-            raise
-        self._session = session
-        return loop
-
-    async def _begin(self, session: KernelSession) -> AgentLoop:
         profile = self._settings.profile
         spec = SetupSpec(uuid.uuid4().hex[:12], profile.allow_imports, self._registry.specs(), ())
         source = setup_source(spec)
+        session = KernelSession(self._settings)
         versions = await session.start(source)
         info = RunInfo(
             spec.run_id,
@@ -219,8 +204,14 @@ class Agent:
             asdict(self._settings.limits),
             json.loads(json.dumps(asdict(profile), default=str)),
         )
-        self._recorder.begin(info)
-        policy = CodeActPolicy(self._model, self._settings, self._system())
+        try:
+            self._recorder.begin(info)
+        except BaseException:
+            await session.aclose()
+            raise
+        self._session = session
+        system = _system(profile, self._registry, self._model)
+        policy = CodeActPolicy(self._model, self._settings, system)
         return AgentLoop(
             Trajectory(info),
             policy,
@@ -232,13 +223,6 @@ class Agent:
             prompt_tokens=policy.prompt_tokens,
             cost=self._model.cost,
         )
-
-    def _system(self) -> str:
-        profile = self._settings.profile
-        names = ", ".join(f"data/{path.name}" for path in profile.data)
-        note = f"The working folder holds {names}, read-only." if names else ""
-        imports = allowed_imports(profile.allow_imports)
-        return system_prompt(self._registry.specs(), self._model.instructions, imports, note, None)
 
     def _on_event(self, event: Event) -> None:
         if self._loop is not None:
@@ -268,3 +252,10 @@ class Agent:
 
 def _ignore(event: Event) -> None:
     pass
+
+
+def _system(profile: SandboxProfile, registry: ToolRegistry, model: Model) -> str:
+    names = ", ".join(f"data/{path.name}" for path in profile.data)
+    note = f"The working folder holds {names}, read-only." if names else ""
+    imports = allowed_imports(profile.allow_imports)
+    return system_prompt(registry.specs(), model.instructions, imports, note, None)

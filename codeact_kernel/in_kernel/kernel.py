@@ -48,14 +48,14 @@ class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publi
             if error is not value and error.__traceback__ is not None:
                 error.__traceback__ = self._trim(error.__traceback__)
             error = error.__cause__ or error.__context__
-        return kind, value, self._trim(tb) if tb is not None else None
+        return kind, value, (self._trim(tb) or tb) if tb is not None else None
 
-    def _trim(self, tb: types.TracebackType) -> types.TracebackType:
+    def _trim(self, tb: types.TracebackType) -> types.TracebackType | None:
         own = [t for t in _walk(tb) if self._is_users(t.tb_frame)]
         trimmed: types.TracebackType | None = None
         for entry in reversed(own):
             trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-        return trimmed or tb
+        return trimmed
 
     def _is_users(self, frame: types.FrameType) -> bool:
         name = frame.f_code.co_filename

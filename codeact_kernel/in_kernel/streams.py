@@ -5,7 +5,11 @@ The host bounds what it takes anyway; this keeps an honest cell that prints a gi
 
 from __future__ import annotations
 
+import os
+import select
+import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +25,8 @@ TAIL_CHARS = 64 * 1024
 KEPT_CHARS = 2 * MIB
 """Characters of one cell that `_obs` keeps."""
 KEPT_CELLS = 500
+PIPE_BYTES = 4096
+DRAIN_S = 0.2
 
 
 class Tail:
@@ -113,6 +119,7 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
     _tail: Tail | None = None
     _cell: str | None = None
     """The message that asked for the current cell; None between two cells."""
+    _pipe_lock = threading.Lock()
 
     def set_parent(self, parent: Mapping[str, Any]) -> None:
         super().set_parent(parent)
@@ -139,8 +146,38 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
         self._tail.add(string[room:])
         return len(string)
 
+    def _watch_pipe_fd(self) -> None:
+        """As stock: what native code and child processes write. `_drain` can tell when it is through."""
+        waiting = self._readable()
+        try:
+            while self._should_watch and waiting.poll():
+                with self._pipe_lock:
+                    data = os.read(self._fid, PIPE_BYTES)
+                    if not data:
+                        return
+                    self.write(data.decode(errors="replace"))
+                    os.write(self._original_stdstream_copy, data)
+        except Exception:
+            self._exc = sys.exc_info()  # Stock reports it when the stream is closed.
+
+    def _drain(self) -> None:
+        """Waits until what is in the pipe has been taken out; not for a process that writes for ever."""
+        if self._fid is None:
+            return
+        waiting, deadline = self._readable(), time.monotonic() + DRAIN_S
+        while waiting.poll(0) and time.monotonic() < deadline:
+            time.sleep(0)  # The watching thread is at it.
+        with self._pipe_lock:
+            pass
+
+    def _readable(self) -> select.poll:
+        waiting = select.poll()
+        waiting.register(self._fid, select.POLLIN)
+        return waiting
+
     def end_cell(self) -> bool:
         """Sends what was held back and starts counting anew. Returns whether something was left out."""
+        self._drain()
         tail, self._tail, self._sent, self._cell = self._tail, None, 0, None
         if tail is not None:
             if tail.dropped:

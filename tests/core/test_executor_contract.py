@@ -80,7 +80,7 @@ def play(source: str) -> Moves:
             yield Stream("stdout", "go\n")
             yield Hang()
         case _ if source == DIES:
-            yield Finished("killed", "its process ended (signal 11)")
+            yield Finished("killed", "its process ended (SIGSEGV)")
         case _:
             raise AssertionError(source)
 
@@ -301,7 +301,7 @@ def test_a_kill_is_data_and_the_executor_is_down_until_restarted(make: Make) -> 
             end = finished(await outputs(executor, DIES))
             assert (end.status, end.execution_count) == ("killed", None)
             assert end.reason is not None
-            assert "signal 11" in end.reason
+            assert "SIGSEGV" in end.reason
             with pytest.raises(SandboxError, match="restart"):
                 await outputs(executor, ASSIGN)
             await executor.restart()

@@ -45,7 +45,9 @@ class Runs:
 
     async def call(self, door: SyncDoor | AsyncDoor, name: str) -> ToolOutcome:
         self.runner.door = door
-        return await self.registry.call(ToolRequest(1, name))
+        # The tool channel serves calls in a context of its own: that of the first task it was made for.
+        call = self.registry.call(ToolRequest(1, name))
+        return await portal().create_task(call, context=contextvars.Context())
 
     def sync(self, name: str) -> Any:
         door = SyncDoor()

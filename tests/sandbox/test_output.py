@@ -125,7 +125,7 @@ def test_display_updates_and_clears_arrive_as_such(shared: Lab) -> None:
     )
     kinds = [type(output) for output in cell.outputs[:-1]]
     assert kinds == [Display, DisplayUpdate, Stream, ClearOutput, Stream]
-    assert [shown for shown in cell.shown] == [Stream("stdout", "last\n")]
+    assert list(cell.shown) == [Stream("stdout", "last\n")]
     update = cell.outputs[1]
     assert isinstance(update, DisplayUpdate)
     assert (update.display_id, update.data["text/plain"]) == ("d", "'second'")
@@ -146,8 +146,8 @@ def test_late_thread_output_belongs_to_nobody(shared: Lab) -> None:
 
 def test_threads_and_pools_of_a_cell_print_into_it(shared: Lab) -> None:
     shared.run("from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(2)")
-    assert shared.run("_ = list(pool.map(print, 'ab'))").out == "a\nb\n"
-    assert sorted(shared.run("_ = list(pool.map(print, 'cd'))").out.split()) == ["c", "d"]
+    assert sorted(shared.run("_ = list(pool.map(print, 'ab'))").out) == ["\n", "\n", "a", "b"]
+    assert sorted(shared.run("_ = list(pool.map(print, 'cd'))").out) == ["\n", "\n", "c", "d"]
     shared.run("pool.shutdown()")
 
 
@@ -187,11 +187,9 @@ def test_messages_of_another_parent_are_ignored(shared: Lab) -> None:
 )
 def test_malformed_messages_do_no_harm(shared: Lab, sent: str) -> None:
     shared.run(FORGE)
-    cell = shared.run(f"mine = kernel.get_parent('shell')\n{sent}\nprint('real')\n6 * 7")
-    assert cell.status == "ok"
-    assert (cell.out, next(o for o in cell.shown if getattr(o, "execution_count", 0))) is not None
-    assert "real\n" in cell.out
-    assert cell.finished.execution_count is not None
+    cell = shared.run(f"mine = kernel.get_parent('shell')\n{sent}\nprint('real')")
+    assert (cell.status, cell.out) == ("ok", "real\n")
+    assert value_of(shared, "6 * 7") == "42"
 
 
 def test_flood_of_foreign_messages_starves_neither_cell_nor_host(shared: Lab) -> None:

@@ -1,0 +1,178 @@
+"""Every tool call of a step: approve, intent on disk, run, outcome on disk. And nothing in another order."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from codeact_kernel.config import ToolLimits
+from codeact_kernel.events import Event, ToolFinished, ToolStarted
+from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any
+from codeact_kernel.trajectory import Refusal, Reply, RunInfo, Step, Stop
+from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest, ToolSpec
+
+
+@dataclass
+class Log:
+    """A Recorder, a ToolSource and an Approver that write one log."""
+
+    said: list[str] = field(default_factory=list)
+    allow: bool = True
+    seconds: float = 0.0
+    disk_full: bool = False
+
+    def begin(self, info: RunInfo) -> None: ...
+    def begin_turn(self, task: str) -> None: ...
+    def begin_step(self, index: int, reply: Reply) -> None: ...
+    def end_step(self, step: Step) -> None: ...
+    def end_turn(self, stop: Stop) -> None: ...
+    def close(self) -> None: ...
+
+    def tool_intent(self, call: ToolCall) -> None:
+        assert call.outcome is None
+        if self.disk_full:
+            raise OSError(28, "No space left on device")
+        self.said.append(f"intent {call.index}")
+
+    def tool_outcome(self, call: ToolCall) -> None:
+        assert call.outcome is not None
+        self.said.append(f"outcome {call.index}")
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return (ToolSpec("echo"),)
+
+    async def call(self, request: ToolRequest) -> ToolOutcome:
+        self.said.append(f"run {request.args[0]}")
+        await asyncio.sleep(self.seconds)
+        return Returned(request.args[0])
+
+    async def decide(self, request: ToolRequest) -> bool:
+        self.said.append(f"approve {request.args[0]}")
+        await asyncio.sleep(0)
+        return self.allow
+
+
+def request(value: Json, tool: str = "echo") -> ToolRequest:
+    return ToolRequest(1, tool, (value,))
+
+
+def step(log: Log, *, check: FinalCheck = accept_any, events: list[Event] | None = None, **limits: float):  # type: ignore[no-untyped-def]
+    emit = None if events is None else events.append
+    return StepCalls(
+        3,
+        log,
+        log,
+        limits=ToolLimits(**limits),
+        approver=log,
+        final_check=check,
+        emit=emit,  # type: ignore[arg-type]
+    )
+
+
+def test_order_of_one_call() -> None:
+    log, events = Log(), list[Event]()
+    calls = step(log, events=events)
+    assert asyncio.run(calls.call(request("a"))) == Returned("a")
+    assert log.said == ["approve a", "intent 1", "run a", "outcome 1"]
+    (call,) = calls.calls
+    assert (call.step, call.index, call.tool, call.args, call.outcome) == (
+        3,
+        1,
+        "echo",
+        ("a",),
+        Returned("a"),
+    )
+    assert events == [ToolStarted("echo", 1), ToolFinished(call)]
+
+
+def test_concurrent_calls_keep_their_places() -> None:
+    log = Log(seconds=0.01)
+    calls = step(log)
+
+    async def scene() -> None:
+        await asyncio.gather(*(calls.call(request(i)) for i in range(5)))
+
+    asyncio.run(scene())
+    assert [(call.index, call.outcome) for call in calls.calls] == [(i + 1, Returned(i)) for i in range(5)]
+    for i in range(5):
+        order = [log.said.index(entry) for entry in (f"intent {i + 1}", f"run {i}", f"outcome {i + 1}")]
+        assert order == sorted(order)
+
+
+def test_what_the_user_forbids_is_neither_run_nor_recorded() -> None:
+    log = Log(allow=False)
+    calls = step(log)
+    assert asyncio.run(calls.call(request("a"))) == Raised(
+        "PermissionError", "echo(): the user did not allow this call"
+    )
+    assert log.said == ["approve a"]
+    assert calls.calls == ()
+
+
+def test_cancelled_call_stays_in_doubt() -> None:
+    log = Log(seconds=60)
+    calls = step(log)
+
+    async def scene() -> None:
+        running = asyncio.ensure_future(calls.call(request("a")))
+        while "run a" not in log.said:  # noqa: ASYNC110  # no event to wait for
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+
+    asyncio.run(scene())
+    assert log.said == ["approve a", "intent 1", "run a"]
+    assert [call.outcome for call in calls.calls] == [None]
+
+
+def test_time_limit_of_a_tool_is_an_outcome() -> None:
+    log = Log(seconds=60)
+    calls = step(log, timeout_s=0.01)
+    said = "echo(): no result after 0.01 s; it may still be at work"
+    assert asyncio.run(calls.call(request("a"))) == Raised("TimeoutError", said)
+    assert log.said[-1] == "outcome 1"
+
+
+def test_more_calls_than_allowed_also_when_they_wait_for_approval() -> None:
+    log = Log()
+    calls = step(log, max_calls=2)
+
+    async def scene() -> list[ToolOutcome]:
+        return await asyncio.gather(*(calls.call(request(i)) for i in range(4)))
+
+    refused = Raised("RuntimeError", "echo(): more than 2 calls in one cell")
+    assert asyncio.run(scene()) == [Returned(0), Returned(1), refused, refused]
+    assert len(calls.calls) == 2
+
+
+def test_nothing_runs_when_the_intent_cannot_be_written() -> None:
+    log = Log(disk_full=True)
+    with pytest.raises(OSError, match="No space"):
+        asyncio.run(step(log).call(request("a")))
+    assert log.said == ["approve a"]
+
+
+def test_final_answer_is_taken_when_the_check_accepts_it() -> None:
+    calls = step(Log(), check=lambda value: Returned(None) if value == 1 else Raised("ValueError", "not 1"))
+    assert asyncio.run(calls.call(request(2, "final_answer"))) == Raised("ValueError", "not 1")
+    assert calls.answer is None
+    assert asyncio.run(calls.call(request(1, "final_answer"))) == Returned(None)
+    assert calls.answer == Returned(1)
+    assert [call.tool for call in calls.calls] == ["final_answer", "final_answer"]
+
+
+@pytest.mark.parametrize("asked", [ToolRequest(1, "final_answer"), ToolRequest(1, "final_answer", (1, 2))])
+def test_final_answer_takes_one_value(asked: ToolRequest) -> None:
+    calls = StepCalls(1, Log(), Log(), limits=ToolLimits())
+    said = f"final_answer() takes exactly one value, got {len(asked.args)}"
+    assert asyncio.run(calls.call(asked)) == Raised("TypeError", said)
+    assert calls.answer is None
+
+
+def test_refusals_are_kept() -> None:
+    calls = step(Log())
+    calls.refused(Refusal("import", "socket"))
+    assert calls.refusals == [Refusal("import", "socket")]
