@@ -6,13 +6,15 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from measure import Ratio, ratio_of
 
-from codeact_kernel import Agent, ScriptedModel, tool
+from codeact_kernel import Agent, Limits, ScriptedModel, tool
 
 TARGET = 3.0
 CALLS = 200
@@ -26,30 +28,41 @@ report((time.perf_counter() - t) / {CALLS})
 
 
 class Echo:
-    """The same kind of socket (a pair, 4 bytes of length, JSON), a forked Python at its other end."""
+    """The same kind of socket (a pair, 4 bytes of length, JSON) between two Python processes that do
+    nothing else; this one only tells them when."""
 
     def __init__(self) -> None:
-        self._sock, other = socket.socketpair()
-        self._pid = os.fork()
-        if self._pid == 0:
-            self._sock.close()
-            try:
-                _serve(other)
-            finally:
-                os._exit(0)
-        other.close()
+        command = [sys.executable, __file__, "echo"]
+        self._client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def call(self) -> float:
         """Seconds a call, over as many calls as a cell makes."""
-        started = time.perf_counter()
-        for i in range(CALLS):
-            _send(self._sock, {"t": "call", "id": i, "tool": "noop", "args": [1], "kwargs": {}})
-            _receive(self._sock)
-        return (time.perf_counter() - started) / CALLS
+        assert self._client.stdin is not None
+        assert self._client.stdout is not None
+        self._client.stdin.write("go\n")
+        self._client.stdin.flush()
+        return float(self._client.stdout.readline())
 
     def close(self) -> None:
-        self._sock.close()
-        os.waitpid(self._pid, 0)
+        self._client.communicate()
+
+
+def echo_client() -> None:
+    """The first of the two processes; it forks the second."""
+    sock, other = socket.socketpair()
+    if os.fork() == 0:
+        sock.close()
+        try:
+            _serve(other)
+        finally:
+            os._exit(0)
+    other.close()
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        for i in range(CALLS):
+            _send(sock, {"t": "call", "id": i, "tool": "noop", "args": [1], "kwargs": {}})
+            _receive(sock)
+        print((time.perf_counter() - started) / CALLS, flush=True)
 
 
 def _send(sock: socket.socket, message: object) -> None:
@@ -93,7 +106,8 @@ def _measure(kind: str, echo: Echo, batches: int) -> Ratio:
     cells = [{"code": CELL}] * (batches + 2)
     with tempfile.TemporaryDirectory() as folder:
         model = ScriptedModel([*cells, {"answer": "done"}])
-        with Agent([noop, report], model=model, out=Path(folder) / "run.ipynb") as agent:
+        limits = Limits(max_steps=None, max_seconds=None)
+        with Agent([noop, report], model=model, limits=limits, out=Path(folder) / "run.ipynb") as agent:
             asyncio.run(_run(agent)) if kind == "worker" else agent.run_sync("measure")
     return ratio_of(f"tool call, recorded, tool on the {kind} thread", times[2:], TARGET)
 
@@ -102,5 +116,7 @@ async def _run(agent: Agent) -> None:
     await agent.run("measure")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and "echo" in sys.argv:
+    echo_client()
+elif __name__ == "__main__":
     print(Path(__file__).name, *(ratio.row() for ratio in measure_toolcalls(40)), sep="\n")

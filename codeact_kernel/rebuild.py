@@ -6,7 +6,7 @@ One function, `rebuild`, for everything that restores: the kill ladder, and repl
 from __future__ import annotations
 
 import ast
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -148,20 +148,33 @@ async def restore(executor: Executor, trajectory: Trajectory, lost: Action | Non
 
     `lost`: the action that killed the kernel; what it had bound is lost by definition.
     """
-    expected = {name for step in trajectory.steps for name in step.observation.names}
-    if lost is not None:
-        expected |= assigned_names(lost.code)
-    found: set[str] = set()
+    whole, found = trajectory, dict[int, set[str]]()
     killer: int | None = 0
     while killer is not None:  # A step that kills the kernel when it is run again is left out.
         trajectory = without_step(trajectory, killer)
-        killer, found = None, set()
+        killer, found = None, {}
         await executor.restart()
         async for rebuilt in rebuild(executor, trajectory):
-            found.update(rebuilt.observation.names)
+            found[rebuilt.step.index] = set(rebuilt.observation.names)
             if rebuilt.observation.status == "killed":
                 killer = rebuilt.step.index
-    return tuple(sorted(name for name in expected - found if not name.startswith("_")))
+    missing = _missing(whole, found)
+    if lost is not None:
+        missing |= assigned_names(lost.code) - set().union(*found.values())
+    return tuple(sorted(name for name in missing if not name.startswith("_")))
+
+
+def _missing(trajectory: Trajectory, found: Mapping[int, set[str]]) -> set[str]:
+    """Names that are not what they were; `found`: what each step bound when it was run again."""
+    missing: set[str] = set()
+    known: set[str] = set()
+    for step in trajectory.steps:
+        now, then = found.get(step.index, set()), set(step.observation.names)
+        known |= now
+        missing -= now
+        # What a step bound before it timed out is not bound again: even a known name is not as it was.
+        missing |= then - known if step.observation.status in ("ok", "error") else then
+    return missing
 
 
 def without_step(trajectory: Trajectory, index: int) -> Trajectory:

@@ -13,7 +13,6 @@ import contextvars
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ..events import Event
@@ -80,10 +79,29 @@ class PortalRunner:
         return await door.at_loop(lambda: result) if isinstance(result, Awaitable) else result
 
 
-@dataclass
 class _Job:
-    call: Callable[[], object]
-    done: concurrent.futures.Future[object]
+    """A call for another thread. Made on the portal, which awaits `done`."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        self._call = call
+        self.done: asyncio.Future[object] = portal().create_future()
+
+    def run(self) -> None:
+        """On the other thread. Raises KeyboardInterrupt."""
+        if self.done.cancelled():
+            return
+        try:
+            result = self._call()
+        except KeyboardInterrupt:
+            self._settle(asyncio.Future.set_exception, RuntimeError("interrupted by the user"))
+            raise
+        except BaseException as problem:
+            self._settle(asyncio.Future.set_exception, problem)
+        else:
+            self._settle(asyncio.Future.set_result, result)
+
+    def _settle(self, how: Callable[[asyncio.Future[object], Any], None], value: object) -> None:
+        portal().call_soon_threadsafe(lambda: None if self.done.done() else how(self.done, value))
 
 
 class SyncDoor:
@@ -96,13 +114,17 @@ class SyncDoor:
         self.context = contextvars.copy_context()
 
     async def at_caller(self, call: Callable[[], object]) -> object:
-        job = _Job(call, concurrent.futures.Future())
+        job = _Job(call)
         self._queue.put(job)
-        return await asyncio.wrap_future(job.done)
+        return await job.done
 
     async def at_loop(self, call: Callable[[], object]) -> object:
         # On the portal's: the caller's own loop, if it has one, is what it blocks.
-        return await portal().create_task(_awaited(call), context=self.context.copy())
+        context = self.context.copy()
+        result = context.run(call)
+        if not isinstance(result, Awaitable):
+            return result
+        return await portal().create_task(_awaited(lambda: result), context=context)
 
     def post(self, callback: Callable[[], object]) -> None:
         """Runs `callback` soon, on the caller's thread."""
@@ -135,23 +157,9 @@ class SyncDoor:
     def _serve(self) -> None:
         while (item := self._queue.get()) is not None:
             if isinstance(item, _Job):
-                _work(item)
+                item.run()
             else:
                 item()
-
-
-def _work(job: _Job) -> None:
-    if not job.done.set_running_or_notify_cancel():
-        return
-    try:
-        result = job.call()
-    except KeyboardInterrupt:
-        job.done.set_exception(RuntimeError("interrupted by the user"))
-        raise
-    except BaseException as problem:
-        job.done.set_exception(problem)
-    else:
-        job.done.set_result(result)
 
 
 class AsyncDoor:
@@ -164,9 +172,9 @@ class AsyncDoor:
         self.context = contextvars.copy_context()
 
     async def at_caller(self, call: Callable[[], object]) -> object:
-        job = _Job(call, concurrent.futures.Future())
-        self._loop.call_soon_threadsafe(_work, job, context=self.context.copy())
-        return await asyncio.wrap_future(job.done)
+        job = _Job(call)
+        self._loop.call_soon_threadsafe(job.run, context=self.context.copy())
+        return await job.done
 
     async def at_loop(self, call: Callable[[], object]) -> object:
         start = asyncio.run_coroutine_threadsafe

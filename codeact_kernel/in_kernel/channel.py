@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import select
-import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Protocol
 
+from codeact_kernel.in_kernel.interrupts import Deferral
 from codeact_kernel.wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolOutcome
 
@@ -47,12 +46,8 @@ class _Pending:
 
 
 class Channel:
-    """The kernel's end of the tool channel.
-
-    `deferring` is true while the main thread is in here: an interrupt that arrives then sets
-    `interrupted` instead of raising, or the stream would lose its framing and a caller its turn.
-    The signal is raised again as soon as the channel is in order.
-    """
+    """The kernel's end of the tool channel. An interrupt waits while the main thread is in here, or the
+    stream would lose its framing and a caller its turn."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -66,25 +61,19 @@ class Channel:
         self._watchers: dict[asyncio.AbstractEventLoop, int] = {}
         """Coroutines that wait, by the event loop that reads for them."""
         self._next = 0
-        self._main = threading.main_thread().ident
-        self._depth = 0
-        self.interrupted = False
-
-    @property
-    def deferring(self) -> bool:
-        return self._depth > 0
+        self.interrupts = Deferral()
 
     # --- calls ---
 
     def call(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
         """Sends a call and waits. Raises ValueError when it is too large to send."""
-        with self._deferred():
+        with self.interrupts.deferred():
             call_id, pending = self._register(None)
             try:
                 self._send_call(call_id, tool, args, kwargs)
                 while pending.outcome is None:
                     self._wait_or_read(pending)
-                    self._checkpoint()
+                    self.interrupts.checkpoint()
                 return pending.outcome
             except BaseException:
                 self._abandon(call_id)
@@ -97,13 +86,13 @@ class Channel:
         assert pending.waiter is not None
         self._watch(loop)
         try:
-            with self._deferred():
+            with self.interrupts.deferred():
                 self._send_call(call_id, tool, args, kwargs)
             await pending.waiter
             assert pending.outcome is not None
             return pending.outcome
         except BaseException:
-            with self._deferred():
+            with self.interrupts.deferred():
                 self._abandon(call_id)
             raise
         finally:
@@ -111,7 +100,7 @@ class Channel:
 
     def refused(self, kind: str, name: str) -> None:
         """Tells the host that the allow-lists refused something. Never raises."""
-        with self._deferred():
+        with self.interrupts.deferred():
             try:
                 self._send(pack({"t": "refused", "kind": kind, "name": name}))
             except OSError:
@@ -136,7 +125,7 @@ class Channel:
                 self._state.notify_all()
 
     def _on_readable(self) -> None:
-        with self._deferred():
+        with self.interrupts.deferred():
             with self._state:
                 if self._reading:
                     return  # A thread is at it; it delivers to coroutines too.
@@ -195,29 +184,6 @@ class Channel:
     def _send(self, frame: bytes) -> None:
         with self._sending:
             self._sock.sendall(frame)
-
-    # --- interrupts ---
-
-    @contextmanager
-    def _deferred(self) -> Iterator[None]:
-        if threading.get_ident() != self._main:  # Signal handlers run in the main thread only.
-            yield
-            return
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            self._checkpoint(0)
-
-    def _checkpoint(self, depth: int = 1) -> None:
-        """Lets an interrupt through that waited. The handler then in force decides what it means."""
-        if self.interrupted and self._depth == depth and threading.get_ident() == self._main:
-            self.interrupted, self._depth = False, 0
-            try:
-                signal.raise_signal(signal.SIGINT)
-            finally:
-                self._depth = depth
 
     # --- bookkeeping ---
 

@@ -142,8 +142,8 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
 
     def _on_sigint(self, signum: int, frame: types.FrameType | None) -> None:
         channel = attach.channel
-        if channel is not None and channel.deferring:
-            channel.interrupted = True
+        if channel is not None and channel.interrupts.active:
+            channel.interrupts.interrupted = True
         elif _is_caught(frame):
             raise KeyboardInterrupt
         else:
@@ -157,8 +157,8 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
 
         def on_sigint(signum: int, frame: types.FrameType | None) -> None:
             channel = attach.channel
-            if channel is not None and channel.deferring:
-                channel.interrupted = True
+            if channel is not None and channel.interrupts.active:
+                channel.interrupts.interrupted = True
             elif not self._in_user_code(frame):
                 loop.call_soon_threadsafe(future.cancel)
             elif asyncio.current_task(loop) is future:

@@ -22,7 +22,7 @@ from codeact_kernel.wire.tape import Tape
 _active: _Session | None = None
 EXTERNAL = (
     "The recorded calls of this trajectory are {:.1f} MB, more than a cell should hold: its tools cannot "
-    "answer here. Run `codeact replay NOTEBOOK.ipynb`, which has them."
+    "answer here. Run `codeact replay NOTEBOOK.ipynb`, which has them.\n"
 )
 
 
@@ -81,6 +81,6 @@ def start_session(text: str) -> None:
             _active.stop()
         # Without a host, the setup cell may be run again by hand, so its own import stays allowed.
         if spec.external_bytes:
-            print(EXTERNAL.format(spec.external_bytes / 1e6), file=sys.stderr)
+            sys.stderr.write(EXTERNAL.format(spec.external_bytes / 1e6))
         _active = _Session(shell, spec, TapeCaller(Tape(spec.tape)), ("codeact_kernel.in_kernel",))
     _active.start()

@@ -150,7 +150,8 @@ class KernelSession:
             try:
                 received = await mailbox.receive(run.deadline)
             except KernelDied:
-                yield run.killed(self._end_of_kernel())
+                closed = "the session was closed or restarted while it ran"
+                yield run.killed(closed if self._process is None else self._process.exit_reason())
                 return
             if received is not None:
                 output = self._on_message(run, *received)
@@ -178,18 +179,15 @@ class KernelSession:
         elif kind == "status":
             run.idle = run.idle or message["content"].get("execution_state") == "idle"
         elif kind == "execute_input":
-            self._on_begun(run)
+            if not run.begun and run.stopping is not None and self._mailbox is not None:
+                self._mailbox.interrupt()
+            run.begun = True
         elif run.received > 2 * most:
             run.truncated = True
             return None
         if run.reply is not None and not run.truncated:
             run.deadline = asyncio.get_running_loop().time() + IDLE_S
         return output_of(message)
-
-    def _on_begun(self, run: Run) -> None:
-        if not run.begun and run.stopping is not None and self._mailbox is not None:
-            self._mailbox.interrupt()
-        run.begun = True
 
     def _stop_cell(self, run: Run, why: str) -> None:
         if run.stopping is not None or self._mailbox is None:
@@ -203,11 +201,6 @@ class KernelSession:
     @property
     def _grace(self) -> float:
         return self._settings.limits.interrupt_grace_s
-
-    def _end_of_kernel(self) -> str:
-        if self._process is None:
-            return "the session was closed or restarted while it ran"
-        return self._process.exit_reason()
 
     # --- the process ---
 
