@@ -245,6 +245,7 @@ class Agent:
             self._recorder.close(saved=True)
         finally:  # Also when the disk is full, the kernel ends.
             self._recorder.close()
+            self._runner.close()
             if self._session is not None:
                 await self._session.aclose()
             await self._model.aclose()
@@ -256,6 +257,6 @@ def _ignore(event: Event) -> None:
 
 def _system(profile: SandboxProfile, registry: ToolRegistry, model: Model) -> str:
     names = ", ".join(f"data/{path.name}" for path in profile.data)
-    note = f"The working folder holds {names}, read-only." if names else ""
+    note = f"The working folder holds {names}." if names else ""
     imports = allowed_imports(profile.allow_imports)
     return system_prompt(registry.specs(), model.instructions, imports, note, None)

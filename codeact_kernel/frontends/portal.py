@@ -78,6 +78,10 @@ class PortalRunner:
             result = boxed[0]
         return await door.at_loop(lambda: result) if isinstance(result, Awaitable) else result
 
+    def close(self) -> None:
+        """Ends the idle workers."""
+        self._workers.close()
+
 
 class _Job:
     """A call for another thread. Made on the portal, which awaits `done`."""

@@ -428,11 +428,10 @@ def test_keyboard_interrupt_reaches_the_host(runner: InlineRunner) -> None:
 
 
 def test_closed_runner_ends_its_threads() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     runner = InlineRunner()
     assert isinstance(call(ToolRegistry([refund], runner), "refund", "a"), Returned)
-    ours = [thread for thread in threading.enumerate() if thread.name.startswith("codeact-tool-")]
+    (ours,) = set(threading.enumerate()) - before
     runner.close()
-    for thread in ours:
-        thread.join(30)
-    assert threading.active_count() <= before
+    ours.join(30)
+    assert not ours.is_alive()
