@@ -117,7 +117,7 @@ class AgentLoop:
             self._recorder.begin_step(index, reply)
             problem = reply.problem or "the reply held neither code nor an answer"
             return Step(index, reply, None, Observation("error", reason=problem))
-        notes = [] if self._lost is None else [await self._restore()]
+        notes = [] if self._lost is None else [await self._restore(self.trajectory)]
         self._recorder.begin_step(index, reply)
         action = Action(reply.code)
         self._emit(ActionReady(index, action))
@@ -136,7 +136,10 @@ class AgentLoop:
         try:
             if cancelled:
                 raise asyncio.CancelledError
-            return step if self._lost is None else replace(step, notes=(*notes, await self._restore()))
+            if self._lost is None:
+                return step
+            # With the step that was killed: its `%%recorded` cell takes its number in the new kernel too.
+            return replace(step, notes=(*notes, await self._restore(self.trajectory.with_step(step))))
         except BaseException:
             self._keep(step)
             raise
@@ -172,10 +175,10 @@ class AgentLoop:
                     self._emit(OutputShown(output))
         return observe(collector, finished, calls.calls, tuple(calls.refusals))
 
-    async def _restore(self) -> str:
+    async def _restore(self, trajectory: Trajectory) -> str:
         """Rebuilds the state that a killed kernel took along; what the model is told of it."""
         self._emit(Notice("the kernel was killed; a fresh one runs the earlier cells again from the tape"))
-        missing = await restore(self._executor, self.trajectory, self._lost)
+        missing = await restore(self._executor, trajectory, self._lost)
         self._lost = None
         if not missing:
             return "The kernel was killed and restarted; the variables of the earlier steps were rebuilt."

@@ -66,6 +66,8 @@ def test_a_run_goes_on_after_a_cell_that_could_only_be_killed(tmp_path: Path) ->
     ok, error, killed, last = run.trajectory.steps
     assert [step.observation.status for step in (ok, error, killed, last)] == ["ok", "error", "killed", "ok"]
     assert last.observation.text("stdout") == "10 1 False\n"
+    # Cell 4 is the one that was killed: Out[n] means the same live, and when the notebook is run again.
+    assert [step.observation.execution_count for step in (ok, error, killed, last)] == [2, 3, None, 5]
     (note,) = killed.notes
     assert "could not be rebuilt: during, time." in note
     told = str(model.requests[-1].messages)
