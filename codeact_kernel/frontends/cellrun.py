@@ -80,7 +80,7 @@ async def _exec(
 
 
 def replay_notebook(
-    path: Path,
+    notebook: Path | Trajectory,
     *,
     settings: Settings = Settings(),
     on_event: Callable[[StepVerdict], None] | None = None,
@@ -88,10 +88,10 @@ def replay_notebook(
     """Runs a saved trajectory again in a fresh isolated kernel, its tools answered from its tape.
 
     `on_event` gets each step's verdict as it is known. No tool is called. The recorded allow-list of
-    imports is in force, and the workspace is a temporary one.
+    imports is in force. Data and workspace are those of `settings`, never the recorded paths.
     Raises: NotebookError, SandboxError, KeyboardInterrupt.
     """
-    trajectory = load(path)
+    trajectory = notebook if isinstance(notebook, Trajectory) else load(notebook)
     door = SyncDoor()
     listener = on_event or (lambda verdict: None)
     return door.run(_replay(trajectory, settings, lambda v: door.post(lambda: listener(v))))
@@ -101,7 +101,12 @@ async def _replay(
     trajectory: Trajectory, settings: Settings, on_verdict: Callable[[StepVerdict], None]
 ) -> ReplayReport:
     profile = SandboxProfile(data=settings.profile.data, workspace=settings.profile.workspace)
-    session = KernelSession(replace(settings, profile=profile))
+    limits, recorded = settings.limits, trajectory.info.limits.get("step_timeout_s")
+    if limits.step_timeout_s is not None and isinstance(recorded, int | float):
+        limits = replace(
+            limits, step_timeout_s=max(limits.step_timeout_s, recorded)
+        )  # It took that long then.
+    session = KernelSession(replace(settings, profile=profile, limits=limits))
     verdicts: list[StepVerdict] = []
     try:
         await session.start(trajectory.info.setup)

@@ -121,9 +121,11 @@ codeact replay: run the cells of a saved run again in an isolated kernel. Tools 
 from the recorded calls, so nothing outside is touched. Says where the replay differs.
 
 Usage
-  codeact replay RUN.ipynb [--json]
+  codeact replay RUN.ipynb [OPTIONS]
 
 Options
+  --data FILE...         the data files that the run was given: they are not in the notebook
+  --workspace DIR        the working folder of the kernel (default: a temporary one)
   --json                 one JSON document on stdout, progress on stderr
 
 {COMMON}

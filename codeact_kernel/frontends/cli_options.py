@@ -116,6 +116,10 @@ def is_script(value: str) -> bool:
     return value == "-" or value.endswith(".py")
 
 
+def is_notebook(value: str) -> bool:
+    return value.endswith(".ipynb")
+
+
 def is_path(value: str) -> bool:
     return bool(re.search(r"[./]", value)) or Path(value).exists()
 
@@ -126,15 +130,18 @@ COMMON = (
     Option("--log-level", "Application.log_level", some),
     Option("--show-config", "Application.show_config", flag=True),
 )
+WORKSPACE = Option("--workspace", "SandboxProfile.workspace", some)
+DATA = Option("--data", "SandboxProfile.data", some, many=True, greedy=True, holds=is_path)
+JSON = Option("--json", "CodeactApp.json", flag=True)
 SANDBOX = (
     Option("--tools", "CodeactApp.tools", some, many=True),
-    Option("--workspace", "SandboxProfile.workspace", some),
-    Option("--data", "SandboxProfile.data", some, many=True, greedy=True, holds=is_path),
+    WORKSPACE,
+    DATA,
     Option(
         "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
     ),
     Option("--step-timeout", "Limits.step_timeout_s", amount),
-    Option("--json", "CodeactApp.json", flag=True),
+    JSON,
 )
 BUDGETS = (
     Option("--max-steps", "Limits.max_steps", whole),
@@ -150,7 +157,7 @@ RUN = (
 COMMANDS = {
     "run": Command("run", (*RUN, *SANDBOX, *BUDGETS, *COMMON), "TASK", is_sentence),
     "exec": Command("exec", (*SANDBOX, *COMMON), "FILE.py", is_script),
-    "replay": Command("replay", (Option("--json", "CodeactApp.json", flag=True), *COMMON), "RUN.ipynb"),
+    "replay": Command("replay", (DATA, WORKSPACE, JSON, *COMMON), "RUN.ipynb", is_notebook),
     "show": Command("show", COMMON, "RUN.ipynb"),
     "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
     "": Command(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..config import SandboxProfile
+from ..notebook.load import load
 from ..replay import ReplayReport, StepVerdict
+from ..trajectory import Trajectory
 from . import brief
 from .app import CodeactApp
 from .cellrun import replay_notebook
@@ -27,14 +30,25 @@ class ReplayApp(CodeactApp):
         with outlets(self.json) as (console, document):
             readable_file("RUN.ipynb", self.argument or "")
             path = Path(self.argument or "")
-            page = Page(console)
+            page, settings, trajectory = Page(console), self.settings(), load(path)
+            if lacking := missing_data(trajectory, settings.profile):
+                page.line(f"note: the run read {', '.join(lacking)}; give that with --data", "yellow")
             report = replay_notebook(
-                path, settings=self.settings(), on_event=lambda verdict: show_step(page, verdict)
+                trajectory, settings=settings, on_event=lambda verdict: show_step(page, verdict)
             )
             show_verdict(page, report)
             if document is not None:
                 print(dumps(replay_document(report, path)), file=document)
             return report.exit_code
+
+
+def missing_data(trajectory: Trajectory, profile: SandboxProfile) -> list[str]:
+    """Names of data files that the run was given and this replay is not. Their recorded paths are
+    never used by themselves: the notebook may be a stranger's."""
+    recorded = trajectory.info.profile.get("data")
+    paths = [Path(str(path)) for path in recorded] if isinstance(recorded, list | tuple) else []
+    given = {path.name for path in profile.data}
+    return [clean(path.name) for path in paths if path.name not in given]
 
 
 def show_step(page: Page, step: StepVerdict) -> None:

@@ -318,3 +318,17 @@ def test_a_reader_that_goes_away(environment: dict[str, str], folder: Path) -> N
     _, stderr = running.communicate("print('x' * 100_000)", timeout=60)
     assert "Traceback" not in stderr
     assert running.returncode == 1
+
+
+def test_a_run_with_data_replays_with_that_data(codeact: Command, folder: Path) -> None:
+    (folder / "pay.csv").write_text("a,1\nb,2\n")
+    code = "open('data/pay.csv').read()"
+    (folder / "script.jsonl").write_text(f'{{"code": {json.dumps(code)}}}\n{{"answer": "read"}}\n')
+    run = codeact("run", "read", "--data", "pay.csv", "--model", "scripted:script.jsonl", "--out", "r.ipynb")
+    assert run.returncode == 0, run.stderr
+    without = codeact("replay", "r.ipynb")
+    assert without.returncode == 10
+    assert "the run read pay.csv; give that with --data" in without.stdout
+    for order in (["r.ipynb", "--data", "pay.csv"], ["--data", "pay.csv", "r.ipynb"]):
+        again = codeact("replay", *order)
+        assert again.returncode == 0, again.stdout + again.stderr
