@@ -76,7 +76,7 @@ def budget_stop(
     spent = _spent(steps)
     if spent is None:
         return Stop("max_cost", f"the price of a reply is not known, so the budget cannot be kept, {after}")
-    if _affordable(steps, limits.max_cost_usd - spent, prompt_tokens, cost) < MIN_OUTPUT:
+    if _affordable(limits.max_cost_usd - spent, prompt_tokens, cost) < MIN_OUTPUT:
         return Stop("max_cost", f"{spent:.4f} of {limits.max_cost_usd:.4f} USD used, {after}")
     return None
 
@@ -91,7 +91,7 @@ def output_cap(steps: Sequence[Step], limits: Limits, prompt_tokens: int, cost: 
         caps.append(_tokens_left(steps, limits.max_tokens, prompt_tokens))
     if limits.max_cost_usd is not None:
         left = limits.max_cost_usd - (_spent(steps) or 0.0)
-        caps.append(_affordable(steps, left, prompt_tokens, cost))
+        caps.append(_affordable(left, prompt_tokens, cost))
     return min(caps)
 
 
@@ -148,24 +148,22 @@ def _spent(steps: Sequence[Step]) -> float | None:
     return None if None in costs else sum(cost for cost in costs if cost is not None)
 
 
-def _affordable(steps: Sequence[Step], left: float, prompt_tokens: int, cost: Cost | None) -> int:
+def _affordable(left: float, prompt_tokens: int, cost: Cost | None) -> int:
     """Output tokens that `left` dollars buy after the next prompt.
 
-    What the last request held is taken to be read from the cache if that request used one: a cache
-    that expired meanwhile costs at most one prompt more than the budget.
+    The prompt is priced as if nothing of it were cached any more and all of it were cached anew: the
+    budget is hard, so it ends a little early rather than late.
     """
     if left <= 0:
         return 0
     if cost is None:
         return _PROBE
-    last = steps[-1].reply.usage if steps else Usage()
-    cached = min(prompt_tokens, last.prompt) if last.cache_read_tokens or last.cache_write_tokens else 0
-    prompt = Usage(input_tokens=prompt_tokens - cached, cache_read_tokens=cached)
-    base, probed = cost(prompt), cost(prompt + Usage(output_tokens=_PROBE))
-    if base is None or probed is None:
+    plain, written = Usage(input_tokens=prompt_tokens), Usage(cache_write_tokens=prompt_tokens)
+    prices = (cost(plain), cost(written), cost(written + Usage(output_tokens=_PROBE)))
+    if prices[0] is None or prices[1] is None or prices[2] is None:
         return 0
-    per_token = (probed - base) / _PROBE
-    return int(max(0.0, left - base) / per_token) if per_token > 0 else _PROBE
+    per_token = (prices[2] - prices[1]) / _PROBE
+    return int(max(0.0, left - max(prices[0], prices[1])) / per_token) if per_token > 0 else _PROBE
 
 
 def _repeats(steps: Sequence[Step]) -> int:

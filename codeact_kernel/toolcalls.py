@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from .config import ToolLimits
-from .events import Notice, ToolFinished, ToolStarted
+from .events import ToolFinished, ToolStarted
 from .interfaces import Approver, Emit, Recorder, ToolSource
 from .trajectory import Refusal
 from .wire.frames import FINAL_ANSWER
@@ -82,7 +82,6 @@ class StepCalls:
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
-        self._emit(Notice(f"refused: {refusal.kind} {refusal.name}"))
 
     async def _run(self, request: ToolRequest) -> ToolOutcome:
         if request.tool == FINAL_ANSWER:

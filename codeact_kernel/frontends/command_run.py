@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -69,16 +70,17 @@ class RunApp(CodeactApp):
         except KeyboardInterrupt:
             saved = f"the run up to here is in {out}" if out.exists() else "nothing had run yet"
             raise KeyboardInterrupt(saved) from None
-        summary(Page(console), run, monotonic() - started)
+        summary(Page(console), run, monotonic() - started, settings.profile.data)
         return run
 
 
-def summary(page: Page, run: Run, duration_s: float) -> None:
-    """What it took, and where it is."""
+def summary(page: Page, run: Run, duration_s: float, data: Sequence[Path] = ()) -> None:
+    """What it took, and where it is. `data`: the files it was given."""
     took = f"{brief.count(run.steps, 'step')} in {brief.seconds(duration_s)}"
     page.line(f"\n{took} · {brief.usage(run.usage, run.cost_usd)}", "dim")
     path = clean(str(_near(run.path)))
-    page.line(f"Saved in {path}   run it again: codeact replay {path}", "dim")
+    again = " ".join(["codeact replay", path, *(f"--data {clean(str(_near(given)))}" for given in data)])
+    page.line(f"Saved in {path}   run it again: {again}", "dim")
 
 
 def _near(path: Path) -> Path:

@@ -249,7 +249,7 @@ def test_events_and_records_come_in_order() -> None:
     kinds = [type(event).__name__ for event in lab.events if not isinstance(event, ThoughtDelta)]
     assert kinds == [
         *("TurnStarted", "StepStarted", "CodeDelta", "ActionReady", "OutputShown"),
-        *("ToolStarted", "ToolFinished", "Notice", "ToolStarted", "ToolFinished"),
+        *("ToolStarted", "ToolFinished", "ToolStarted", "ToolFinished"),
         *("StepFinished", "TurnFinished"),
     ]
     (step,) = lab.steps

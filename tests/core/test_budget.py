@@ -115,13 +115,14 @@ def test_cost_counts_the_next_prompt_too() -> None:
     assert reason(steps(1), limits, 0, cost=model.cost) == "max_cost"  # a reply whose price is not known
 
 
-def test_a_cached_prompt_is_priced_as_such() -> None:
+def test_the_next_prompt_is_priced_as_if_nothing_were_cached() -> None:
     model = PricedModel((1, 10))
     limits = replace(FREE, max_cost_usd=0.1)
     cold = steps(1, cost_usd=0.05, usage=Usage(90_000))
     warm = steps(1, cost_usd=0.05, usage=Usage(1000, 0, 89_000))
     assert output_cap(cold, limits, 90_000, model.cost, 32_000) == 0
-    assert output_cap(warm, limits, 90_000, model.cost, 32_000) == int((0.05 - 0.009) / 10e-6)
+    assert output_cap(warm, limits, 90_000, model.cost, 32_000) == 0
+    assert output_cap(warm, limits, 10_000, model.cost, 32_000) == int((0.05 - 0.01) / 10e-6)
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000), st.floats(0, 0.02), st.floats(0.001, 0.02))
