@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check check-full lint types bench clean
+.PHONY: demo test check lint types bench clean
 
 demo: .venv/core.stamp
 	@$(BIN)/codeact demo
@@ -21,10 +21,6 @@ types: .venv/dev.stamp
 
 # What CI runs.
 check: lint types test
-
-# The whole of what CI runs in a seeded rotation.
-check-full: lint types
-	CODEACT_FULL=1 $(BIN)/pytest
 
 bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/run.py

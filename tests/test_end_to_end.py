@@ -205,3 +205,17 @@ def test_a_schema_is_enforced(tmp_path: Path) -> None:
     )
     assert document["answer"] == {"total": 7800}, stderr
     assert "total" in json.dumps(observations(endpoint, 1))
+
+
+def test_a_model_without_tools_writes_marked_text(tmp_path: Path) -> None:
+    first = "I fetch them.\n<code>\nsales = fetch_sales(2026)\nprint('<code>', len(sales))\n</code>"
+    document, endpoint, stderr = run(
+        tmp_path,
+        sse_text(first),
+        sse_text("Twelve sales."),
+        more=("--model", "anthropic+text:some-local-model"),
+    )
+    assert document["answer"] == "Twelve sales.", stderr
+    assert document["steps"] == 1
+    assert "tools" not in endpoint.requests[0].body
+    assert "<code> 12" in json.dumps(endpoint.requests[1].body["messages"][-1])
