@@ -18,6 +18,8 @@ from typing import Any
 
 from ipykernel.iostream import OutStream
 
+from codeact_kernel.in_kernel import attach
+
 MIB = 1024 * 1024
 WIRE_CHARS = 8 * MIB
 """Characters of one stream of one cell that are sent as they come; beyond it only the tail follows."""
@@ -127,14 +129,18 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
 
     def write(self, string: str) -> int | None:
         if isinstance(string, str):
-            if self._cell is None or self.parent_header.get("msg_id", "") != self._cell:
-                return len(string)  # A thread that outlives its cell: nobody takes that any more.
+            if attach.channel is not None and self._is_late():
+                return len(string)  # An agent has moved on; in plain Jupyter it goes to its old cell.
             OBSERVATIONS._add(string)
             if self._sent + len(string) > WIRE_CHARS:
                 return self._hold(string)
             self._sent += len(string)
         written: int | None = super().write(string)
         return written
+
+    def _is_late(self) -> bool:
+        """Whether a thread that outlives its cell writes."""
+        return self._cell is None or self.parent_header.get("msg_id", "") != self._cell
 
     def _hold(self, string: str) -> int:
         room = max(0, WIRE_CHARS - self._sent)
