@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from importlib import metadata
 from typing import Any
@@ -90,9 +90,11 @@ class KernelSession:
             self._mailbox.kernel_stirred()
 
     async def aclose(self) -> None:
-        await self._end_process()
-        if self._folder is not None:
-            self._folder.remove()
+        try:
+            await self._end_process()
+        finally:
+            if self._folder is not None:
+                self._folder.remove()
 
     async def execute(self, action: Action, handler: CallHandler) -> AsyncGenerator[Output, None]:
         """As `Executor.execute`; what `handler` itself raises ends the cell and comes out of here."""
@@ -226,10 +228,24 @@ class KernelSession:
     async def _end_process(self) -> None:
         process, carrier = self._process, self._carrier
         self._process = self._carrier = self._mailbox = None
-        if carrier is not None:
-            await carrier.aclose()
-        if process is not None:
-            await process.stop()
+        await to_the_end(_stopped(process, carrier))
+
+
+async def _stopped(process: KernelProcess | None, carrier: Carrier | None) -> None:
+    if carrier is not None:
+        await carrier.aclose()
+    if process is not None:
+        await process.stop()
+
+
+async def to_the_end(closing: Coroutine[Any, Any, None]) -> None:
+    """Awaits `closing` wholly, also when the caller is cancelled meanwhile: half closed is left behind."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 def versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ import pytest
 
 import codeact_kernel
 from codeact_kernel.sandbox.folders import sweep
+from codeact_kernel.sandbox.session import KernelSession
 
 from .support import Lab, OpenLab, alive, impatient, until, value_of
 
@@ -231,3 +232,21 @@ def test_hostile_folders_are_removed_by_an_ordinary_user(ordinary: list[str]) ->
     status, folder = done.stdout.split()
     assert status == "ok"
     assert not Path(folder).parent.exists()
+
+
+def test_closing_that_is_cancelled_is_finished_all_the_same() -> None:
+    async def scenario() -> tuple[Path, int]:
+        session = KernelSession()
+        await session.start("pass")
+        folder, pid = session._folder, session._process._manager.provisioner.process.pid  # type: ignore[union-attr]
+        assert folder is not None
+        closing = asyncio.ensure_future(session.aclose())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        return folder.path, pid
+
+    folder, pid = asyncio.run(scenario())
+    assert not folder.exists()
+    assert not Path(f"/proc/{pid}").exists()
