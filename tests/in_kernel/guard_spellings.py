@@ -34,8 +34,8 @@ SPELLINGS = _table(
     os.mkdir("canary")
     ### platform module under its own name
     import posix; posix.mkdir("canary")
-    ### pathlib backdoor module
-    from pathlib import os; os.mkdir("canary")
+    ### glob backdoor module
+    from glob import os; os.mkdir("canary")
     ### private module of an allowed one
     from random import _os; _os.mkdir("canary")
     ### submodule of a gateway
@@ -322,9 +322,9 @@ SPELLINGS = _table(
     import pandas as pd
     c = pd.io.common
     c.os.mkdir("canary")
-    ### chain through pathlib
-    import pathlib
-    pathlib.os.mkdir("canary")
+    ### chain through glob
+    import glob
+    glob.os.mkdir("canary")
     ### optional import of pandas
     from pandas.compat._optional import import_optional_dependency as i
     i("os").mkdir("canary")

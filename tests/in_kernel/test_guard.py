@@ -151,7 +151,7 @@ ALLOWED = [
     (["os"], "import os.path as p; p.join('a'); import os; os.mkdir('canary')"),
     (["os"], "import random; random._os.mkdir('canary')"),
     (["os"], "import random; getattr(random, '_' + 'os').mkdir('canary')"),
-    (["os"], "import pathlib; pathlib.os.mkdir('canary')"),
+    (["os"], "import glob; glob.os.mkdir('canary')"),
     (["os.path"], "import os.path as p; from pathlib import Path; Path(p.join('canary')).mkdir()"),
     (["sys"], "import sys; sys.modules['os'].mkdir('canary')"),
     (

@@ -286,11 +286,11 @@ def test_messages_have_no_host_paths(runner: InlineRunner) -> None:
 
 def test_results_that_cannot_be_sent_are_shown(runner: InlineRunner) -> None:
     def connect() -> object:
-        return {"db": sqlite3.connect(":memory:"), "n": 1}
+        return {"lock": threading.Lock(), "n": 1}
 
     result = value(call(ToolRegistry([connect], runner), "connect"))
     assert result["n"] == 1
-    assert isinstance(result["db"], Opaque)
+    assert isinstance(result["lock"], Opaque)
 
 
 def test_sync_function_that_returns_an_awaitable(runner: InlineRunner) -> None:

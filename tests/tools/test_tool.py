@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import sqlite3
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -54,7 +54,6 @@ def fetch_orders(
 
 class Shop:
     def __init__(self) -> None:
-        self.db = sqlite3.connect(":memory:")
         self.refunded: list[str] = []
 
     def refund(self, order_id: str, amount: Annotated[float, Field(gt=0)] = 1.0) -> None:
@@ -100,7 +99,7 @@ def test_spec_tells_the_fields_of_the_types_it_names() -> None:
 def test_a_tool_is_still_the_function() -> None:
     assert fetch_orders("paid", 1, 2, options={"dry_run": True}) == [Order("paid", Decimal(2))]
     assert fetch_orders.__name__ == "fetch_orders"
-    assert fetch_orders.__doc__ == "Orders by status.\n\n    Newest first.\n    "
+    assert inspect.getdoc(fetch_orders) == "Orders by status.\n\nNewest first."
 
 
 def test_defaults_read_as_source() -> None:
