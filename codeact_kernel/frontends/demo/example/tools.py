@@ -6,6 +6,7 @@ opened it; the sandbox sees functions with these signatures, and never the datab
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 from dataclasses import dataclass
 from decimal import Decimal
@@ -57,6 +58,7 @@ class Shop:
     def __init__(self, path: Path) -> None:
         # mode=rw: a missing database is an error, not a new empty one.
         self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
+        atexit.register(self._db.close)
 
     def fetch_orders(self, status: OrderStatus) -> list[Order]:
         """All orders with this status, by id."""
