@@ -70,7 +70,7 @@ class AgentLoop:
         try:
             return self._end(await self._turn(final_check))
         except asyncio.CancelledError:
-            self._end(Stop("interrupted", f"interrupted after step {len(self.trajectory.steps)}"))
+            self._end(Stop("interrupted", "stopped by the user"))
             raise
         except ModelRefusal as refusal:
             return self._end(Stop("refusal", str(refusal)))

@@ -62,7 +62,7 @@ def test_names_are_pinned() -> None:
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'codeact_kernel' has no attribute 'Agnet'"):
-        _ = codeact_kernel.Agnet  # type: ignore[attr-defined]
+        _ = codeact_kernel.Agnet
 
 
 def test_importing_does_nothing_and_loads_nothing(tmp_path: Path) -> None:

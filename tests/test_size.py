@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from statistics import median
 
@@ -35,3 +36,15 @@ def test_functions_are_short() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert median(lengths) <= 10
+
+
+@pytest.mark.parametrize("folder", ["codeact_kernel", "benchmarks", "tests"])
+def test_every_ignore_carries_its_reason(folder: str) -> None:
+    bare = re.compile(r"# (type: ignore(\[[^\]]*\])?|(ruff: )?noqa(: [A-Z0-9, ]+)?)\s*$")
+    found = [
+        f"{path.name}:{number}"
+        for path in (Path(__file__).parents[1] / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if bare.search(line)
+    ]
+    assert not found

@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot encode is shown escaped; it never ends a run.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIO lacks it
     options = args[: args.index("--")] if "--" in args else args
     try:
         code = _dispatch(args, options)

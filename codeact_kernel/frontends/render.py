@@ -41,7 +41,7 @@ from .terminal import clean, clip
 STATUS: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "error": ("✗ failed", "red"),
-    "timeout": ("✗ timed out", "red"),
+    "timeout": ("✗ stopped", "red"),
     "killed": ("✗ killed", "red"),
 }
 

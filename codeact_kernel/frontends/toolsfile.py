@@ -71,7 +71,7 @@ def _module(path: Path) -> ModuleType:
 
 def _execute(code: object, module: ModuleType, path: Path) -> None:
     try:
-        exec(code, vars(module))  # type: ignore[arg-type]
+        exec(code, vars(module))  # type: ignore[arg-type]  # a code object
     except (Exception, SystemExit) as problem:
         del sys.modules[module.__name__]
         where = _line_in(path, problem)

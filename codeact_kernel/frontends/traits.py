@@ -49,7 +49,7 @@ class Limits(Configurable):  # type: ignore[misc]  # traitlets is untyped to us
     ).tag(config=True)
 
 
-class ToolLimits(Configurable):  # type: ignore[misc]
+class ToolLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
     """Bounds on the tool calls of one cell."""
 
     max_calls = Int(_TOOLS.max_calls, min=0, help="Calls.").tag(config=True)
@@ -62,7 +62,7 @@ class ToolLimits(Configurable):  # type: ignore[misc]
     )
 
 
-class OutputLimits(Configurable):  # type: ignore[misc]
+class OutputLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
     """How much of what a cell shows is kept, and how much the model sees."""
 
     kept_bytes = Int(_OUTPUT.kept_bytes, min=1024, help="Bytes per cell kept in the notebook.").tag(
@@ -82,7 +82,7 @@ class OutputLimits(Configurable):  # type: ignore[misc]
     ).tag(config=True)
 
 
-class ContextLimits(Configurable):  # type: ignore[misc]
+class ContextLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
     """When old observations are condensed."""
 
     condense_at = Float(
@@ -94,7 +94,7 @@ class ContextLimits(Configurable):  # type: ignore[misc]
     ).tag(config=True)
 
 
-class SandboxProfile(Configurable):  # type: ignore[misc]
+class SandboxProfile(Configurable):  # type: ignore[misc]  # traitlets: as above
     """What the sandbox kernel gets."""
 
     workspace = Unicode(

@@ -25,8 +25,8 @@ def guarded_import(warden: Warden) -> Callable[..., Any]:
 
     def import_(
         name: str,
-        globals: Mapping[str, object] | None = None,  # noqa: A002  # the names of the builtin
-        locals: Mapping[str, object] | None = None,  # noqa: A002
+        globals: Mapping[str, object] | None = None,  # noqa: A002  # as `__import__` names it  # the names of the builtin
+        locals: Mapping[str, object] | None = None,  # noqa: A002  # as `__import__` names it
         fromlist: tuple[str, ...] | None = (),
         level: int = 0,
     ) -> Any:

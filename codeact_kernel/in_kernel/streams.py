@@ -110,8 +110,8 @@ def inherit_context() -> None:
     ) -> Future[Any]:
         return submit(self, copy_context().run, fn, *args, **kwargs)
 
-    threading.Thread.start = start_in_context  # type: ignore[method-assign]
-    ThreadPoolExecutor.submit = submit_in_context  # type: ignore[method-assign, assignment]
+    threading.Thread.start = start_in_context  # type: ignore[method-assign]  # on purpose, for all
+    ThreadPoolExecutor.submit = submit_in_context  # type: ignore[method-assign, assignment]  # as above
 
 
 class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes no types

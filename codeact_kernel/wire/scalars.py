@@ -121,7 +121,7 @@ def zone(value: tzinfo, enc: Encoder) -> Json:
         return {TAG: "zoneinfo", "key": value.key}
     if type(value) is not timezone:
         raise cannot_send(value)
-    return {TAG: "timezone", "args": enc.each(value.__getinitargs__())}  # type: ignore[attr-defined]
+    return {TAG: "timezone", "args": enc.each(value.__getinitargs__())}  # type: ignore[attr-defined]  # unstubbed
 
 
 def to_zone(data: Json, dec: Decoder) -> tzinfo:

@@ -61,7 +61,7 @@ def _column(values: Any, enc: Encoder) -> Json:
             missing = values.isna()
             items: Json = [None if gap else text for text, gap in zip(values, missing, strict=True)]
             name = "string" if dtype.na_value is pd.NA else "str"
-            return {TAG: "strings", "dtype": name, "items": enc.each(items)}  # type: ignore[arg-type]
+            return {TAG: "strings", "dtype": name, "items": enc.each(items)}  # type: ignore[arg-type]  # str
         case dtype if hasattr(dtype, "numpy_dtype") and hasattr(values, "isna"):
             filled = values.to_numpy(dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0))
             mask = encode_array(values.isna(), enc)

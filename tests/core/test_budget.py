@@ -47,11 +47,11 @@ class PricedModel:
 
 def step(index: int, code: str = "pass", error: Error | None = None, **reply: object) -> Step:
     observation = Observation("error", (error,)) if error else Observation("ok")
-    return Step(index, Reply(code=code, **reply), Action(code), observation)  # type: ignore[arg-type]
+    return Step(index, Reply(code=code, **reply), Action(code), observation)
 
 
 def steps(count: int, **reply: object) -> tuple[Step, ...]:
-    return tuple(step(i + 1, f"x = {i}", **reply) for i in range(count))  # type: ignore[arg-type]
+    return tuple(step(i + 1, f"x = {i}", **reply) for i in range(count))
 
 
 # --- at the start ------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def test_a_bound_that_bounds_nothing_is_refused(name: str, bound: float) -> None
 
 
 def reason(*args: object, **kwargs: object) -> str | None:
-    stop = budget_stop(*args, **kwargs)  # type: ignore[arg-type]
+    stop = budget_stop(*args, **kwargs)
     return stop.reason if stop else None
 
 

@@ -150,7 +150,7 @@ def test_error_without_traceback_still_names_itself() -> None:
 
 @pytest.mark.parametrize(("status", "said"), [("timeout", "timed out"), ("killed", "killed")])
 def test_reason_of_an_abnormal_end(status: str, said: str) -> None:
-    part = digest(Observation(status, reason="it ran longer than 5 s", execution_count=2), LIMITS)[0]  # type: ignore[arg-type]
+    part = digest(Observation(status, reason="it ran longer than 5 s", execution_count=2), LIMITS)[0]
     assert part == Text(f"<status>{said}, In[2]: it ran longer than 5 s</status>\n(no output)")
 
 
@@ -298,7 +298,7 @@ def test_html_and_svg_without_text_become_notes() -> None:
 @pytest.mark.parametrize("value", [None, 3, ["a"], {"b": 1}])
 def test_malformed_bundles_do_not_crash(value: object) -> None:
     bundle = {"text/plain": value, "image/png": value, "</status>": value}
-    parts = digest(Observation("ok", (Result(bundle, 1), Display({}))), LIMITS)  # type: ignore[arg-type]
+    parts = digest(Observation("ok", (Result(bundle, 1), Display({}))), LIMITS)
     assert len(parts) == 1
     assert isinstance(parts[0], Text)
     assert ("note", "the image (image/png) is not base64") in sections(parts[0].text)

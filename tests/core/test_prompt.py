@@ -29,33 +29,33 @@ def test_stub_of_a_tool_is_what_its_source_would_say() -> None:
     assert tool_stub(REFUND) == "async def refund(order_id: int): ..."
 
 
-def everything(a, /, b, *c, d, e=1, **f):  # type: ignore[no-untyped-def]
+def everything(a, /, b, *c, d, e=1, **f):
     """All kinds."""
 
 
-def keywords_only(*, a=None, b):  # type: ignore[no-untyped-def]
+def keywords_only(*, a=None, b):
     """Second line
 
     "quoted"
     """
 
 
-def positions_only(a, b=2, /):  # type: ignore[no-untyped-def]
+def positions_only(a, b=2, /):
     pass
 
 
 @pytest.mark.parametrize("function", [everything, keywords_only, positions_only])
 def test_stub_has_the_signature_and_docstring_of_the_function(function: object) -> None:
-    signature = inspect.signature(function)  # type: ignore[arg-type]
+    signature = inspect.signature(function)
     parameters = tuple(
-        ToolParameter(p.name, p.kind.name.lower(), default=None if p.default is p.empty else repr(p.default))  # type: ignore[arg-type]
+        ToolParameter(p.name, p.kind.name.lower(), default=None if p.default is p.empty else repr(p.default))
         for p in signature.parameters.values()
     )
-    spec = ToolSpec(function.__name__, parameters, doc=inspect.getdoc(function) or "")  # type: ignore[attr-defined]
+    spec = ToolSpec(function.__name__, parameters, doc=inspect.getdoc(function) or "")
     space: dict[str, object] = {}
     exec(compile(tool_stub(spec), "<stub>", "exec"), space)
     made = space[spec.name]
-    assert inspect.signature(made) == signature  # type: ignore[arg-type]
+    assert inspect.signature(made) == signature
     assert (inspect.getdoc(made) or "") == spec.doc
 
 

@@ -58,7 +58,7 @@ def request(value: Json, tool: str = "echo") -> ToolRequest:
     return ToolRequest(1, tool, (value,))
 
 
-def step(log: Log, *, check: FinalCheck = accept_any, events: list[Event] | None = None, **limits: float):  # type: ignore[no-untyped-def]
+def step(log: Log, *, check: FinalCheck = accept_any, events: list[Event] | None = None, **limits: float):
     emit = None if events is None else events.append
     return StepCalls(
         3,
@@ -67,7 +67,7 @@ def step(log: Log, *, check: FinalCheck = accept_any, events: list[Event] | None
         limits=ToolLimits(**limits),
         approver=log,
         final_check=check,
-        emit=emit,  # type: ignore[arg-type]
+        emit=emit,
     )
 
 

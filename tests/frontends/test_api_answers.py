@@ -89,7 +89,7 @@ def test_the_model_corrects_itself_and_the_answer_is_converted(
     assert error is not None
     assert error.ename in ("ValueError", "TypeError")
     assert f"{path}:" in error.evalue
-    told = str(agent._model.requests[-1].messages)  # type: ignore[attr-defined]
+    told = str(agent._model.requests[-1].messages)
     assert path in told
     assert "it must fit" in turn.task
 

@@ -78,7 +78,7 @@ def test_a_quiet_cell() -> None:
 
 @pytest.mark.parametrize(("status", "ename"), [("timeout", "StepTimeout"), ("killed", "KernelKilled")])
 def test_a_cell_that_was_stopped_says_why(status: str, ename: str) -> None:
-    cell = documents.cell_document(Observation(status, reason="over 1 s"))  # type: ignore[arg-type]
+    cell = documents.cell_document(Observation(status, reason="over 1 s"))
     assert cell["error"] == {"ename": ename, "evalue": "over 1 s", "traceback": []}
 
 
@@ -117,7 +117,7 @@ def test_documents_are_strict_json_whatever_the_sandbox_showed() -> None:
     deep: list[object] = []
     for _ in range(5000):
         deep = [deep]
-    shown = Display({"application/json": {"nan": float("nan"), "deep": deep}})  # type: ignore[dict-item]
+    shown = Display({"application/json": {"nan": float("nan"), "deep": deep}})
     observation = Observation("ok", (Stream("stdout", "\udc80\u2028\x1b[31m"), shown))
     text = documents.dumps(documents.exec_document([observation], {}))
     assert text.isascii()

@@ -92,7 +92,7 @@ def console(tty: bool = False, **options: object) -> Console:
         markup=False,
         emoji=False,
         highlight=False,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 
@@ -105,7 +105,7 @@ def text_of(shown: Console) -> str:
 
 def play(events: Iterable[Event], tty: bool = False, **options: object) -> str:
     shown = console(tty)
-    with Renderer(shown, **options) as show:  # type: ignore[arg-type]
+    with Renderer(shown, **options) as show:
         for event in events:
             show(event)
     return text_of(shown)

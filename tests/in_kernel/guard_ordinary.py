@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# ruff: noqa: E501
+# ruff: noqa: E501  # cells are given as a model writes them
 
 ORDINARY = r"""
 import dataclasses

@@ -42,7 +42,7 @@ def run(code: str, *, rewrite: bool = True) -> tuple[Any, Tool]:
     """Runs a cell with top-level await; the value of its variable `r`."""
     tree = ast.parse(code)
     if rewrite:
-        tree = AwaitTools({"f", "g"}.__contains__).visit(tree)  # type: ignore[assignment]
+        tree = AwaitTools({"f", "g"}.__contains__).visit(tree)
     tool = Tool()
     space: dict[str, Any] = {"f": tool, "asyncio": asyncio}
     compiled = compile(tree, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)

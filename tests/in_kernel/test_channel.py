@@ -74,7 +74,7 @@ def test_answers_in_another_order_cut_anywhere() -> None:
     held: list[bytes] = []
 
     def answer(message: Message) -> bytes:
-        held.append(pack({"t": "return", "id": message["id"], "value": message["args"][0]}))  # type: ignore[index, call-overload]
+        held.append(pack({"t": "return", "id": message["id"], "value": message["args"][0]}))
         return b"".join(reversed(held)) if len(held) == 20 else b""
 
     with served(answer) as (channel, _):

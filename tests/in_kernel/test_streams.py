@@ -32,7 +32,7 @@ def test_observations_are_bounded_and_read_only() -> None:
     with pytest.raises(KeyError, match="no text is kept of cell 10; kept: 11–510"):
         kept[10]
     with pytest.raises(TypeError):
-        kept[1] = "forged"  # type: ignore[index]
+        kept[1] = "forged"
     kept._add("x" * KEPT_CHARS)
     kept._add("y" * KEPT_CHARS)
     kept._close(1000)

@@ -55,7 +55,7 @@ def test_looks_like_the_function() -> None:
     assert str(inspect.signature(stub)) == text
     assert repr(stub) == f"<tool refund{text}>"
     assert (stub.__name__, stub.__doc__) == ("refund", "Pays an order back.")
-    assert "Pays an order back." in inspect.getdoc(stub)  # type: ignore[operator]
+    assert "Pays an order back." in inspect.getdoc(stub)
 
 
 def test_forwards_values_and_returns_values() -> None:

@@ -45,4 +45,4 @@ async def main(code: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.stdin.read()))))  # noqa: T201
+    print(json.dumps(asyncio.run(main(sys.stdin.read()))))  # noqa: T201  # its answer

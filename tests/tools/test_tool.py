@@ -63,7 +63,7 @@ class Shop:
     async def ship(self, order_id: str) -> str:
         return order_id
 
-    def unnoted(self, order_id) -> None:  # type: ignore[no-untyped-def]
+    def unnoted(self, order_id) -> None:
         pass
 
 
@@ -105,7 +105,7 @@ def test_a_tool_is_still_the_function() -> None:
 def test_defaults_read_as_source() -> None:
     def search(
         text: str = "a", status: Status = Status.PAID, marker: Any = MARKER, many: tuple[int, ...] = (1,)
-    ) -> Optional[str]:  # noqa: UP045
+    ) -> Optional[str]:  # noqa: UP045  # both spellings are to work
         return None
 
     spec = tool(search).spec
@@ -159,7 +159,7 @@ def test_a_function_whose_source_is_gone() -> None:
     assert tool(namespace["half"]).spec.parameters[0].annotation == "float"
 
 
-def unresolved(order: Missing) -> None:  # type: ignore[name-defined]  # noqa: F821
+def unresolved(order: Missing) -> None:  # noqa: F821  # that is the case
     pass
 
 
@@ -189,9 +189,9 @@ def final_answer(value: int) -> None: ...
         (lambda: tool(stream), r"is a generator; return a list"),
         (lambda: tool(astream), r"is a generator; return a list"),
         (lambda: tool(Order), r"is no function"),
-        (lambda: tool(5), r"5 is no function"),  # type: ignore[call-overload]
+        (lambda: tool(5), r"5 is no function"),
         (lambda: tool(max), r"'max'.*has no (signature|annotation)"),
-        (lambda: tool(Shop().refund, thread="moon"), r"thread='moon'; use one of"),  # type: ignore[call-overload]
+        (lambda: tool(Shop().refund, thread="moon"), r"thread='moon'; use one of"),
         (lambda: ToolRegistry([Shop().refund, Shop().refund]), r"two tools are called 'refund'"),
     ],
 )

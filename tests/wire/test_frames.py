@@ -20,7 +20,7 @@ messages = st.lists(
 def test_a_stream_cut_anywhere_gives_the_same_messages(
     sent: list[dict[str, object]], data: st.DataObject
 ) -> None:
-    stream = b"".join(pack(message) for message in sent)  # type: ignore[arg-type]
+    stream = b"".join(pack(message) for message in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     reader = FrameReader(max_bytes=10**6)
     received = []

@@ -112,7 +112,7 @@ def test_threads_get_every_answer_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(answer.value for answer in found if isinstance(answer, Returned)) == list(range(400))  # type: ignore[type-var]
+    assert sorted(answer.value for answer in found if isinstance(answer, Returned)) == list(range(400))
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -186,7 +186,7 @@ class Account(BaseModel):
     name: str
     opened: date
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field
     @property
     def label(self) -> str:
         return self.name.upper()
@@ -260,7 +260,7 @@ class Status(StrEnum):
     PAID = "paid"
 
 
-class Legacy(str, Enum):  # noqa: UP042
+class Legacy(str, Enum):  # noqa: UP042  # the older spelling
     OLD = "old"
 
 
@@ -301,7 +301,7 @@ def test_combined_flags(value: Any) -> None:
 
 
 def test_big_enum_travels_without_its_siblings() -> None:
-    big = Enum("Big", [(f"M{n}", n) for n in range(300)])  # type: ignore[misc]
+    big = Enum("Big", [(f"M{n}", n) for n in range(300)])
     there = crossed(big["M7"])
     assert (there.name, there.value, len(type(there))) == ("M7", 7, 1)
     assert crossed(big["M7"]) is there
@@ -331,7 +331,7 @@ def test_refusal_names_the_part() -> None:
 @pytest.mark.parametrize(
     ("value", "path"),
     [
-        (Order(1, [object()]), ".items[0]: "),  # type: ignore[list-item]
+        (Order(1, [object()]), ".items[0]: "),
         ({(1,): object()}, "[(1,)]: "),
         ({"$": {1, (object,)}}, "['$']{item "),
         (Shouting("x"), "cannot send a value of type "),
