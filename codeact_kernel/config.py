@@ -71,6 +71,24 @@ class ContextLimits:
 
 
 @dataclass(frozen=True)
+class SandboxLimits:
+    """What one sandbox kernel may use. How each is enforced stands in the report of the session."""
+
+    memory_bytes: int = 4096 * MIB
+    """Beyond it a MemoryError where that is possible; else the kernel is killed and says so."""
+    cpu_seconds: float | None = 6 * 3600.0
+    """Processor time of one kernel process, all cells together."""
+    threads: int = 256
+    open_files: int = 512
+    file_bytes: int = 1024 * MIB
+    """Of one file."""
+    disk_bytes: int = 2048 * MIB
+    """Written to the workspace and the session's temporary folder, deleted but open files included."""
+    disk_files: int = 50_000
+    """Files and folders there."""
+
+
+@dataclass(frozen=True)
 class SandboxProfile:
     """What the sandbox kernel gets. Serialised into the trajectory."""
 
@@ -78,12 +96,22 @@ class SandboxProfile:
     """Its working folder, writable; `None`: a temporary one that ends with the session."""
     data: tuple[Path, ...] = ()
     """Files or folders the action code may read; they appear in the workspace under `data/`."""
+    readable: tuple[Path, ...] = ()
+    """Further files or folders the kernel may read, at their own path (a package in development, a model)."""
     allow_imports: tuple[str, ...] = ()
     """Top-level modules action code may import on top of the default list."""
+    import_ceiling: tuple[str, ...] | None = None
+    """Which modules beside the default list a notebook's setup cell may ask for; `None`: any."""
     env: tuple[str, ...] = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
     """Names of host environment variables that are passed on. Everything else is dropped."""
-    mode: str = "process"
-    """How the kernel is confined; "process": a process of its own, no more. See docs/security.md."""
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
+    allow_fork: bool = False
+    """Whether the kernel may make processes of its own, inside the cage (multiprocessing)."""
+    sandbox: str = "auto"
+    """"auto": the best cage this machine gives. "A", "B", "C": at least this tier, else the start fails.
+    "none": no cage. See docs/security.md."""
+    without: tuple[str, ...] = ()
+    """Layers not to use, of "namespaces" and "landlock"."""
 
 
 @dataclass(frozen=True)

@@ -67,11 +67,22 @@ class Error:
 
 
 @dataclass(frozen=True)
+class WorkspaceFile:
+    """A file in the workspace that a cell made or changed. `name`: relative, with `/`; `size`: bytes."""
+
+    name: str
+    size: int
+    media_type: str = ""
+    """Guessed from the name; "" when unknown."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """The last item of every execution.
 
     `names`: variables the cell created or rebound, as far as the kernel could tell.
     `reason`: for timeout and killed, one sentence for the model and the user.
+    `files`: what the cell made or changed in the workspace.
     """
 
     status: Status
@@ -80,6 +91,7 @@ class Finished:
     names: tuple[str, ...] = ()
     duration_s: float = 0.0
     truncated: bool = False
+    files: tuple[WorkspaceFile, ...] = ()
 
 
 Shown: TypeAlias = Stream | Display | Result | Error

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
-from .outputs import Error, Shown, Status, Stream
+from .outputs import Error, Shown, Status, Stream, WorkspaceFile
 from .wire.messages import Json, ToolCall
 
 StopReason: TypeAlias = Literal[
@@ -25,13 +25,17 @@ StopReason: TypeAlias = Literal[
     "sandbox_error",
     "interrupted",
 ]
+RefusalKind: TypeAlias = Literal[
+    "import", "builtin", "magic", "attribute", "read", "write", "network", "process", "system"
+]
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Something the allow-lists refused, also when the action code caught the exception."""
+    """Something the allow-lists (first four) or the operating system (the rest) refused, also when the
+    action code caught the exception. `name`: a module, a builtin, a path, an address, a program, …"""
 
-    kind: Literal["import", "builtin", "magic", "attribute"]
+    kind: RefusalKind
     name: str
 
 
@@ -84,6 +88,8 @@ class Observation:
     refusals: tuple[Refusal, ...] = ()
     duration_s: float = 0.0
     truncated: bool = False
+    files: tuple[WorkspaceFile, ...] = ()
+    """What it made or changed in the workspace."""
 
     @property
     def error(self) -> Error | None:
@@ -168,6 +174,8 @@ class RunInfo:
     """Python and key packages of the sandbox kernel."""
     limits: Mapping[str, Json] = field(default_factory=dict)
     profile: Mapping[str, Json] = field(default_factory=dict)
+    sandbox: Mapping[str, Json] = field(default_factory=dict)
+    """The report of the session's cage: tier, self-test, how limits are enforced. {}: not known."""
 
 
 @dataclass(frozen=True)
