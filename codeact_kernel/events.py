@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from .outputs import Output
 from .trajectory import Action, Reply, Step, Stop
-from .wire.messages import ToolCall
+from .wire.messages import Json, ToolCall
 
 # --- the conversation as a model sees it -------------------------------------------------------
 
@@ -62,6 +63,13 @@ class ModelRequest:
 
 
 # --- live events -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SandboxReady:
+    """The kernel runs; `sandbox` as in `RunInfo.sandbox`. Before the first turn of a session."""
+
+    sandbox: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,8 @@ class TurnFinished:
 
 
 Event: TypeAlias = (
-    TurnStarted
+    SandboxReady
+    | TurnStarted
     | StepStarted
     | ThoughtDelta
     | CodeDelta

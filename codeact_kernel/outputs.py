@@ -82,7 +82,7 @@ class Finished:
 
     `names`: variables the cell created or rebound, as far as the kernel could tell.
     `reason`: for timeout and killed, one sentence for the model and the user.
-    `files`: what the cell made or changed in the workspace.
+    `files`: what the cell made or changed in the workspace; `more_files`: there may be further ones.
     """
 
     status: Status
@@ -92,6 +92,7 @@ class Finished:
     duration_s: float = 0.0
     truncated: bool = False
     files: tuple[WorkspaceFile, ...] = ()
+    more_files: bool = False
 
 
 Shown: TypeAlias = Stream | Display | Result | Error

@@ -122,6 +122,8 @@ def observe(
         refusals=refusals,
         duration_s=round(finished.duration_s, 6),
         truncated=collector.truncated,
+        files=finished.files,
+        more_files=finished.more_files,
     )
 
 

@@ -90,6 +90,8 @@ class Observation:
     truncated: bool = False
     files: tuple[WorkspaceFile, ...] = ()
     """What it made or changed in the workspace."""
+    more_files: bool = False
+    """There may be further ones: only so many are looked at and listed."""
 
     @property
     def error(self) -> Error | None:

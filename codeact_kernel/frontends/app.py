@@ -22,6 +22,7 @@ from codeact_kernel import __version__
 
 from ..config import Settings
 from ..exceptions import UsageError
+from . import cage
 from .cli_help import TEXTS
 from .cli_options import COMMANDS, Parsed, nearest, parse
 from .traits import GROUPS, settings
@@ -44,6 +45,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             "exec": (f"{HERE}.command_exec.ExecApp", "run code in an isolated kernel, without a model"),
             "replay": (f"{HERE}.command_replay.ReplayApp", "run a saved notebook again, and compare"),
             "show": (f"{HERE}.command_show.ShowApp", "print a saved run"),
+            "doctor": (f"{HERE}.command_doctor.DoctorApp", "what the sandbox holds on this machine"),
             "demo": (f"{HERE}.demo.command.DemoApp", "see it work: no key, no network"),
         }
     )
@@ -115,11 +117,13 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
         self.update_config(base)
 
     def settings(self) -> Settings:
-        """The value objects that all commands pass on. Raises UsageError."""
+        """The value objects that all commands pass on; loud when they ask for no cage. Raises UsageError."""
         try:
-            return settings(self)
+            given = settings(self)
         except TraitError as problem:
             raise UsageError(f"{problem}\nSee: codeact {self.command} --help-all") from None
+        cage.say(given.profile)
+        return given
 
     def start(self) -> int:
         """Runs the command; returns the exit code."""

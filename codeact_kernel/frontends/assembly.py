@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from ..agent import AgentLoop
 from ..budget import check_budget
 from ..config import Limits, SandboxProfile, Settings
-from ..events import Event, StepFinished, TurnFinished
+from ..events import Event, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
 from ..interfaces import Emit, Model
 from ..models.spec import DEFAULT_SPEC, load_model
@@ -27,6 +27,7 @@ from ..sandbox.session import KernelSession
 from ..tools.registry import ToolRegistry
 from ..trajectory import RunInfo, Stop, StopReason, Trajectory, Usage
 from ..wire.setup import SetupSpec, setup_source
+from . import cage
 from .answers import AnswerCheck
 from .imports import allowed_imports
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
@@ -63,6 +64,8 @@ class Agent:
         tools: made with `tool`, or plain typed functions. They run on the host.
         model: a `Model`, or a spec such as "anthropic:NAME" or "scripted:FILE.jsonl".
         limits, profile: budgets and the sandbox; both override what `settings` says.
+        sandbox: "auto" (the best cage there is), "A", "B", "C" (at least this tier) or "none" (no cage:
+            warns); overrides the profile's.
         out: the trajectory notebook; default `codeact-<time>.ipynb` in the current folder.
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
@@ -77,12 +80,13 @@ class Agent:
         model: str | Model | None = None,
         limits: Limits | None = None,
         profile: SandboxProfile | None = None,
+        sandbox: Literal["auto", "A", "B", "C", "none"] | None = None,
         settings: Settings = Settings(),
         out: str | Path | None = None,
     ) -> None:
-        self._settings = replace(
-            settings, limits=limits or settings.limits, profile=profile or settings.profile
-        )
+        profile = cage.with_sandbox(profile or settings.profile, sandbox)
+        cage.warn(profile)
+        self._settings = replace(settings, limits=limits or settings.limits, profile=profile)
         self._runner = PortalRunner()
         self._registry = ToolRegistry(tools, self._runner)
         self._model = load_model(model or DEFAULT_SPEC) if model is None or isinstance(model, str) else model
@@ -203,7 +207,9 @@ class Agent:
             versions,
             asdict(self._settings.limits),
             json.loads(json.dumps(asdict(profile), default=str)),
+            cage.entry_of(session),
         )
+        self._emit(SandboxReady(info.sandbox))
         try:
             self._recorder.begin(info)
         except BaseException:

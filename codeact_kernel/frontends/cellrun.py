@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..agent import AgentLoop
-from ..config import SandboxProfile, Settings
-from ..events import Event
+from ..config import Settings
+from ..events import Event, SandboxReady
 from ..interfaces import Emit
 from ..notebook.load import load
 from ..notebook.null import NullRecorder
@@ -18,6 +18,7 @@ from ..sandbox.session import KernelSession
 from ..tools.registry import ToolRegistry
 from ..trajectory import Observation, Reply, RunInfo, Trajectory
 from ..wire.setup import SetupSpec, setup_source
+from . import cage
 from .portal import EventPost, PortalRunner, SyncDoor
 
 
@@ -47,6 +48,7 @@ def exec_cells(
     Of the limits only the step's own hold. Tools and `on_event` run on the calling thread.
     Raises: SandboxError, ToolDefinitionError, KeyboardInterrupt.
     """
+    cage.warn(settings.profile)
     limits = replace(
         settings.limits,
         max_steps=None,
@@ -71,6 +73,7 @@ async def _exec(
     loop = AgentLoop(Trajectory(info), policy, session, registry, NullRecorder(), settings, emit=events.emit)
     try:
         await session.start(source)
+        events.emit(SandboxReady(cage.entry_of(session)))
         while not policy.done:  # A cell that calls final_answer ends a turn, not the file.
             await loop.run("")
     finally:
@@ -84,23 +87,37 @@ def replay_notebook(
     *,
     settings: Settings = Settings(),
     on_event: Callable[[StepVerdict], None] | None = None,
+    on_ready: Callable[[SandboxReady], None] | None = None,
 ) -> ReplayReport:
     """Runs a saved trajectory again in a fresh isolated kernel, its tools answered from its tape.
 
-    `on_event` gets each step's verdict as it is known. No tool is called. The recorded allow-list of
-    imports is in force. Data and workspace are those of `settings`, never the recorded paths.
+    `on_event` gets each step's verdict as it is known; `on_ready` is called before, with the cage.
+    No tool is called. The recorded allow-list of imports is in force. Everything else is as `settings`
+    say; recorded paths are never used.
     Raises: NotebookError, SandboxError, KeyboardInterrupt.
     """
+    cage.warn(settings.profile)
     trajectory = notebook if isinstance(notebook, Trajectory) else load(notebook)
     door = SyncDoor()
-    listener = on_event or (lambda verdict: None)
-    return door.run(_replay(trajectory, settings, lambda v: door.post(lambda: listener(v))))
+
+    def tell(verdict: StepVerdict) -> None:
+        if on_event is not None:
+            door.post(lambda: on_event(verdict))
+
+    def ready(event: SandboxReady) -> None:
+        if on_ready is not None:
+            door.post(lambda: on_ready(event))
+
+    return door.run(_replay(trajectory, settings, tell, ready))
 
 
 async def _replay(
-    trajectory: Trajectory, settings: Settings, on_verdict: Callable[[StepVerdict], None]
+    trajectory: Trajectory,
+    settings: Settings,
+    on_verdict: Callable[[StepVerdict], None],
+    on_ready: Callable[[SandboxReady], None],
 ) -> ReplayReport:
-    profile = SandboxProfile(data=settings.profile.data, workspace=settings.profile.workspace)
+    profile = replace(settings.profile, allow_imports=())  # What the notebook asks for is in its setup.
     limits, recorded = settings.limits, trajectory.info.limits.get("step_timeout_s")
     if limits.step_timeout_s is not None and isinstance(recorded, int | float):
         limits = replace(
@@ -110,6 +127,7 @@ async def _replay(
     verdicts: list[StepVerdict] = []
     try:
         await session.start(trajectory.info.setup)
+        on_ready(SandboxReady(cage.entry_of(session)))
         async for verdict in replay(session, trajectory):
             verdicts.append(verdict)
             on_verdict(verdict)

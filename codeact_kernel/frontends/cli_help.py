@@ -31,6 +31,15 @@ Common options
   -h, --help             this text
 """
 
+CAGE = """\
+Sandbox (`codeact doctor` shows what it holds on this machine)
+  --sandbox TIER         auto (default): the best there is; A, B, C: at least that, or no start
+  --readable PATH...     further files or folders the kernel may read, at their own path
+  --memory SIZE          memory of the kernel, such as 512M or 2G (default 4G)
+  --allow-fork           processes of its own inside the cage (multiprocessing)
+  --unsandboxed          no cage: the code has every right that you have
+"""
+
 SANDBOX = """\
   --tools FILE.py        offer every tool of this file; may be repeated
   --workspace DIR        the working folder of the kernel (default: a temporary one)
@@ -52,6 +61,7 @@ Commands
   exec     run code in an isolated kernel, without a model
   replay   run a saved notebook again against its recorded tool calls, and compare
   show     print a saved run
+  doctor   what the sandbox holds on this machine, measured
   demo     see it work: no key, no network
 
 Options
@@ -83,6 +93,7 @@ Options
   --schema FILE.json     the answer must be valid under this JSON Schema
   --json                 one JSON document on stdout, progress on stderr
 {SANDBOX}
+{CAGE}
 Budgets ('none': no bound)
   --max-steps N          steps (default 30)
   --max-seconds S        wall time (default 1800)
@@ -109,6 +120,7 @@ Usage
 Options
   --json                 one JSON document on stdout, progress on stderr
 {SANDBOX}
+{CAGE}
 {COMMON}
 Examples
   codeact exec analysis.py --data sales.csv
@@ -128,6 +140,7 @@ Options
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --json                 one JSON document on stdout, progress on stderr
 
+{CAGE}
 {COMMON}
 {EXIT_CODES}"""
 
@@ -136,6 +149,24 @@ codeact show: print a saved run: thoughts, code, outputs, tool calls, usage.
 
 Usage
   codeact show RUN.ipynb
+
+{COMMON}
+{EXIT_CODES}"""
+
+DOCTOR = f"""\
+codeact doctor: which layers of the sandbox this machine gives, each tried, and what they
+hold: every tier that can be had is started and attacked from inside by built-in probes.
+They aim at files, sockets and a process made for it. Takes some seconds.
+
+Usage
+  codeact doctor [OPTIONS]
+
+Options
+  --control              run the probes without a cage instead: shows that they bite. They do
+                         no harm, but what they try succeeds: program starts, files in /tmp
+  --json                 one JSON document on stdout, progress on stderr
+
+The exit code is 0 when the tier that runs get by default holds everything, else 3.
 
 {COMMON}
 {EXIT_CODES}"""
@@ -154,4 +185,4 @@ Options
 {COMMON}
 {EXIT_CODES}"""
 
-TEXTS = {"": ROOT, "run": RUN, "exec": EXEC, "replay": REPLAY, "show": SHOW, "demo": DEMO}
+TEXTS = {"": ROOT, "run": RUN, "exec": EXEC, "replay": REPLAY, "show": SHOW, "doctor": DOCTOR, "demo": DEMO}

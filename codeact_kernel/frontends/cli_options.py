@@ -6,14 +6,13 @@ option's name is known; what they mean is the business of the application classe
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 
 from ..exceptions import UsageError
+from .cli_values import amount, is_notebook, is_path, is_script, is_sentence, module, size, some, tier, whole
 
 Parse = Callable[[str], object]
 """Reads one value; raises ValueError whose message says what is needed."""
@@ -29,7 +28,8 @@ class Option:
     target: str
     parse: Parse = str
     flag: bool = False
-    """Takes no value; sets the trait to True."""
+    """Takes no value; sets the trait to `sets`."""
+    sets: object = True
     many: bool = False
     """May be repeated; the trait is a list."""
     greedy: bool = False
@@ -62,67 +62,7 @@ class Parsed:
     positional: str | None
 
 
-# --- values ------------------------------------------------------------------------------------
-
-
-def whole(value: str) -> int | None:
-    """A whole number of at least 1, or `none`."""
-    if value.lower() == "none":
-        return None
-    try:
-        number = int(value)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise ValueError("give a whole number of at least 1, or 'none' for no bound")
-    return number
-
-
-def amount(value: str) -> float | None:
-    """A finite number above 0, or `none`."""
-    if value.lower() == "none":
-        return None
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise ValueError("give a number above 0, or 'none' for no bound")
-    return number
-
-
-def module(value: str) -> str:
-    """The dotted name of a module."""
-    if not all(part.isidentifier() for part in value.split(".")):
-        raise ValueError("give the name of a module, such as 'os' or 'xml.etree'")
-    return value
-
-
-def some(value: str) -> str:
-    """A text that is not empty."""
-    if not value:
-        raise ValueError("give a value that is not empty")
-    return value
-
-
 # --- the commands ------------------------------------------------------------------------------
-
-
-def is_sentence(value: str) -> bool:
-    return value == "-" or (any(c.isspace() for c in value) and not Path(value).exists())
-
-
-def is_script(value: str) -> bool:
-    return value == "-" or value.endswith(".py")
-
-
-def is_notebook(value: str) -> bool:
-    return value.endswith(".ipynb")
-
-
-def is_path(value: str) -> bool:
-    return bool(re.search(r"[./]", value)) or Path(value).exists()
-
 
 COMMON = (
     Option("--config", "JupyterApp.config_file", some),
@@ -133,6 +73,13 @@ COMMON = (
 WORKSPACE = Option("--workspace", "SandboxProfile.workspace", some)
 DATA = Option("--data", "SandboxProfile.data", some, many=True, greedy=True, holds=is_path)
 JSON = Option("--json", "CodeactApp.json", flag=True)
+CAGE = (
+    Option("--sandbox", "SandboxProfile.sandbox", tier),
+    Option("--unsandboxed", "SandboxProfile.sandbox", flag=True, sets="none"),
+    Option("--readable", "SandboxProfile.readable", some, many=True, greedy=True, holds=is_path),
+    Option("--memory", "SandboxLimits.memory_bytes", size),
+    Option("--allow-fork", "SandboxProfile.allow_fork", flag=True),
+)
 SANDBOX = (
     Option("--tools", "CodeactApp.tools", some, many=True),
     WORKSPACE,
@@ -141,6 +88,7 @@ SANDBOX = (
         "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
     ),
     Option("--step-timeout", "Limits.step_timeout_s", amount),
+    *CAGE,
     JSON,
 )
 BUDGETS = (
@@ -157,8 +105,9 @@ RUN = (
 COMMANDS = {
     "run": Command("run", (*RUN, *SANDBOX, *BUDGETS, *COMMON), "TASK", is_sentence),
     "exec": Command("exec", (*SANDBOX, *COMMON), "FILE.py", is_script),
-    "replay": Command("replay", (DATA, WORKSPACE, JSON, *COMMON), "RUN.ipynb", is_notebook),
+    "replay": Command("replay", (DATA, WORKSPACE, *CAGE, JSON, *COMMON), "RUN.ipynb", is_notebook),
     "show": Command("show", COMMON, "RUN.ipynb"),
+    "doctor": Command("doctor", (Option("--control", "DoctorApp.control", flag=True), JSON, *COMMON)),
     "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
     "": Command(
         "",
@@ -195,6 +144,7 @@ class _Reader:
         self._texts: dict[str, list[str]] = {}
         self._free: list[str] = []
         self._groups: list[tuple[Option, list[str]]] = []
+        self._said: dict[str, str] = {}
 
     def read(self) -> Parsed:
         while self._rest:
@@ -216,10 +166,12 @@ class _Reader:
         option = self._options.get(name)
         if option is None:
             raise self._wrong(f"unknown option {name!r}.{nearest(name, list(self._options))}")
+        if (said := self._said.setdefault(option.target, name)) != name:
+            raise self._wrong(f"{said} and {name} contradict each other; give one of them")
         if option.flag:
             if equals:
                 raise self._wrong(f"{name} takes no value, but got {inline!r}")
-            self._traits[option.target] = True
+            self._traits[option.target] = option.sets
             return
         values = [inline] if equals else [self._value(name)]
         if option.greedy and not equals:

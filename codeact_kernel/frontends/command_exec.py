@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..events import Event, TurnFinished, TurnStarted
+from ..events import Event, SandboxReady, TurnFinished, TurnStarted
 from ..exceptions import UsageError
 from ..sandbox.session import versions
 from .app import CodeactApp
@@ -27,16 +27,19 @@ class ExecApp(CodeactApp):
             cells = split_cells(source_argument(given))
             if not cells:
                 raise UsageError(f"there is no code in {'standard input' if given == '-' else repr(given)}")
+            ready: list[SandboxReady] = []
             with Renderer(console, noun="Cell", show_code=False, head=None) as show:
                 observations = exec_cells(
-                    cells, tools=tools, settings=settings, on_event=lambda event: _show(show, event)
+                    cells, tools=tools, settings=settings, on_event=lambda event: _show(show, event, ready)
                 )
             if document is not None:
-                sandbox = sandbox_document(settings.profile, versions())
+                sandbox = sandbox_document(ready[0].sandbox, versions())
                 print(dumps(exec_document(observations, sandbox)), file=document)
             return 0 if all(observation.status == "ok" for observation in observations) else ENDED
 
 
-def _show(show: Renderer, event: Event) -> None:
+def _show(show: Renderer, event: Event, ready: list[SandboxReady]) -> None:
+    if isinstance(event, SandboxReady):
+        ready.append(event)
     if not isinstance(event, TurnStarted | TurnFinished):  # there is no task and no answer
         show(event)

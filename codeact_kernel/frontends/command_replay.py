@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config import SandboxProfile
+from ..events import SandboxReady
 from ..notebook.load import load
 from ..replay import ReplayReport, StepVerdict
 from ..trajectory import Trajectory
@@ -33,12 +34,16 @@ class ReplayApp(CodeactApp):
             page, settings, trajectory = Page(console), self.settings(), load(path)
             if lacking := missing_data(trajectory, settings.profile):
                 page.line(f"note: the run read {', '.join(lacking)}; give that with --data", "yellow")
+            ready: list[SandboxReady] = []
             report = replay_notebook(
-                trajectory, settings=settings, on_event=lambda verdict: show_step(page, verdict)
+                trajectory,
+                settings=settings,
+                on_event=lambda verdict: show_step(page, verdict),
+                on_ready=ready.append,
             )
             show_verdict(page, report)
             if document is not None:
-                print(dumps(replay_document(report, path)), file=document)
+                print(dumps(replay_document(report, path, ready[0].sandbox)), file=document)
             return report.exit_code
 
 

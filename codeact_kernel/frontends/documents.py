@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from ..config import SandboxProfile
 from ..outputs import Display, Error, MimeBundle, Result
 from ..trajectory import Observation, Usage
 from ..wire.messages import Json, Raised, Returned, ToolCall
@@ -41,6 +40,7 @@ def run_document(run: Run) -> dict[str, Json]:
         "usage": usage_document(run.usage),
         "cost_usd": run.cost_usd,
         "trajectory": str(run.path),
+        "sandbox": run.trajectory.info.sandbox,
     }
 
 
@@ -101,13 +101,13 @@ def call_document(call: ToolCall) -> dict[str, Json]:
     return entry
 
 
-def sandbox_document(profile: SandboxProfile, versions: Mapping[str, str]) -> dict[str, Json]:
-    """How the kernel was confined, and what runs inside."""
+def sandbox_document(sandbox: Mapping[str, Json], versions: Mapping[str, str]) -> dict[str, Json]:
+    """How the kernel was confined (`RunInfo.sandbox`), and what runs inside."""
     packages = {name: version for name, version in versions.items() if name != "python"}
-    return {"mode": profile.mode, "python": versions.get("python"), "versions": packages}
+    return {**sandbox, "python": versions.get("python"), "versions": packages}
 
 
-def replay_document(report: ReplayReport, path: Path) -> dict[str, Json]:
+def replay_document(report: ReplayReport, path: Path, sandbox: Mapping[str, Json]) -> dict[str, Json]:
     """What `codeact replay --json` prints."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -121,6 +121,7 @@ def replay_document(report: ReplayReport, path: Path) -> dict[str, Json]:
             for step in report.steps
         ],
         "trajectory": str(path),
+        "sandbox": sandbox,
     }
 
 

@@ -20,6 +20,7 @@ from ..events import (
     Event,
     Notice,
     OutputShown,
+    SandboxReady,
     StepFinished,
     StepStarted,
     ThoughtDelta,
@@ -33,6 +34,7 @@ from ..trajectory import Step, Stop
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Raised
 from . import brief
+from .cage import line_of
 from .cellview import CellView
 from .page import Page
 from .progress import Progress
@@ -96,6 +98,9 @@ class Renderer:
     def __call__(self, event: Event) -> None:
         """Shows one event. Called on one thread."""
         match event:
+            case SandboxReady(sandbox):
+                style = "bold red" if sandbox.get("tier") == "none" else "dim"
+                self.page.line(f"sandbox: {clean(line_of(sandbox))}", style)
             case TurnStarted(task):
                 self.page.labelled("Task", task, "bold")
             case StepStarted(index):

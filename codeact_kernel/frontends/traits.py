@@ -10,14 +10,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from traitlets import Float, Int, List, Unicode
+from traitlets import Bool, Enum, Float, Int, List, Unicode
 from traitlets.config import Configurable
 
 from .. import config
 from ..exceptions import UsageError
+from ..sandbox.confine.policy import LAYERS, TIERS
 
 _LIMITS, _TOOLS, _OUTPUT = config.Limits(), config.ToolLimits(), config.OutputLimits()
-_CONTEXT, _PROFILE = config.ContextLimits(), config.SandboxProfile()
+_CONTEXT, _PROFILE, _CAGE = config.ContextLimits(), config.SandboxProfile(), config.SandboxLimits()
+MIB = config.MIB
 
 
 class Limits(Configurable):  # type: ignore[misc]  # traitlets is untyped to us
@@ -101,15 +103,49 @@ class SandboxProfile(Configurable):  # type: ignore[misc]  # traitlets: as above
         None, allow_none=True, help="Its working folder, writable; none: a temporary one."
     ).tag(config=True)
     data = List(Unicode(), help="Files or folders the code may read, under data/.").tag(config=True)
+    readable = List(Unicode(), help="Further files or folders the kernel may read, at their own path.").tag(
+        config=True
+    )
     allow_imports = List(Unicode(), help="Modules the code may import beside the default list.").tag(
         config=True
     )
+    import_ceiling = List(
+        Unicode(),
+        _PROFILE.import_ceiling,
+        allow_none=True,
+        help="Which modules beside the default list a notebook's setup cell may ask for; none: any.",
+    ).tag(config=True)
     env = List(
         Unicode(), list(_PROFILE.env), help="Names of host environment variables that are passed on."
     ).tag(config=True)
+    allow_fork = Bool(
+        _PROFILE.allow_fork, help="Processes of the kernel's own, inside the cage (multiprocessing)."
+    ).tag(config=True)
+    sandbox = Enum(
+        ("auto", *TIERS, "none"),
+        _PROFILE.sandbox,
+        help="auto: the best cage this machine gives. A, B, C: at least that tier. none: no cage at all.",
+    ).tag(config=True)
+    without = List(Enum(LAYERS), help="Layers of the cage not to use.").tag(config=True)
 
 
-GROUPS = (Limits, ToolLimits, OutputLimits, ContextLimits, SandboxProfile)
+class SandboxLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
+    """What one sandbox kernel may use."""
+
+    memory_bytes = Int(_CAGE.memory_bytes, min=64 * MIB, help="Bytes of memory.").tag(config=True)
+    cpu_seconds = Float(
+        _CAGE.cpu_seconds, min=1, allow_none=True, help="Seconds of processor time, all cells together."
+    ).tag(config=True)
+    threads = Int(_CAGE.threads, min=32, help="Threads.").tag(config=True)
+    open_files = Int(_CAGE.open_files, min=128, help="Open files, sockets and pipes.").tag(config=True)
+    file_bytes = Int(_CAGE.file_bytes, min=MIB, help="Bytes of one file.").tag(config=True)
+    disk_bytes = Int(
+        _CAGE.disk_bytes, min=MIB, help="Bytes written to the workspace and the temporary folder."
+    ).tag(config=True)
+    disk_files = Int(_CAGE.disk_files, min=100, help="Files and folders there.").tag(config=True)
+
+
+GROUPS = (Limits, ToolLimits, OutputLimits, ContextLimits, SandboxProfile, SandboxLimits)
 
 
 def settings(parent: Configurable) -> config.Settings:
@@ -119,7 +155,7 @@ def settings(parent: Configurable) -> config.Settings:
         tools=config.ToolLimits(**_values(ToolLimits(parent=parent))),
         output=config.OutputLimits(**_values(OutputLimits(parent=parent))),
         context=config.ContextLimits(**_values(ContextLimits(parent=parent))),
-        profile=_profile(SandboxProfile(parent=parent)),
+        profile=_profile(SandboxProfile(parent=parent), SandboxLimits(parent=parent)),
     )
 
 
@@ -129,7 +165,7 @@ def _values(group: Configurable) -> dict[str, Any]:  # traitlets checked the typ
     return values
 
 
-def _profile(group: SandboxProfile) -> config.SandboxProfile:
+def _profile(group: SandboxProfile, limits: SandboxLimits) -> config.SandboxProfile:
     workspace = None
     if group.workspace is not None:
         workspace = Path(group.workspace).expanduser().resolve()
@@ -140,8 +176,14 @@ def _profile(group: SandboxProfile) -> config.SandboxProfile:
     return config.SandboxProfile(
         workspace=workspace,
         data=tuple(readable("--data", name) for name in group.data),
+        readable=tuple(readable("--readable", name) for name in group.readable),
         allow_imports=tuple(group.allow_imports),
+        import_ceiling=None if group.import_ceiling is None else tuple(group.import_ceiling),
         env=tuple(group.env),
+        limits=config.SandboxLimits(**_values(limits)),
+        allow_fork=group.allow_fork,
+        sandbox=group.sandbox,
+        without=tuple(group.without),
     )
 
 

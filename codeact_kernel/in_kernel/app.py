@@ -1,13 +1,18 @@
-"""Owns the launch of the sandbox kernel: lean, without a debugger, history, startup files or TCP."""
+"""Owns the launch of the sandbox kernel: lean, without a debugger, history, startup files, and without a
+socket of its own making: those it listens on are inherited, since a confined process cannot bind."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import zmq
+from ipykernel.control import ControlThread
+from ipykernel.heartbeat import Heartbeat
 from ipykernel.iostream import IOPubThread
 from ipykernel.kernelapp import IPKernelApp
+from ipykernel.shellchannel import ShellChannelThread
 
 from codeact_kernel.in_kernel.attach import attach_from_environment
 from codeact_kernel.in_kernel.bounded import BoundedSession
@@ -18,10 +23,22 @@ IOPUB_QUEUE = 1000
 """Messages that wait for a slow client; then the sender waits too, instead of dropping them."""
 
 
+class InheritedHeartbeat(Heartbeat):  # type: ignore[misc]  # ipykernel publishes no types
+    """A heartbeat on a socket that listens already."""
+
+    descriptor = -1
+
+    def _try_bind_socket(self) -> None:
+        self.socket.set(zmq.USE_FD, self.descriptor)
+        super()._try_bind_socket()
+
+
 class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no types
     """The application around an `ActionKernel`."""
 
     name = "codeact-python"
+    inherited: Mapping[str, int] = {}
+    """Descriptors of listening sockets, by channel."""
 
     def _session_default(self) -> BoundedSession:
         return BoundedSession(parent=self)
@@ -31,6 +48,37 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
 
     def init_code(self) -> None:
         """No startup files, for the same reason."""
+
+    def write_connection_file(self, **kwargs: Any) -> None:
+        """It is the supervisor's, who has bound what it names."""
+
+    def _try_bind_socket(self, s: zmq.Socket[Any], port: int) -> int:
+        descriptors = {getattr(self, f"{channel}_port"): fd for channel, fd in self.inherited.items()}
+        s.set(zmq.USE_FD, descriptors[port])
+        bound: int = super()._try_bind_socket(s, port)
+        return bound
+
+    def init_heartbeat(self) -> None:
+        self.heartbeat = InheritedHeartbeat(
+            zmq.Context(),
+            (self.transport, self.ip, self.hb_port),
+            curve_publickey=self.curve_publickey,
+            curve_secretkey=self.curve_secretkey,
+        )
+        self.heartbeat.descriptor = self.inherited["hb"]
+        self.heartbeat.start()
+
+    def init_control(self, context: zmq.Context[Any]) -> None:
+        # As stock, but for the socket with which its debugger connects to the shell channel.
+        self.control_socket = context.socket(zmq.ROUTER)
+        self.control_socket.linger = 1000
+        self._apply_curve_server_options(self.control_socket)
+        self.control_port = self._bind_socket(self.control_socket, self.control_port)
+        self.control_socket.router_handover = 1
+        self.debugpy_socket = context.socket(zmq.STREAM)
+        self.debug_shell_socket = context.socket(zmq.DEALER)
+        self.control_thread = ControlThread(daemon=True)
+        self.shell_channel_thread = ShellChannelThread(context, daemon=True)
 
     def init_iopub(self, context: zmq.Context[Any]) -> None:
         # Stock drops messages of a client that is slow, silently; and it listens on TCP for forks.
@@ -53,8 +101,13 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
             self.control_thread.join(2)
 
 
-def launch(connection_file: str) -> None:
-    """Runs the kernel until it is told to shut down."""
+def launch(connection_file: str, sockets: Mapping[str, int], arguments: Sequence[str] = ()) -> None:
+    """Runs the kernel until it is told to shut down.
+
+    Args:
+        sockets: descriptors of the listening sockets, by channel.
+        arguments: further options, as `ipykernel_launcher` takes them.
+    """
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # 75 ms of start-up for nothing
     attach_from_environment()
     app = ActionApp.instance(
@@ -63,7 +116,8 @@ def launch(connection_file: str) -> None:
         connection_file=connection_file,
         parent_handle=1,  # No poller: the supervisor watches over this process.
     )
+    app.inherited = sockets
     app.config.HistoryManager.enabled = False
-    app.initialize([])
+    app.initialize(list(arguments))
     inherit_context()
     app.start()

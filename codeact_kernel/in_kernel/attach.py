@@ -1,4 +1,4 @@
-"""Owns what this kernel is attached to: the tool channel that the launcher inherited, if any."""
+"""Owns what this kernel got from its launcher: the tool channel, if any, and the ceiling of imports."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from codeact_kernel.in_kernel.channel import Channel
 CHANNEL_FD = "CODEACT_CHANNEL_FD"
 """Environment variable with the number of the inherited socket; removed as soon as it is read."""
 
+IMPORT_CEILING = "CODEACT_IMPORT_CEILING"
+"""Environment variable: the modules that a notebook may ask for beside the default list, comma
+separated; not set: any. Removed as soon as it is read."""
+
 channel: Channel | None = None
+import_ceiling: tuple[str, ...] | None = None
 
 
 def attach_from_environment() -> None:
-    """Takes over the inherited socket, where there is one."""
-    global channel
+    """Takes over the inherited socket, where there is one, and reads the ceiling."""
+    global channel, import_ceiling
+    modules = os.environ.pop(IMPORT_CEILING, None)
+    if modules is not None:
+        import_ceiling = tuple(filter(None, (name.strip() for name in modules.split(","))))
     number = os.environ.pop(CHANNEL_FD, None)
     if number is None:
         return

@@ -56,6 +56,10 @@ class AllowLists:
                 return True
         return False
 
+    def allows_wholly(self, dotted: str) -> bool:
+        """Whether action code may have this module and everything in it."""
+        return self.allows(dotted) and not any(name.startswith(f"{dotted}.") for name in self.denied)
+
     def is_gateway(self, dotted: str) -> bool:
         """Whether an allowed module lies somewhere below this one, as `urllib.parse` below `urllib`."""
         return any(name.startswith(f"{dotted}.") for name in self.imports)

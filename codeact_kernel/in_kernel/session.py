@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from codeact_kernel.in_kernel.awaiting import AwaitTools
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.in_kernel.digest import install_digests
 from codeact_kernel.in_kernel.guard import Guard
+from codeact_kernel.in_kernel.hostless import allowed_here, provide_data, say_external
 from codeact_kernel.in_kernel.recorded import register_recorded
 from codeact_kernel.in_kernel.tools import FINAL_ANSWER_SPEC, ToolFunction
 from codeact_kernel.wire.messages import Json, ToolOutcome
@@ -20,10 +20,6 @@ from codeact_kernel.wire.setup import SetupSpec, parse_setup
 from codeact_kernel.wire.tape import Tape
 
 _active: _Session | None = None
-EXTERNAL = (
-    "The recorded calls of this trajectory are {:.1f} MB, more than a cell should hold: its tools cannot "
-    "answer here. Run `codeact replay NOTEBOOK.ipynb`, which has them.\n"
-)
 
 
 class TapeCaller:
@@ -45,9 +41,9 @@ class TapeCaller:
 class _Session:
     """One setup in force in one shell."""
 
-    def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, own_imports: tuple[str, ...]) -> None:
+    def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, imports: tuple[str, ...]) -> None:
         self._shell = shell
-        self._guard = Guard(shell, (*spec.allow_imports, *own_imports), caller.refused)
+        self._guard = Guard(shell, imports, caller.refused)
         # By what the name stands for now: a cell may have given it to something else.
         self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction))
         stubs = {tool.name: ToolFunction(tool, caller) for tool in (*spec.tools, FINAL_ANSWER_SPEC)}
@@ -75,12 +71,13 @@ def start_session(text: str) -> None:
         if _active is not None:
             raise RuntimeError("this kernel is set up already; the agent that runs it does that once")
         install_digests(shell)
-        _active = _Session(shell, spec, attach.channel, ())
+        _active = _Session(shell, spec, attach.channel, spec.allow_imports)
     else:
         if _active is not None:
             _active.stop()
+        say_external(spec)
+        provide_data(spec)
         # Without a host, the setup cell may be run again by hand, so its own import stays allowed.
-        if spec.external_bytes:
-            sys.stderr.write(EXTERNAL.format(spec.external_bytes / 1e6))
-        _active = _Session(shell, spec, TapeCaller(Tape(spec.tape)), ("codeact_kernel.in_kernel",))
+        imports = (*allowed_here(spec.allow_imports), "codeact_kernel.in_kernel")
+        _active = _Session(shell, spec, TapeCaller(Tape(spec.tape)), imports)
     _active.start()

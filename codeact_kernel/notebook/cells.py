@@ -19,6 +19,7 @@ from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.recorded import recorded_source
 from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
 from ..wire.tape import show_call, show_value
+from .cage import cage_line
 from .codec import to_json
 from .markdown import inline, quoted, table
 from .outputs import extras_of, outputs_of
@@ -55,13 +56,20 @@ def title_cell(trajectory: Trajectory) -> Cell:
     info = trajectory.info
     task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
-    for name, values in (("limits", info.limits), ("sandbox", info.profile)):
+    lines += [f"* sandbox: {_cage(info.sandbox)}"] if info.sandbox else []
+    for name, values in (("limits", info.limits), ("profile", info.profile)):
         given = {key: value for key, value in sorted(values.items()) if value not in (None, [], ())}
         said = ", ".join(
             f"{key} {value if isinstance(value, str) else canonical(value)}" for key, value in given.items()
         )
         lines += [f"* {name}: {inline(said, 400)}"] if said else []
     return _markdown("title", "\n".join(lines), {"kind": "title"})
+
+
+def _cage(sandbox: Mapping[str, Json]) -> str:
+    if sandbox.get("tier") == "none":
+        return "**UNSANDBOXED**, the code had every right of the user who ran it"
+    return inline(f"tier {sandbox.get('tier')}")
 
 
 def setup_cells(info: RunInfo, calls: Sequence[ToolCall]) -> list[Cell]:

@@ -16,7 +16,8 @@ from ..outputs import Shown
 from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
 from ..wire.messages import Json, ToolCall
 from ..wire.recorded import parse_recorded
-from ..wire.setup import read_setup_source, read_tape, setup_source
+from ..wire.setup import read_setup_source, setup_source
+from ..wire.setup_tape import read_tape
 from .cells import TASK_HEADING, recorded_error, task_source
 from .codec import from_json
 from .journal import journal_path, read_journal

@@ -49,6 +49,11 @@ class Redactor:
         """Whether a line of ASCII JSON may hold a secret; False is certain."""
         return any(needle in line for needle in self._needles)
 
+    def holds_secret(self, data: bytes) -> bool:
+        """Whether a secret stands in these bytes as text. What is compressed is not looked into."""
+        codes = ("utf-8", "utf-16-le", "utf-16-be")
+        return any(form.encode(code, "surrogatepass") in data for form, _ in self._forms for code in codes)
+
     def text(self, text: str) -> str:
         for form, name in self._forms:
             if form in text:

@@ -38,7 +38,7 @@ def _metadata(trajectory: Trajectory) -> dict[str, Json]:
     del info["setup"]  # It is the setup cell.
     version = trajectory.info.versions.get("python")
     return {
-        "kernelspec": {"name": KERNEL, "display_name": "Python 3 (CodeAct)", "language": "python"},
+        "kernelspec": {"name": KERNEL, "display_name": "Python 3 (sandboxed)", "language": "python"},
         "language_info": {
             "name": "python",
             "file_extension": ".py",

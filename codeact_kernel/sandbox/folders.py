@@ -1,37 +1,25 @@
-"""Owns the folder of a session: 0700, short enough for sockets, gone when the session is.
+"""Owns the folder of one session on the host's side: short enough for sockets, gone when the session is.
 
-codeact-<pid namespace>-<pid>-<random>/
-    rt-N/   connection file and sockets of the N-th kernel
-    home/ tmp/   of the kernel
-    work/   the workspace, unless the user named one
+Its layout: `confine.sessions`.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from pathlib import Path
 
 from ..config import SandboxProfile
 from ..exceptions import SandboxError, UsageError
-from .supervisor import remove_tree
+from .confine import sessions
+from .confine.sessions import remove_tree
 
 MAX_SOCKET_PATH = 107
-_NAME = re.compile(r"codeact-(\d+)-(\d+)-")
-
-
-def _namespace() -> str:
-    """Of process ids: another container may share our temporary folder, but not our pids."""
-    try:
-        return str(os.stat("/proc/self/ns/pid").st_ino)
-    except OSError:
-        return "0"
 
 
 def _base() -> Path:
     for candidate in (tempfile.gettempdir(), "/tmp"):
-        longest = len(os.path.join(candidate, f"codeact-{'9' * 10}-{'9' * 7}-abcdefgh/rt-99/k-5"))
+        longest = len(os.path.join(candidate, f"codeact-{'9' * 10}-{'9' * 7}-{'f' * 12}/rt-99/k-5"))
         if longest <= MAX_SOCKET_PATH and os.access(candidate, os.W_OK | os.X_OK):
             return Path(candidate)
     raise SandboxError(
@@ -42,29 +30,20 @@ def _base() -> Path:
 
 def sweep() -> None:
     """Removes what sessions left behind whose host and supervisor were both killed."""
-    namespace = _namespace()
-    base = _base()
-    for entry in base.iterdir():
-        found = _NAME.match(entry.name)
-        if found is None or found[1] != namespace or entry.is_symlink():
-            continue
-        try:
-            ours = entry.stat().st_uid == os.geteuid()
-        except FileNotFoundError:
-            continue  # Another session sweeps too.
-        if ours and not Path(f"/proc/{found[2]}").exists():
-            remove_tree(str(entry))
+    sessions.sweep(str(_base()))
 
 
 class SessionFolder:
     """The folder of one session. The workspace outlives restarts of the kernel."""
 
     def __init__(self, profile: SandboxProfile) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=f"codeact-{_namespace()}-{os.getpid()}-", dir=_base()))
+        self.path = Path(sessions.make(str(_base())))
         self._starts = 0
         self._links: list[Path] = []
         try:
             self.workspace = self._workspace(profile)
+            for path in (self.workspace, *profile.data, *profile.readable):
+                self._check_apart(path)
             self._link_data(profile)
         except BaseException:
             self.remove()
@@ -74,7 +53,6 @@ class SessionFolder:
         """A new folder for the connection file and sockets of the next kernel."""
         self._starts += 1
         remove_tree(str(self.path / f"rt-{self._starts - 1}"))
-        remove_tree(str(self.path / "home"))  # Nothing that action code planted meets the next kernel.
         folder = self.path / f"rt-{self._starts}"
         folder.mkdir(mode=0o700)
         return folder
@@ -105,6 +83,17 @@ class SessionFolder:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise UsageError(f"workspace {str(profile.workspace)!r} is not writable; name another folder")
         return folder
+
+    def _check_apart(self, path: Path) -> None:
+        """What the kernel may read or write must not hold its own session's folder, keys and sockets."""
+        given, own = os.path.realpath(path.expanduser()), os.path.realpath(self.path)
+        inside = os.path.commonpath([given, own]) == given
+        if inside or given == os.path.realpath(Path.home()) == os.path.realpath(self.workspace):
+            raise UsageError(
+                f"the sandbox cannot have {str(path)!r}: "
+                + ("the folders of its own session are in it" if inside else "that is your home folder")
+                + "; name a folder below it"
+            )
 
     def _link_data(self, profile: SandboxProfile) -> None:
         for given in profile.data:

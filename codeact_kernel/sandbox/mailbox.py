@@ -7,6 +7,7 @@ what nobody reads between two cells stays in the kernel, which then waits.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -102,7 +103,10 @@ class Mailbox:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        message = self._session.send(self._shell, "execute_request", content)
+        request = self._session.msg("execute_request", content)
+        # Jupyter counts its messages; what has run before must not know how this one will be called.
+        request["header"]["msg_id"] = request["msg_id"] = secrets.token_hex(16)
+        message = self._session.send(self._shell, request)
         self._wake.set()  # Sending may have consumed the descriptor's edge.
         return str(message["header"]["msg_id"])
 

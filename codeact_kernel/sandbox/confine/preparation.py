@@ -1,0 +1,156 @@
+"""Owns what has to be there before a kernel can start: its folders, sockets, environment and plan."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+from . import paths, sessions, sockets
+from .policy import Profile, Report, dumps, load_profile
+from .start import Plan
+
+PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
+FONT_CACHE = "fontlist-"
+
+
+class Prepared(NamedTuple):
+    """`owns_session`: the folder was made here, for a client that brought none."""
+
+    plan: Plan
+    lifeline: int
+    owns_session: bool
+
+
+def prepare(connection_file: str, python: str = "", arguments: tuple[str, ...] = ()) -> Prepared:
+    """Reads the environment, makes the folders, binds the sockets. Raises: OSError, ValueError."""
+    host = dict(os.environ)
+    profile = load_profile(host.get("CODEACT_PROFILE") or "{}")
+    connection_file = os.path.abspath(connection_file)
+    given = host.get("CODEACT_SESSION_DIR")
+    base = host.get("TMPDIR") or "/tmp"
+    session = given or sessions.make(base)
+    if given is None:
+        sessions.sweep(base)
+    workspace = profile.workspace or os.path.join(session, "work")
+    _make_folders(session, workspace)
+    if given is None:
+        _link_data(workspace, profile.data)
+    bound = sockets.bind(connection_file)
+    channel = int(host.get("CODEACT_CHANNEL_FD", "-1"))
+    read_output, output = os.pipe()
+    interpreter = _interrogated(python) if python else paths.running()
+    plan = Plan(
+        profile=profile,
+        session=session,
+        workspace=workspace,
+        connection_file=connection_file,
+        python=interpreter.executable,
+        roots=paths.roots(interpreter, profile.readable),
+        readable=paths.readable(interpreter),
+        sockets=bound.descriptors,
+        tcp=bound.tcp,
+        channel=channel,
+        output=output,
+        read_output=read_output,
+        environment=environment(session, profile, host),
+        arguments=arguments,
+    )
+    return Prepared(plan, int(host.get("CODEACT_LIFELINE_FD", "-1")), given is None)
+
+
+def environment(session: str, profile: Profile, host: dict[str, str]) -> dict[str, str]:
+    """The whole environment of the kernel, made from an allow-list."""
+    names = (*PASSED_ON, *profile.env)
+    home = os.path.join(session, "home")
+    env = {name: host[name] for name in names if name in host}
+    env.setdefault("LANG", "C.UTF-8")
+    env |= {
+        "PATH": "/usr/bin:/bin",
+        "USER": "sandbox",
+        "LOGNAME": "sandbox",
+        "HOME": home,
+        "TMPDIR": os.path.join(session, "tmp"),
+        "IPYTHONDIR": os.path.join(home, "ipython"),
+        "JUPYTER_CONFIG_DIR": os.path.join(home, "jupyter"),
+        "MPLCONFIGDIR": os.path.join(home, "matplotlib"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+    if "CODEACT_CHANNEL_FD" in host:
+        env["CODEACT_CHANNEL_FD"] = host["CODEACT_CHANNEL_FD"]
+    if profile.import_ceiling is not None:
+        env["CODEACT_IMPORT_CEILING"] = ",".join(profile.import_ceiling)
+    return env
+
+
+def report(found: Report) -> None:
+    """Writes the report where the client asked for it, whole or not at all."""
+    path = os.environ.get("CODEACT_REPORT")
+    if path is None:
+        return
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        file.write(dumps(found))
+    os.replace(f"{path}.new", path)
+
+
+def _make_folders(session: str, workspace: str) -> None:
+    for name in sessions.OWN:
+        folder = os.path.join(session, name)
+        sessions.remove_tree(folder)
+        os.makedirs(folder, mode=0o700)
+    os.makedirs(workspace, mode=0o700, exist_ok=True)
+    with open(os.path.join(session, "canary"), "w", encoding="ascii") as file:
+        file.write(os.urandom(16).hex())
+    _copy_font_cache(os.path.join(session, "home", "matplotlib"))
+
+
+def _link_data(workspace: str, data: tuple[str, ...]) -> None:
+    for path in data:
+        link = os.path.join(workspace, "data", os.path.basename(path))
+        os.makedirs(os.path.dirname(link), mode=0o700, exist_ok=True)
+        if not os.path.lexists(link):
+            os.symlink(path, link)
+
+
+def _copy_font_cache(folder: str) -> None:
+    """The user's own, where there is one: matplotlib takes seconds to make another in every session."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    source = os.path.join(cache, "matplotlib")
+    os.mkdir(folder, 0o700)
+    try:
+        names = [name for name in os.listdir(source) if name.startswith(FONT_CACHE)]
+    except OSError:
+        return
+    for name in names:
+        try:
+            with open(os.path.join(source, name), "rb") as file:
+                data = file.read()
+            with open(os.path.join(folder, name), "wb") as copy:
+                copy.write(data)
+        except OSError:
+            pass  # A cache: without it the first plot is slow.
+
+
+def _interrogated(python: str) -> paths.Interpreter:
+    """What another interpreter says of itself. Raises ValueError."""
+    import json  # Only where a kernelspec names another interpreter; so is `subprocess`.
+    import subprocess
+
+    code = "import json, sys; print(json.dumps([sys.executable, sys.prefix, sys.base_prefix, sys.path]))"
+    try:
+        said = subprocess.run([python, "-I", "-c", code], capture_output=True, check=True, timeout=60)
+        executable, prefix, base_prefix, path = json.loads(said.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as problem:
+        raise ValueError(f"{python!r}, which the kernelspec names, is no Python that runs: {problem}") from None
+    return paths.Interpreter(executable, prefix, base_prefix, tuple(path))
+
+
+def refuse_platform() -> str:
+    """Why no kernel can be confined on this platform at all; "" where it can."""
+    if sys.platform == "win32":
+        return (
+            "Windows has no boundary that codeact_kernel can use; run it in WSL2 (wsl --install, then pip "
+            "install codeact_kernel inside)"
+        )
+    return ""

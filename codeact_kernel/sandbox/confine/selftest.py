@@ -1,0 +1,1 @@
+def selftest(policy): return {"todo":"held"}

@@ -1,0 +1,199 @@
+"""Owns the start of a confined kernel: the best cage that this machine gives, found by trying."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from typing import NamedTuple, NoReturn
+
+from . import bwrap
+from .policy import REPORT_BYTES, TIERS, Policy, Profile, Report, dumps, load_report
+
+LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "launcher.py")
+REPORT_S = 60.0
+"""Seconds until a launcher has to have reported; it takes 0.1."""
+TAIL = 2000
+REMEDY = (
+    "`codeact doctor` shows what this machine gives and how to get more; to run without any boundary, "
+    "on your own risk: --unsandboxed, or Agent(sandbox='none')"
+)
+
+
+class Refused(Exception):
+    """No cage that is good enough. The message says why, and what to do."""
+
+
+class Plan(NamedTuple):
+    """What all attempts have in common. `python`: path of the interpreter. `roots`: where it imports from.
+    `output`: descriptor for what the kernel's process writes itself; `read_output` is its other end."""
+
+    profile: Profile
+    session: str
+    workspace: str
+    connection_file: str
+    python: str
+    roots: tuple[str, ...]
+    readable: tuple[str, ...]
+    sockets: dict[str, int]
+    tcp: bool
+    channel: int
+    output: int
+    read_output: int
+    environment: dict[str, str]
+    arguments: tuple[str, ...] = ()
+
+
+class Cage(NamedTuple):
+    """A started kernel. `pid` is its process, or that of bubblewrap around it."""
+
+    pid: int
+    report: Report
+
+
+def start(plan: Plan) -> Cage:
+    """Starts the kernel; returns once it is confined and its self-test has passed. Raises Refused."""
+    demanded = plan.profile.sandbox
+    remarks: list[str] = []
+    for name, policy, around in _attempts(plan, remarks):
+        cage, problem = _attempt(plan, policy, around)
+        if cage is not None:
+            if demanded not in TIERS or cage.report.tier <= demanded:
+                return cage._replace(report=cage.report._replace(remarks=tuple(remarks)))
+            end(cage.pid)
+            problem = f"only tier {cage.report.tier}"
+        remarks.append(f"{name}: {problem}")
+    wanted = f"tier {demanded} is demanded" if demanded in TIERS else "no cage is to be had"
+    raise Refused(f"{wanted}, and this machine does not give it ({'; '.join(remarks)}). {REMEDY}")
+
+
+def end(pid: int) -> int:
+    """Kills a process and its group; its wait status."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return os.waitpid(pid, 0)[1]
+
+
+def _attempts(plan: Plan, remarks: list[str]) -> Iterator[tuple[str, Policy, str | None]]:
+    """Name, policy without the report's descriptor, and the bubblewrap to put around it, best first."""
+    profile = plan.profile
+    if profile.sandbox == "none":
+        yield "without a sandbox", _policy(plan, namespaces=False)._replace(confined=False), None
+        return
+    found = bwrap.find()
+    if "namespaces" in profile.without:
+        remarks.append("namespaces: switched off")
+    elif found is None:
+        remarks.append("namespaces: bubblewrap is not installed")
+    else:
+        yield "namespaces", _policy(plan, namespaces=True), found
+    yield "without namespaces", _policy(plan, namespaces=False), None
+
+
+def _policy(plan: Plan, *, namespaces: bool) -> Policy:
+    profile, session = plan.profile, plan.session
+    return Policy(
+        connection_file=plan.connection_file,
+        workspace=plan.workspace,
+        roots=plan.roots,
+        read=(*plan.readable, *profile.data, *profile.readable, plan.connection_file),
+        write=(plan.workspace, os.path.join(session, "home"), os.path.join(session, "tmp")),
+        sockets=plan.sockets,
+        channel=plan.channel,
+        report=-1,
+        parent=0 if namespaces else os.getpid(),
+        canary=os.path.join(session, "canary"),
+        namespaces=namespaces,
+        landlock="landlock" not in profile.without,
+        fork=profile.allow_fork,
+        tcp=plan.tcp,
+        limits=profile.limits,
+        arguments=plan.arguments,
+    )
+
+
+def _attempt(plan: Plan, policy: Policy, around: str | None) -> tuple[Cage | None, str]:
+    """A started kernel, or why there is none."""
+    read_end, write_end = os.pipe()
+    try:
+        policy = policy._replace(report=write_end)
+        command = [plan.python, "-I", "-B", LAUNCHER, dumps(policy)]
+        if around is not None:
+            command = bwrap.arguments(around, policy, command)
+        pid = _spawn(plan, command, write_end)
+        os.close(write_end)
+        write_end = -1
+        line = _first_line(read_end)
+    finally:
+        os.close(read_end)
+        if write_end >= 0:
+            os.close(write_end)
+    if not line:
+        status = os.waitstatus_to_exitcode(end(pid))
+        return None, _last_words(plan.read_output) or f"it ended with exit code {status}"
+    report = load_report(line)
+    if report.problem:
+        end(pid)
+        return None, report.problem
+    return Cage(pid, report), ""
+
+
+def _spawn(plan: Plan, command: list[str], report: int) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become(plan, command, report)
+        finally:
+            os._exit(127)
+    return pid
+
+
+def _become(plan: Plan, command: list[str], report: int) -> NoReturn:
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(plan.output, 1)
+    os.dup2(plan.output, 2)
+    keep = sorted({0, 1, 2, plan.channel, report, *plan.sockets.values()} - {-1})
+    for low, high in zip(keep, [*keep[1:], 65536], strict=True):
+        os.closerange(low + 1, high)
+    for descriptor in keep:
+        os.set_inheritable(descriptor, True)
+    os.chdir(plan.workspace)
+    try:
+        os.execve(command[0], command, plan.environment)
+    except OSError as problem:
+        os.write(2, f"{command[0]!r} cannot be started: {problem.strerror}".encode())
+        os._exit(127)
+
+
+def _first_line(descriptor: int) -> str:
+    """What is written up to the first newline; "" when the writer ended without one."""
+    data = b""
+    deadline = time.monotonic() + REPORT_S
+    while not data.endswith(b"\n") and len(data) < REPORT_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            return ""
+        more = os.read(descriptor, REPORT_BYTES)
+        if not more:
+            return ""
+        data += more
+    return data.decode("utf-8", "replace")
+
+
+def _last_words(descriptor: int) -> str:
+    """What has been written to the output so far, its last lines."""
+    words = b""
+    while select.select([descriptor], [], [], 0)[0]:
+        more = os.read(descriptor, 65536)
+        if not more:
+            break
+        words = (words + more)[-TAIL:]
+    return " | ".join(words.decode("utf-8", "replace").split("\n")[-6:]).strip(" |")

@@ -1,0 +1,211 @@
+"""Owns counting, from outside, what a session has put on disk, while hostile code changes it.
+
+Folders are entered by descriptor, never by path, never through a link, without recursion; files are only
+ever looked at. So neither depth nor names nor what is swapped meanwhile leads the count astray or out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+
+from . import usage
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+KEPT_OPEN = 128
+"""Levels whose folders stay open during a count. Below, the way back up is `..`, and is checked."""
+REMEMBERED = 200_000
+"""Inodes known to be counted already, at most: what is moved or linked meanwhile counts once."""
+BATCH = 32
+"""Entries between two looks at the clock."""
+
+
+class _Level:
+    """One folder on the way down. `fd`: -1 when it had to be closed."""
+
+    def __init__(self, fd: int, names: list[str]) -> None:
+        info = os.fstat(fd)
+        self.fd, self.names, self.identity = fd, names, (info.st_dev, info.st_ino)
+
+
+class Count:
+    """One count of bytes (allocated, so holes are free) and entries; goes on where it stopped.
+
+    `since`: when the session began (wall clock, nanoseconds). `before`: only what has not changed since
+    then. `torn`: folders moved away while it was below them, so it has not seen everything.
+    """
+
+    def __init__(
+        self, folders: Sequence[str], since: int, pids: Iterable[int] = (), before: bool = False
+    ) -> None:
+        self.bytes = 0
+        self.files = 0
+        self.done = False
+        self.torn = False
+        self._since = since
+        self._before = before
+        self._seen: set[tuple[int, int]] = set()
+        self._work = self._all(folders, pids)
+
+    def go_on(self, seconds: float) -> None:
+        """Counts for about that long. Stops earlier when there is nothing left: then it is `done`."""
+        end = time.perf_counter() + seconds
+        for _ in self._work:
+            if time.perf_counter() >= end:
+                return
+        self.done = True
+
+    def _all(self, folders: Sequence[str], pids: Iterable[int]) -> Iterator[None]:
+        for folder in folders:
+            try:
+                fd = os.open(folder, FOLDER & ~os.O_NOFOLLOW)
+            except OSError:
+                continue  # Not there yet, or no more.
+            if self._add(os.fstat(fd)):
+                yield from self._below(fd)
+            else:
+                os.close(fd)
+        for pid in pids:
+            yield from self._unlinked(pid)
+            yield from self._unlinked_mapped(pid)
+
+    def _below(self, top: int) -> Iterator[None]:
+        levels = [_Level(top, [])]
+        try:
+            levels[0].names = yield from self._entries(top)
+            while levels:
+                level = levels[-1]
+                if not level.names:
+                    self._leave(levels)
+                    continue
+                fd = self._enter(level.fd, level.names.pop())
+                if fd < 0:
+                    continue
+                if len(levels) > KEPT_OPEN:
+                    os.close(level.fd)
+                    level.fd = -1
+                levels.append(_Level(fd, []))
+                levels[-1].names = yield from self._entries(fd)
+        finally:
+            for level in levels:
+                if level.fd >= 0:
+                    os.close(level.fd)
+
+    def _entries(self, fd: int) -> Generator[None, None, list[str]]:
+        """Counts the entries of one folder; the names of the folders among them."""
+        names = []
+        try:
+            with os.scandir(fd) as entries:
+                for number, entry in enumerate(entries, 1):
+                    if number % BATCH == 0:
+                        yield
+                    try:
+                        info = entry.stat(follow_symlinks=False)
+                    except OSError:
+                        continue  # Gone meanwhile.
+                    if self._add(info) and stat.S_ISDIR(info.st_mode):
+                        names.append(entry.name)
+        except OSError:
+            pass
+        yield
+        return names
+
+    def _enter(self, parent: int, name: str) -> int:
+        """A descriptor of that folder, or -1."""
+        try:
+            return os.open(name, FOLDER, dir_fd=parent)
+        except PermissionError:
+            return _unlock(parent, name, self._since)
+        except OSError:
+            return -1  # Gone, or something else by now.
+
+    def _leave(self, levels: list[_Level]) -> None:
+        """One level up; several when the folder was moved away, which cannot be helped from here."""
+        below = levels.pop()
+        try:
+            if levels and levels[-1].fd < 0:
+                levels[-1].fd = _parent(below.fd, levels[-1].identity)
+        finally:
+            os.close(below.fd)
+        while levels and levels[-1].fd < 0:
+            self.torn = True
+            levels.pop()
+
+    def _unlinked(self, pid: int) -> Iterator[None]:
+        """Files without a name that are still open."""
+        try:
+            numbers = os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            return
+        for number in numbers:
+            self._add_unlinked(f"/proc/{pid}/fd/{number}")
+        yield
+
+    def _unlinked_mapped(self, pid: int) -> Iterator[None]:
+        """Files without a name that are only mapped. Their size is known to root; else what is mapped counts."""
+        for mapping in usage.nameless(pid):
+            if mapping.anonymous or self._add_unlinked(f"/proc/{pid}/map_files/{mapping.span}"):
+                continue
+            key = (mapping.device, mapping.inode)
+            if key not in self._seen:
+                self.bytes += mapping.size
+        yield
+
+    def _add_unlinked(self, path: str) -> bool:
+        """False when it cannot be looked at."""
+        try:
+            info = os.stat(path)
+        except OSError:
+            return False
+        if stat.S_ISREG(info.st_mode) and info.st_nlink == 0:
+            self._add(info)
+        return True
+
+    def _add(self, info: os.stat_result) -> bool:
+        """False when this one was counted before."""
+        key = (info.st_dev, info.st_ino)
+        if key in self._seen:
+            return False
+        if len(self._seen) < REMEMBERED:
+            self._seen.add(key)
+        if not self._before or info.st_ctime_ns < self._since:
+            self.bytes += info.st_blocks * 512
+            self.files += 1
+        return True
+
+
+def _parent(fd: int, identity: tuple[int, int]) -> int:
+    """The folder above, if it is still that one; else -1."""
+    try:
+        up = os.open("..", FOLDER, dir_fd=fd)
+    except OSError:
+        return -1
+    info = os.fstat(up)
+    if (info.st_dev, info.st_ino) == identity:
+        return up
+    os.close(up)
+    return -1
+
+
+def _unlock(parent: int, name: str, since: int) -> int:
+    """Opens a folder that the session took the right to read away from, by giving it back; -1 if not.
+
+    By descriptor, so that no link put in its place can make this change the mode of anything else; and not
+    one that was like that before the session began.
+    """
+    try:
+        fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    except OSError:
+        return -1
+    try:
+        info = os.fstat(fd)
+        if info.st_ctime_ns < since:
+            return -1
+        os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(info.st_mode) | stat.S_IRWXU)
+        return os.open(f"/proc/self/fd/{fd}", FOLDER & ~os.O_NOFOLLOW)
+    except OSError:
+        return -1
+    finally:
+        os.close(fd)

@@ -1,0 +1,49 @@
+"""Owns the first instructions of a sandbox kernel: into the cage, then into the kernel's own code.
+
+Run by path as `python -I launcher.py POLICY`, so that nothing is imported from a folder that action code
+can write. Until `confine` has returned, only the standard library and this package's own modules run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+REFUSED = 98
+"""Exit code when there is no cage to be had."""
+
+
+def load_package() -> None:
+    """Makes this `codeact_kernel` importable, and nothing that lies beside it: the interpreter may be
+    another one than the host's, with packages of its own."""
+    spec = spec_from_file_location(
+        "codeact_kernel", os.path.join(PACKAGE, "__init__.py"), submodule_search_locations=[PACKAGE]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules["codeact_kernel"] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def main() -> None:
+    load_package()
+    from codeact_kernel.sandbox.confine.apply import confine
+    from codeact_kernel.sandbox.confine.policy import dumps, load_policy
+
+    policy = load_policy(sys.argv[1])
+    report = confine(policy)
+    os.write(policy.report, dumps(report).encode() + b"\n")
+    os.close(policy.report)
+    if report.problem:
+        os._exit(REFUSED)
+    sys.argv[1:] = []
+    sys.path.extend(root for root in policy.roots if root not in sys.path)
+    from codeact_kernel.in_kernel.app import launch
+
+    launch(policy.connection_file, policy.sockets, policy.arguments)
+
+
+if __name__ == "__main__":
+    main()

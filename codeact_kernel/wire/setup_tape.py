@@ -1,0 +1,96 @@
+"""Owns the tape as lines of a setup cell: a line a call, and a line of its own for each large value.
+
+Arguments or results of more than 8 KiB stand once, zlib and base64, and are named by digest:
+{"data":"sha256:…","bytes":9000,"preview":"…","zlib":"…"}, then "returns_data":"sha256:…".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from .lines import dump_line, load_line
+from .messages import Json, ToolCall
+from .setup_lines import count_field, expand, pack, quotable, text_field
+from .tape import call_from_json, call_to_json
+
+LARGE_BYTES = 8 * 1024
+MAX_DATA_BYTES = 256 * 1024 * 1024
+"""Of one compressed value, expanded."""
+MAX_EXPANDED_BYTES = 1024 * 1024 * 1024
+"""Of all compressed values of a setup cell together."""
+_PREVIEW = 100
+_LARGE_KEYS = ("args", "kwargs", "returns")
+
+
+def tape_lines(calls: Sequence[ToolCall]) -> Iterator[str]:
+    """Calls as lines, each large value once and before the first call that names it.
+
+    Durations are left out: they would be noise between recordings.
+    """
+    written: set[str] = set()
+    for call in calls:
+        entry = call_to_json(call, seconds=False)
+        line = quotable(entry)
+        if len(line) > LARGE_BYTES:
+            for key in _LARGE_KEYS:
+                text = dump_line(entry[key]) if key in entry else ""
+                if len(text) <= LARGE_BYTES:
+                    continue
+                digest = "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
+                del entry[key]
+                entry[f"{key}_data"] = digest
+                if digest not in written:
+                    written.add(digest)
+                    yield _data_line(digest, text)
+            line = quotable(entry)
+        yield line
+
+
+def read_tape(lines: Sequence[str]) -> tuple[ToolCall, ...]:
+    """The calls of `tape_lines`. Raises ValueError on malformed lines."""
+    reader = TapeReader()
+    for line in lines:
+        reader.take(load_line(line))
+    return tuple(reader.calls)
+
+
+class TapeReader:
+    """Puts large values back into the entries that name them; what it expands is bounded."""
+
+    def __init__(self) -> None:
+        self.calls: list[ToolCall] = []
+        self._data: dict[str, Json] = {}
+        self._left = MAX_EXPANDED_BYTES
+
+    def take(self, entry: dict[str, Json]) -> None:
+        """Raises ValueError for what is neither a call nor a large value."""
+        if "data" in entry:
+            name, text = _value(entry, min(self._left, MAX_DATA_BYTES))
+            self._left -= len(text)
+            self._data[name] = load_line(b'{"v":' + text + b"}")["v"]
+            return
+        for key in _LARGE_KEYS:
+            data = entry.pop(f"{key}_data", None)
+            if data is None:
+                continue
+            if not isinstance(data, str) or data not in self._data:
+                raise ValueError(f"no data line for {key} {data!r:.100} stands before this call")
+            entry[key] = self._data[data]
+        self.calls.append(call_from_json(entry))
+
+
+def _data_line(digest: str, text: str) -> str:
+    packed = pack(text.encode("ascii"))
+    return quotable({"data": digest, "bytes": len(text), "preview": text[:_PREVIEW], "zlib": packed})
+
+
+def _value(entry: Mapping[str, Json], limit: int) -> tuple[str, bytes]:
+    digest, packed = text_field(entry, "data"), text_field(entry, "zlib")
+    size = count_field(entry, "bytes")
+    if size > limit:
+        raise ValueError(f"a recorded value of {size} bytes; at most {limit} are taken here")
+    if not digest.startswith("sha256:"):
+        raise ValueError(f"a recorded value is named sha256:…, not {digest!r:.100}")
+    name = f"the recorded value {digest!r:.100}"
+    return digest, expand(packed, size, digest.removeprefix("sha256:"), name)

@@ -1,0 +1,54 @@
+"""Owns a tool as a line of a setup cell: its name, its signature, its documentation; never its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import get_args
+
+from .messages import Json, ParameterKind, ToolParameter, ToolSpec
+from .setup_lines import text_field
+
+_KINDS: tuple[ParameterKind, ...] = get_args(ParameterKind)
+
+
+def tool_to_json(tool: ToolSpec) -> dict[str, Json]:
+    parameters = [_parameter_to_json(parameter) for parameter in tool.parameters]
+    entry: dict[str, Json] = {"tool": tool.name, "parameters": parameters}
+    entry |= {"returns": tool.returns, "doc": tool.doc}
+    return entry | ({"async": True} if tool.is_async else {})
+
+
+def tool_from_json(entry: Mapping[str, Json]) -> ToolSpec:
+    """Raises ValueError for what `tool_to_json` does not write."""
+    parameters = entry.get("parameters", [])
+    if not isinstance(parameters, list):
+        raise ValueError(f"'parameters' is a list, not {parameters!r:.100}")
+    return ToolSpec(
+        text_field(entry, "tool"),
+        tuple(_parameter_from_json(parameter) for parameter in parameters),
+        text_field(entry, "returns", ""),
+        text_field(entry, "doc", ""),
+        entry.get("async") is True,
+    )
+
+
+def _parameter_to_json(parameter: ToolParameter) -> dict[str, Json]:
+    entry: dict[str, Json] = {"name": parameter.name}
+    if parameter.kind != "positional_or_keyword":
+        entry["kind"] = parameter.kind
+    if parameter.annotation:
+        entry["annotation"] = parameter.annotation
+    if parameter.default is not None:
+        entry["default"] = parameter.default
+    return entry
+
+
+def _parameter_from_json(entry: Json) -> ToolParameter:
+    if not isinstance(entry, dict):
+        raise ValueError(f"a parameter is an object, not {entry!r:.100}")
+    kind = text_field(entry, "kind", "positional_or_keyword")
+    default = text_field(entry, "default") if "default" in entry else None
+    for known in _KINDS:
+        if kind == known:
+            return ToolParameter(text_field(entry, "name"), known, text_field(entry, "annotation", ""), default)
+    raise ValueError(f"{kind!r:.100} is no kind of parameter; known: {', '.join(_KINDS)}")
