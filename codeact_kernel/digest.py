@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 from .config import OutputLimits
-from .envelope import clean, escape, laid_out, line, listed, named
+from .envelope import MAX_NAME, clean, escape, laid_out, line, listed, named
 from .events import Image, Part, Text
 from .images import MEDIA_TYPES, for_model
-from .outputs import Display, Error, MimeBundle, Result, Shown, Stream
+from .outputs import Display, Error, MimeBundle, Result, Shown, Stream, WorkspaceFile
 from .trajectory import Observation
 from .wire.messages import Json, Raised, Returned
 
@@ -49,6 +49,8 @@ def condensed(observation: Observation) -> str:
     names = [name for name in observation.names if name.isidentifier()]
     if names:
         facts.append(f"names: {listed(names)}")
+    if observation.files:
+        facts.append(f"files: {listed((file.name for file in observation.files), observation.more_files)}")
     kinds = {_tag(shown) for shown in observation.shown}
     facts += dict.fromkeys(phrase for tag, phrase in _where(observation).items() if tag in kinds)
     return escape("[condensed] " + "; ".join(facts))
@@ -64,6 +66,8 @@ def _facts(observation: Observation) -> Iterator[str]:
         yield line("refused", listed(refused))
     if observation.status != "ok" and observation.tool_calls:
         yield line("tool_calls", "; ".join(_calls(observation)))
+    if observation.files:
+        yield line("files", f"written: {listed(map(_file, observation.files), observation.more_files)}")
     if observation.truncated:
         yield line("note", "the cell showed more than is kept; only the beginning and the end were kept")
 
@@ -93,6 +97,13 @@ def _calls(observation: Observation) -> Iterator[str]:
         found.setdefault(kind, Counter())[f"{named(call.tool)}(…)"] += 1
     for kind, counts in found.items():
         yield f"{kind}: {listed(f'{tool} ×{count:,}' for tool, count in counts.items())}"
+
+
+def _file(file: WorkspaceFile) -> str:
+    """`out.csv (12.3 kB, text/csv)`, with a long name shortened, not what is said of it."""
+    size = f"{file.size:,} B" if file.size < 1000 else f"{file.size / 1000:,.1f} kB"
+    said = f" ({size}, {file.media_type})" if 0 < len(file.media_type) < 25 else f" ({size})"
+    return named(file.name, MAX_NAME - len(said)) + said
 
 
 def _where(observation: Observation) -> dict[str, str]:

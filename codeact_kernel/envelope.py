@@ -14,7 +14,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-TAGS = ("status", "stdout", "stderr", "result", "display", "error", "refused", "tool_calls", "note", "cut")
+TAGS = (
+    *("status", "stdout", "stderr", "result", "display", "error"),
+    *("refused", "tool_calls", "files", "note", "cut"),
+)
 MAX_LISTED = 12
 MAX_NAME = 60
 MAX_SENTENCE = 1000
@@ -62,16 +65,17 @@ def note(sentence: str) -> str:
     return line("note", sentence)
 
 
-def named(text: str) -> str:
+def named(text: str, limit: int = MAX_NAME) -> str:
     """A name that the sandbox chose, on one line and bounded."""
-    return _short(" ".join(clean(text[: 2 * MAX_NAME]).split()), MAX_NAME)
+    return _short(" ".join(clean(text[: 2 * MAX_NAME]).split()), limit)
 
 
-def listed(items: Iterable[str]) -> str:
-    """`a, b, c and 3 more`, each item bounded."""
+def listed(items: Iterable[str], open_end: bool = False) -> str:
+    """`a, b, c and 3 more`, each item bounded. `open_end`: nobody knows how many more there are."""
     every = list(items)
-    more = len(every) - MAX_LISTED
-    return ", ".join(map(named, every[:MAX_LISTED])) + (f" and {more:,} more" if more > 0 else "")
+    count = len(every) - MAX_LISTED
+    more = " and more" if open_end else f" and {count:,} more" if count > 0 else ""
+    return ", ".join(map(named, every[:MAX_LISTED])) + more
 
 
 def _short(text: str, limit: int) -> str:

@@ -52,6 +52,9 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
 
     model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
     tools = List(Unicode(), help="Tools files.").tag(config=True)
+    keep_files = Unicode("", help="A folder that gets copies of the files that the cells wrote.").tag(
+        config=True
+    )
     json = Bool(False, help="One JSON document on stdout, progress on stderr.").tag(config=True)
     debug = Bool(False, help="Tracebacks and debug logs.").tag(config=True)
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 from ..agent import AgentLoop
@@ -19,16 +18,22 @@ from ..events import Event, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
 from ..interfaces import Emit, Model
 from ..models.spec import DEFAULT_SPEC, load_model
+from ..notebook.data import record_data
 from ..notebook.journal import JournalRecorder
+from ..notebook.redact import Redactor
 from ..notebook.writer import NotebookWriter
+from ..outputs import WorkspaceFile
 from ..policy import CodeActPolicy
 from ..prompt import system_prompt
+from ..sandbox.artefacts import Copied, copy_artefacts
 from ..sandbox.session import KernelSession
+from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
 from ..trajectory import RunInfo, Stop, StopReason, Trajectory, Usage
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
 from .answers import AnswerCheck
+from .closing import Closing
 from .imports import allowed_imports
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
 
@@ -40,7 +45,8 @@ class Run:
     """One finished task.
 
     `answer`: the value given, converted to the output type; None unless `stop_reason` is "answer".
-    `trajectory`: the whole conversation so far; `path`: its notebook. Usage and cost are the task's.
+    `trajectory`: the whole conversation so far; `path`: its notebook. Usage and cost are the task's, and
+    so are `files`: what it made or changed in the workspace, as that is at its end.
     """
 
     answer: Any
@@ -50,6 +56,7 @@ class Run:
     cost_usd: float | None
     trajectory: Trajectory
     path: Path
+    files: tuple[WorkspaceFile, ...] = ()
 
     @property
     def stop_reason(self) -> StopReason:
@@ -57,7 +64,7 @@ class Run:
         return self.stop.reason
 
 
-class Agent:
+class Agent(Closing):
     """Solves tasks by writing Python cells that run in an isolated kernel.
 
     Args:
@@ -95,6 +102,7 @@ class Agent:
         self._path = Path(out if out is not None else name).absolute()
         self._recorder = JournalRecorder(self._path)
         self._session: KernelSession | None = None
+        self._workspace: Workspace | None = None
         self._writer = NotebookWriter(self._path)
         self._loop: AgentLoop | None = None
         self._emit: Emit = _ignore
@@ -105,6 +113,31 @@ class Agent:
     def trajectory(self) -> Trajectory | None:
         """What has happened so far; None before the first task."""
         return self._loop.trajectory if self._loop is not None else None
+
+    @property
+    def workspace(self) -> Path | None:
+        """The working folder of the kernel; None before the first task. A temporary one is gone after
+        `close`."""
+        return Path(self._workspace.path) if self._workspace is not None else None
+
+    @property
+    def files(self) -> tuple[WorkspaceFile, ...]:
+        """What all tasks so far made or changed in the workspace and is still there. Looks at the disk."""
+        return self._workspace.left() if self._workspace is not None else ()
+
+    def save_files(self, folder: str | Path) -> tuple[Copied, ...]:
+        """Copies `files` into `folder`, which is made if missing; says what became of each.
+
+        Overwrites nothing, follows no links, and gives hidden or unprintable names plain ones: the code
+        that chose them is not trusted. Raises: UsageError when `folder` cannot be made, or a temporary
+        workspace is gone.
+        """
+        workspace = self.workspace
+        if workspace is None:
+            return ()
+        if not workspace.is_dir():
+            raise UsageError(f"the workspace {str(workspace)!r} is gone; save its files before `close`")
+        return copy_artefacts(workspace, (file.name for file in self.files), folder)
 
     # --- doors ---
 
@@ -150,20 +183,6 @@ class Agent:
         """`close`, awaited."""
         await AsyncDoor().run(self._close())
 
-    def __enter__(self) -> Agent:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: object, tb: TracebackType | None) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Agent:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, value: object, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
     # --- on the portal ---
 
     async def _run(
@@ -183,6 +202,8 @@ class Agent:
         try:
             if self._loop is None:
                 self._loop = await self._start()
+            assert self._workspace is not None
+            before = self._workspace.now
             stop = await self._loop.run(task + check.description, check)
         finally:
             self._running = None
@@ -191,19 +212,21 @@ class Agent:
         trajectory = self._loop.trajectory
         turn = replace(trajectory, turns=trajectory.turns[-1:])
         answer = check.value(stop.answer) if stop.reason == "answer" else None
-        return Run(answer, stop, len(turn.steps), turn.usage, turn.cost_usd, trajectory, self._path)
+        files = self._workspace.since(before)
+        return Run(answer, stop, len(turn.steps), turn.usage, turn.cost_usd, trajectory, self._path, files)
 
     async def _start(self) -> AgentLoop:
         profile = self._settings.profile
         spec = SetupSpec(uuid.uuid4().hex[:12], profile.allow_imports, self._registry.specs(), ())
-        source = setup_source(spec)
+        # For the notebook only: the kernel of this session has the data in its workspace.
+        files = await asyncio.to_thread(record_data, profile.data, Redactor.of_host())
         session = KernelSession(self._settings)
-        versions = await session.start(source)
+        versions = await session.start(setup_source(spec))
         info = RunInfo(
             spec.run_id,
             self._model.name,
             datetime.now(UTC).isoformat(timespec="seconds"),
-            source,
+            setup_source(replace(spec, files=files)),
             versions,
             asdict(self._settings.limits),
             json.loads(json.dumps(asdict(profile), default=str)),
@@ -215,7 +238,7 @@ class Agent:
         except BaseException:
             await session.aclose()
             raise
-        self._session = session
+        self._session, self._workspace = session, session.files
         system = _system(profile, self._registry, self._model)
         policy = CodeActPolicy(self._model, self._settings, system)
         return AgentLoop(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..outputs import MimeBundle
+from ..outputs import MimeBundle, WorkspaceFile
 from ..trajectory import Usage
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.values import DecodeError, decode
@@ -56,6 +56,13 @@ def bundle(data: MimeBundle) -> str:
     if text is not None:
         return "\n".join([str(text), *map(clean, pictures)])
     return "\n".join(map(clean, pictures)) or f"[{clean(', '.join(sorted(data)))}]"
+
+
+def file(entry: WorkspaceFile) -> str:
+    """`out.csv (12 kB, text/csv)`; on one line, whatever the name holds."""
+    name = " ".join(clean(entry.name).split())
+    facts = ", ".join(filter(None, (size(entry.size), clean(entry.media_type))))
+    return f"{clip(name, 120)} ({facts})"
 
 
 def seconds(duration: float) -> str:

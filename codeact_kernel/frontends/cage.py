@@ -1,17 +1,16 @@
-"""Owns what is said about the cage of a run: its report as JSON, a line for people, the lack of one."""
+"""Owns how a run is asked for a cage, and what is said of it: the report as JSON, the lack of one."""
 
 from __future__ import annotations
 
 import json
 import sys
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..config import SandboxProfile
 from ..exceptions import UsageError
-from ..sandbox.confine.policy import TIERS, Report, dumps
+from ..sandbox.confine.policy import TIERS, dumps
 from ..wire.messages import Json
 
 if TYPE_CHECKING:
@@ -45,16 +44,8 @@ def say(profile: SandboxProfile) -> None:
 
 def entry_of(session: KernelSession) -> dict[str, Json]:
     """The report of a session that was started, as `RunInfo.sandbox` and JSON documents keep it."""
-    entry: dict[str, Json] = json.loads(dumps(getattr(session, "report", Report())))
+    entry: dict[str, Json] = json.loads(dumps(session.report))
     return entry
-
-
-def line_of(sandbox: Mapping[str, Json]) -> str:
-    """`tier A`, `tier B (…)` with what could not be had, or that there is none."""
-    tier = sandbox.get("tier")
-    if tier == "none":
-        return "NONE, the code has every right that you have"
-    return f"tier {tier}"
 
 
 def with_sandbox(profile: SandboxProfile, sandbox: str | None) -> SandboxProfile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from ..notebook.load import load
 from ..notebook.null import NullRecorder
 from ..replay import ReplayReport, StepVerdict, replay
 from ..sandbox.session import KernelSession
+from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
 from ..trajectory import Observation, Reply, RunInfo, Trajectory
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
 from .portal import EventPost, PortalRunner, SyncDoor
+from .recorded_data import hosted_setup, provided
 
 
 class CellsPolicy:
@@ -42,10 +44,12 @@ def exec_cells(
     tools: Iterable[Any] = (),
     settings: Settings = Settings(),
     on_event: Callable[[Event], None] | None = None,
+    at_end: Callable[[Workspace], None] | None = None,
 ) -> tuple[Observation, ...]:
     """Runs `cells` in one isolated kernel, going on after a failed one; what each of them showed.
 
-    Of the limits only the step's own hold. Tools and `on_event` run on the calling thread.
+    Of the limits only the step's own hold. Tools, `on_event` and `at_end` run on the calling thread;
+    `at_end` when all is over, also when it failed, before the workspace goes.
     Raises: SandboxError, ToolDefinitionError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
@@ -60,11 +64,21 @@ def exec_cells(
     door, runner = SyncDoor(), PortalRunner()
     runner.door = door
     registry = ToolRegistry(tools, runner)
-    return door.run(_exec(cells, registry, replace(settings, limits=limits), EventPost(door, on_event)))
+
+    async def end(workspace: Workspace | None) -> None:
+        if workspace is not None and at_end is not None:
+            await door.at_caller(lambda: at_end(workspace))
+
+    events = EventPost(door, on_event)
+    return door.run(_exec(cells, registry, replace(settings, limits=limits), events, end))
 
 
 async def _exec(
-    cells: Sequence[str], registry: ToolRegistry, settings: Settings, events: EventPost
+    cells: Sequence[str],
+    registry: ToolRegistry,
+    settings: Settings,
+    events: EventPost,
+    end: Callable[[Workspace | None], Awaitable[None]],
 ) -> tuple[Observation, ...]:
     session = KernelSession(settings)
     source = setup_source(SetupSpec("exec", settings.profile.allow_imports, registry.specs(), ()))
@@ -77,8 +91,11 @@ async def _exec(
         while not policy.done:  # A cell that calls final_answer ends a turn, not the file.
             await loop.run("")
     finally:
-        await session.aclose()
-        events.flush()
+        try:
+            events.flush()
+            await end(session.files)
+        finally:
+            await session.aclose()
     return tuple(step.observation for step in loop.trajectory.steps)
 
 
@@ -92,9 +109,10 @@ def replay_notebook(
     """Runs a saved trajectory again in a fresh isolated kernel, its tools answered from its tape.
 
     `on_event` gets each step's verdict as it is known; `on_ready` is called before, with the cage.
-    No tool is called. The recorded allow-list of imports is in force. Everything else is as `settings`
+    No tool is called. The recorded allow-list of imports is in force, within the ceiling of the profile.
+    Data that the profile does not name is what the notebook carries. Everything else is as `settings`
     say; recorded paths are never used.
-    Raises: NotebookError, SandboxError, KeyboardInterrupt.
+    Raises: NotebookError, SandboxError, UsageError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
     trajectory = notebook if isinstance(notebook, Trajectory) else load(notebook)
@@ -117,20 +135,23 @@ async def _replay(
     on_verdict: Callable[[StepVerdict], None],
     on_ready: Callable[[SandboxReady], None],
 ) -> ReplayReport:
-    profile = replace(settings.profile, allow_imports=())  # What the notebook asks for is in its setup.
+    setup = hosted_setup(trajectory.info.setup, settings.profile)
     limits, recorded = settings.limits, trajectory.info.limits.get("step_timeout_s")
     if limits.step_timeout_s is not None and isinstance(recorded, int | float):
         limits = replace(
             limits, step_timeout_s=max(limits.step_timeout_s, recorded)
         )  # It took that long then.
-    session = KernelSession(replace(settings, profile=profile, limits=limits))
     verdicts: list[StepVerdict] = []
-    try:
-        await session.start(trajectory.info.setup)
-        on_ready(SandboxReady(cage.entry_of(session)))
-        async for verdict in replay(session, trajectory):
-            verdicts.append(verdict)
-            on_verdict(verdict)
-    finally:
-        await session.aclose()
+    with provided(trajectory, settings.profile) as data:
+        # What the notebook asks to import is in its setup.
+        profile = replace(settings.profile, allow_imports=(), data=data)
+        session = KernelSession(replace(settings, profile=profile, limits=limits))
+        try:
+            await session.start(setup)
+            on_ready(SandboxReady(cage.entry_of(session)))
+            async for verdict in replay(session, trajectory):
+                verdicts.append(verdict)
+                on_verdict(verdict)
+        finally:
+            await session.aclose()
     return ReplayReport(tuple(verdicts))

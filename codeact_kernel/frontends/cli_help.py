@@ -44,6 +44,7 @@ SANDBOX = """\
   --tools FILE.py        offer every tool of this file; may be repeated
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --data FILE...         files or folders the code may read, under data/
+  --keep-files DIR       copy the files that the code wrote into DIR; overwrites nothing
   --allow-import NAME... modules the code may import beside the default list
   --step-timeout S       seconds one cell may run (default 120)
 """
@@ -136,7 +137,7 @@ Usage
   codeact replay RUN.ipynb [OPTIONS]
 
 Options
-  --data FILE...         the data files that the run was given: they are not in the notebook
+  --data FILE...         the data the run was given, where the notebook does not carry it
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --json                 one JSON document on stdout, progress on stderr
 

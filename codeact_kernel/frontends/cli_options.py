@@ -89,6 +89,7 @@ SANDBOX = (
     ),
     Option("--step-timeout", "Limits.step_timeout_s", amount),
     *CAGE,
+    Option("--keep-files", "CodeactApp.keep_files", some),
     JSON,
 )
 BUDGETS = (

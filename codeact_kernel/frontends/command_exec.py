@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..events import Event, SandboxReady, TurnFinished, TurnStarted
 from ..exceptions import UsageError
 from ..sandbox.session import versions
@@ -11,6 +13,8 @@ from .cells import split_cells
 from .cli import ENDED
 from .documents import dumps, exec_document, sandbox_document
 from .doors import outlets, source_argument, tools_of
+from .keeping import Keeper
+from .page import Page
 from .render import Renderer
 
 
@@ -27,14 +31,19 @@ class ExecApp(CodeactApp):
             cells = split_cells(source_argument(given))
             if not cells:
                 raise UsageError(f"there is no code in {'standard input' if given == '-' else repr(given)}")
+            keeper, page = Keeper(self.keep_files, settings.profile), Page(console)
             ready: list[SandboxReady] = []
             with Renderer(console, noun="Cell", show_code=False, head=None) as show:
                 observations = exec_cells(
-                    cells, tools=tools, settings=settings, on_event=lambda event: _show(show, event, ready)
+                    cells,
+                    tools=tools,
+                    settings=settings,
+                    on_event=lambda event: _show(show, event, ready),
+                    at_end=lambda workspace: keeper.take(page, Path(workspace.path), workspace.left()),
                 )
             if document is not None:
                 sandbox = sandbox_document(ready[0].sandbox, versions())
-                print(dumps(exec_document(observations, sandbox)), file=document)
+                print(dumps(exec_document(observations, sandbox, keeper.document())), file=document)
             return 0 if all(observation.status == "ok" for observation in observations) else ENDED
 
 

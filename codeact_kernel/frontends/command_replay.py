@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config import SandboxProfile
 from ..events import SandboxReady
 from ..notebook.load import load
 from ..replay import ReplayReport, StepVerdict
-from ..trajectory import Trajectory
 from . import brief
 from .app import CodeactApp
 from .cellrun import replay_notebook
 from .documents import dumps, replay_document
 from .doors import outlets
 from .page import Page
+from .recorded_data import data_notes, import_note
 from .terminal import clean, clip
 from .traits import readable_file
 
@@ -32,8 +31,9 @@ class ReplayApp(CodeactApp):
             readable_file("RUN.ipynb", self.argument or "")
             path = Path(self.argument or "")
             page, settings, trajectory = Page(console), self.settings(), load(path)
-            if lacking := missing_data(trajectory, settings.profile):
-                page.line(f"note: the run read {', '.join(lacking)}; give that with --data", "yellow")
+            notes = data_notes(trajectory, settings.profile.data)
+            for note in filter(None, [*notes, import_note(trajectory, settings.profile)]):
+                page.line(f"note: {note}", "yellow")
             ready: list[SandboxReady] = []
             report = replay_notebook(
                 trajectory,
@@ -45,15 +45,6 @@ class ReplayApp(CodeactApp):
             if document is not None:
                 print(dumps(replay_document(report, path, ready[0].sandbox)), file=document)
             return report.exit_code
-
-
-def missing_data(trajectory: Trajectory, profile: SandboxProfile) -> list[str]:
-    """Names of data files that the run was given and this replay is not. Their recorded paths are
-    never used by themselves: the notebook may be a stranger's."""
-    recorded = trajectory.info.profile.get("data")
-    paths = [Path(str(path)) for path in recorded] if isinstance(recorded, list | tuple) else []
-    given = {path.name for path in profile.data}
-    return [clean(path.name) for path in paths if path.name not in given]
 
 
 def show_step(page: Page, step: StepVerdict) -> None:

@@ -20,6 +20,7 @@ from .assembly import Agent, Run
 from .cli import ENDED, INTERRUPTED, MODEL, SANDBOX
 from .documents import dumps, run_document
 from .doors import notebook_path, outlets, text_argument, tools_of
+from .keeping import Keeper
 from .page import Page
 from .render import Renderer
 from .terminal import clean
@@ -48,9 +49,10 @@ class RunApp(CodeactApp):
             settings, out = self.settings(), notebook_path(self.out)
             schema, tools = _schema(self.schema), tools_of(self.tools)
             task = text_argument("TASK", self.argument or "")
-            run = self._run(console, task, tools, settings, out, schema)
+            keeper = Keeper(self.keep_files, settings.profile)
+            run = self._run(console, task, tools, settings, out, schema, keeper)
             if document is not None:
-                print(dumps(run_document(run)), file=document)
+                print(dumps(run_document(run, keeper.document())), file=document)
             return EXIT.get(run.stop.reason, ENDED)
 
     def _run(
@@ -61,16 +63,21 @@ class RunApp(CodeactApp):
         settings: Settings,
         out: Path,
         schema: object,
+        keeper: Keeper,
     ) -> Run:
-        started = monotonic()
+        started, page = monotonic(), Page(console)
         try:
             with Agent(tools, model=self.model or None, settings=settings, out=out) as agent:
-                with Renderer(console) as show:
-                    run = agent.run_sync(task, output_type=schema, on_event=show)
+                try:
+                    with Renderer(console) as show:
+                        run = agent.run_sync(task, output_type=schema, on_event=show)
+                finally:  # However it ended: a temporary workspace goes with the agent.
+                    if agent.workspace is not None:
+                        keeper.take(page, agent.workspace, agent.files)
         except KeyboardInterrupt:
             saved = f"the run up to here is in {out}" if out.exists() else "nothing had run yet"
             raise KeyboardInterrupt(saved) from None
-        summary(Page(console), run, monotonic() - started, settings.profile.data)
+        summary(page, run, monotonic() - started, settings.profile.data)
         return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..notebook.cage import UNSANDBOXED, cage_line
 from ..notebook.load import load
 from . import brief
 from .app import CodeactApp
@@ -26,6 +27,9 @@ class ShowApp(CodeactApp):
         with outlets(False) as (console, _), Renderer(console, head=OUTPUT_LINES, live=False) as show:
             show.page.line(f"Run {clean(trajectory.info.run_id)} · {clean(trajectory.info.created)}", "dim")
             show.page.line(f"Model: {clean(trajectory.info.model)}", "dim")
+            if said := cage_line(trajectory.info.sandbox):
+                style = "bold red" if said.startswith(UNSANDBOXED) else "dim"
+                show.page.line(f"Sandbox: {clean(said)}", style)
             for event in events_of(trajectory):
                 show(event)
             took = brief.count(len(trajectory.steps), "step")

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from ..outputs import Display, Error, MimeBundle, Result
+from ..outputs import Display, Error, MimeBundle, Result, WorkspaceFile
 from ..trajectory import Observation, Usage
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from .terminal import clean
@@ -30,8 +30,8 @@ _PRIVATE = "application/vnd.codeact."
 _DEEPEST = 250
 
 
-def run_document(run: Run) -> dict[str, Json]:
-    """What `codeact run --json` prints."""
+def run_document(run: Run, files: Sequence[Json]) -> dict[str, Json]:
+    """What `codeact run --json` prints. `files`: what was written, and where it is (`keeping.Keeper`)."""
     return {
         "schema_version": SCHEMA_VERSION,
         "answer": run.stop.answer,
@@ -40,6 +40,7 @@ def run_document(run: Run) -> dict[str, Json]:
         "usage": usage_document(run.usage),
         "cost_usd": run.cost_usd,
         "trajectory": str(run.path),
+        "files": files,
         "sandbox": run.trajectory.info.sandbox,
     }
 
@@ -55,12 +56,15 @@ def usage_document(usage: Usage) -> dict[str, Json]:
     }
 
 
-def exec_document(observations: Sequence[Observation], sandbox: Mapping[str, Json]) -> dict[str, Json]:
-    """What `codeact exec --json` prints."""
+def exec_document(
+    observations: Sequence[Observation], sandbox: Mapping[str, Json], files: Sequence[Json] = ()
+) -> dict[str, Json]:
+    """What `codeact exec --json` prints. `files`: as in `run_document`."""
     return {
         "schema_version": SCHEMA_VERSION,
         "cells": [cell_document(observation) for observation in observations],
         "sandbox": sandbox,
+        "files": files,
     }
 
 
@@ -78,8 +82,15 @@ def cell_document(observation: Observation) -> dict[str, Json]:
         "error": _error(observation),
         "tool_calls": [call_document(call) for call in observation.tool_calls],
         "truncated": observation.truncated,
+        "files": [file_document(file) for file in observation.files],
+        "more_files": observation.more_files,
         "duration_s": observation.duration_s,
     }
+
+
+def file_document(file: WorkspaceFile) -> dict[str, Json]:
+    """A file that was made or changed. `name`: relative to the workspace; `media_type`: "" when unknown."""
+    return {"name": file.name, "size": file.size, "media_type": file.media_type}
 
 
 def call_document(call: ToolCall) -> dict[str, Json]:

@@ -29,17 +29,18 @@ from ..events import (
     TurnFinished,
     TurnStarted,
 )
+from ..notebook.cage import UNSANDBOXED, cage_line
 from ..outputs import Status
-from ..trajectory import Step, Stop
+from ..trajectory import Observation, Step, Stop
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Raised
 from . import brief
-from .cage import line_of
 from .cellview import CellView
 from .page import Page
 from .progress import Progress
 from .terminal import clean, clip
 
+FILES_SHOWN = 6
 STATUS: dict[Status, tuple[str, str]] = {
     "ok": ("✓", "green"),
     "error": ("✗ failed", "red"),
@@ -99,8 +100,8 @@ class Renderer:
         """Shows one event. Called on one thread."""
         match event:
             case SandboxReady(sandbox):
-                style = "bold red" if sandbox.get("tier") == "none" else "dim"
-                self.page.line(f"sandbox: {clean(line_of(sandbox))}", style)
+                said = clean(cage_line(sandbox))
+                self.page.line(f"sandbox: {said}", "bold red" if said.startswith(UNSANDBOXED) else "dim")
             case TurnStarted(task):
                 self.page.labelled("Task", task, "bold")
             case StepStarted(index):
@@ -154,6 +155,8 @@ class Renderer:
         self._show_thought(step.reply.thought)
         for problem in _remarks(step):
             self.page.line(f"  {problem}", "yellow")
+        if step.observation.files:
+            self.page.line(f"  wrote {_files(step.observation)}", "cyan")
         sign, style = STATUS[step.observation.status]
         parts = [f"{sign} {brief.seconds(step.observation.duration_s)}"]
         calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
@@ -176,6 +179,14 @@ class Renderer:
         after = f"Stopped after {self._noun.lower()} {self._index}" if self._index else "Stopped"
         detail = f": {stop.detail}" if stop.detail else ""
         self.page.labelled(after, f"{stop.reason.replace('_', ' ')}{detail}", "bold red")
+
+
+def _files(observation: Observation) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(brief.file(file) for file in observation.files[:FILES_SHOWN])
+    hidden = len(observation.files) - FILES_SHOWN
+    more = " and more" if observation.more_files else f" and {hidden:,} more" if hidden > 0 else ""
+    return shown + more
 
 
 def _remarks(step: Step) -> list[str]:

@@ -4,6 +4,7 @@ within the ceiling, and a word on stderr for what cannot be had here, with the c
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
@@ -23,8 +24,8 @@ def say_external(spec: SetupSpec) -> None:
     """Says that the tape is not in the cell, if so."""
     if spec.external_bytes:
         _say(
-            f"The recorded calls of this trajectory are {_size(spec.external_bytes)}, more than a cell should "
-            f"hold: its tools cannot answer here. Run `{_replay()}`, which has them."
+            f"The recorded calls of this trajectory are {_size(spec.external_bytes)}, more than a cell "
+            f"should hold: its tools cannot answer here. Run `{_replay()}`, which has them."
         )
 
 
@@ -53,10 +54,11 @@ def allowed_here(imports: Sequence[str]) -> tuple[str, ...]:
     lists = load_lists()
     refused = [name for name in beyond if not lists.allows_wholly(name)]
     if refused:
-        named = ", ".join(map(repr, refused[:SAID]))
+        more = [*(attach.import_ceiling or ()), *refused]
         _say(
-            f"This notebook asks to import {named}, which the host's import_ceiling does not allow. "
-            f"Whoever runs this kernel can add to `import_ceiling` of its sandbox profile."
+            f"This notebook asks to import {', '.join(map(repr, refused[:SAID]))}, which the host's "
+            "import_ceiling does not allow. Who trusts it with that allows it in a Jupyter config file:",
+            f'    c.SandboxProvisioner.profile = {{"import_ceiling": {json.dumps(more[: 2 * SAID])}}}',
         )
     return tuple(name for name in imports if name not in beyond)
 

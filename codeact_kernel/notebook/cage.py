@@ -17,7 +17,8 @@ def cage_line(sandbox: Mapping[str, Json]) -> str:
     tier, tests = sandbox.get("tier", "none"), sandbox.get("selftest", {})
     if tier == "none":
         problem = sandbox.get("problem")
-        return f"{UNSANDBOXED}: {problem}" if problem else UNSANDBOXED
+        said = f"{UNSANDBOXED}, the code had every right of the user who ran it"
+        return f"{said} ({problem})" if problem else said
     tried = tests if isinstance(tests, Mapping) else {}
     wrong = [f"{name}: {said}" for name, said in tried.items() if said != HELD]
     verdict = f"self-test NOT held ({'; '.join(wrong)})" if wrong else "self-test held"

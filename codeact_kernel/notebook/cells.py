@@ -19,7 +19,7 @@ from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.recorded import recorded_source
 from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
 from ..wire.tape import show_call, show_value
-from .cage import cage_line
+from .cage import UNSANDBOXED, cage_line
 from .codec import to_json
 from .markdown import inline, quoted, table
 from .outputs import extras_of, outputs_of
@@ -67,9 +67,8 @@ def title_cell(trajectory: Trajectory) -> Cell:
 
 
 def _cage(sandbox: Mapping[str, Json]) -> str:
-    if sandbox.get("tier") == "none":
-        return "**UNSANDBOXED**, the code had every right of the user who ran it"
-    return inline(f"tier {sandbox.get('tier')}")
+    said = inline(cage_line(sandbox), 400)
+    return f"**{said}**" if said.startswith(UNSANDBOXED) else said
 
 
 def setup_cells(info: RunInfo, calls: Sequence[ToolCall]) -> list[Cell]:

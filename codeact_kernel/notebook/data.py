@@ -25,8 +25,8 @@ from ..wire.setup_files import (
 from ..wire.setup_lines import pack
 from .redact import Redactor
 
-DIGEST_BYTES = 1024 * 1024 * 1024
-"""Read at most for digests: about a second. What comes later has a size and no digest."""
+DIGEST_BYTES = 256 * 1024 * 1024
+"""Of large files, read for digests: half a second at most. What comes later has a size and no digest."""
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 

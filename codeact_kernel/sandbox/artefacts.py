@@ -154,7 +154,11 @@ class _Copier:
             return Copied(name, None, f"{name!r:.200} is not copied: {_why(problem)}")
         finally:
             os.close(source)
-        remark = "" if taken == last else f"there is {last!r:.200} already; it is kept"
+        remark = ""
+        if taken != last:
+            remark = f"there is {last!r:.200} already; it is kept"
+        elif "/".join((*folders, last)) != name:
+            remark = f"a plain name for {name!r:.200}"
         return Copied(name, self._destination.joinpath(*folders, taken), remark)
 
     def _made(self, folders: Iterable[str]) -> int:

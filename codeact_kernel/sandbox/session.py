@@ -235,7 +235,9 @@ class KernelSession:
                         problem.append(f"{ename}: {evalue}")
                     case Finished(status, reason) if status != "ok":
                         raise SandboxError(f"the setup cell failed: {'; '.join(problem) or reason}")
-        self.files = Workspace(self.workspace)
+        if self.files is None:
+            self.files = Workspace(self.workspace)
+        self.files.look()
 
     def _on_trouble(self) -> None:
         if self._mailbox is not None:

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import NamedTuple
@@ -23,6 +23,8 @@ ENTRIES = 2_000
 """Files, folders and whatever else is looked at in one listing."""
 SECONDS = 0.05
 """What one listing may take."""
+MOST_ENTRIES, MOST_SECONDS = 100_000, 10.0
+"""The same where files are to be kept, once a run."""
 LISTED = 100
 """Files of one cell that are listed."""
 LONGEST = 1024
@@ -163,24 +165,30 @@ class Workspace:
     """What is known of a workspace, from cell to cell.
 
     Args:
-        path: where it is; looked at now and at the end of each cell.
+        path: where it is; looked at now, as the kernel has not written anything yet.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._listing = take_listing(path)
+        self.now = self._first = take_listing(path)
+        """`now`: as it was at the last look."""
+
+    def look(self) -> None:
+        """What has changed until now belongs to no cell."""
+        self.now = take_listing(self.path)
 
     def ended(self, finished: Finished) -> Finished:
         """`finished` with the files that came or changed since the last look."""
-        before, self._listing = self._listing, take_listing(self.path)
-        files, more = changed(before, self._listing)
+        before = self.now
+        self.look()
+        files, more = changed(before, self.now)
         return replace(finished, files=files, more_files=more)
 
-    def existing(self, files: Iterable[WorkspaceFile]) -> tuple[WorkspaceFile, ...]:
-        """Of `files` those that were there at the last look, each once, as it was then, by name."""
-        now, latest = self._listing, {file.name: file for file in files}
-        return tuple(
-            _described(name, now.files[name]) if name in now.files else latest[name]
-            for name in sorted(latest)
-            if name in now.files or not now.complete
-        )
+    def since(self, before: Listing) -> tuple[WorkspaceFile, ...]:
+        """What was made or changed between `before`, an earlier `now`, and the last look."""
+        return changed(before, self.now, ENTRIES)[0]
+
+    def left(self) -> tuple[WorkspaceFile, ...]:
+        """All files there now that the kernel made or changed. Looks much longer than for a cell."""
+        now = take_listing(self.path, MOST_ENTRIES, MOST_SECONDS)
+        return changed(self._first, now, MOST_ENTRIES)[0]

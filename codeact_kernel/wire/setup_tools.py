@@ -50,5 +50,7 @@ def _parameter_from_json(entry: Json) -> ToolParameter:
     default = text_field(entry, "default") if "default" in entry else None
     for known in _KINDS:
         if kind == known:
-            return ToolParameter(text_field(entry, "name"), known, text_field(entry, "annotation", ""), default)
+            return ToolParameter(
+                text_field(entry, "name"), known, text_field(entry, "annotation", ""), default
+            )
     raise ValueError(f"{kind!r:.100} is no kind of parameter; known: {', '.join(_KINDS)}")

@@ -7,27 +7,29 @@ import json
 import sys
 from contextlib import aclosing
 
+from codeact_kernel.config import SandboxProfile, Settings
 from codeact_kernel.outputs import Stream
 from codeact_kernel.sandbox.session import KernelSession, NoCalls
 from codeact_kernel.trajectory import Action
 
 CELL = """
-import json, os, subprocess
-child = subprocess.Popen(['sleep', '1000'], start_new_session=True)
-print(json.dumps({'kernel': os.getpid(), 'supervisor': os.getppid(), 'child': child.pid}), flush=True)
+print('busy', flush=True)
 while True: pass
 """
+DAEMON = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
 
 
-async def main() -> None:
-    session = KernelSession()
+async def main(sandbox: str) -> None:
+    session = KernelSession(Settings(profile=SandboxProfile(sandbox=sandbox)))
     await session.start("pass")
-    async with aclosing(session.execute(Action(CELL), NoCalls())) as outputs:
+    supervisor = session._process._manager.provisioner.process.pid
+    code = (DAEMON if sandbox == "none" else "") + CELL
+    async with aclosing(session.execute(Action(code), NoCalls())) as outputs:
         async for output in outputs:
             if isinstance(output, Stream):
-                sys.stdout.write(json.dumps({**json.loads(output.text), "work": session.workspace}) + "\n")
+                sys.stdout.write(json.dumps({"supervisor": supervisor, "work": session.workspace}) + "\n")
                 sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(main(sys.argv[1]))

@@ -15,6 +15,7 @@ from codeact_kernel.collect import Collector
 from codeact_kernel.config import Limits, Settings
 from codeact_kernel.interfaces import CallHandler
 from codeact_kernel.outputs import Error, Finished, MimeBundle, Output, Result, Shown, Stream
+from codeact_kernel.sandbox.confine.usage import children
 from codeact_kernel.sandbox.session import KernelSession
 from codeact_kernel.trajectory import Action, Refusal
 from codeact_kernel.wire.messages import Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
@@ -171,6 +172,21 @@ def value_of(lab: Lab, code: str, handler: CallHandler | None = None) -> str:
     cell = lab.run(code, handler)
     assert cell.status == "ok", (cell.finished, cell.shown)
     return cell.result
+
+
+def supervisor_of(lab: Lab) -> int:
+    """Process id of the supervisor of a running session."""
+    assert lab.session._process is not None
+    pid: int = lab.session._process._manager.provisioner.process.pid
+    return pid
+
+
+def kernel_of(lab: Lab) -> int:
+    """Process id of the kernel as the host numbers it; inside a cage it may have another."""
+    pid = supervisor_of(lab)
+    while below := children(pid):
+        pid = below[0]
+    return pid
 
 
 def alive(pid: int) -> bool:

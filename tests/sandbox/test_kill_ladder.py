@@ -36,7 +36,6 @@ INTERRUPTIBLE = {
         "import threading\nstop = threading.Event()\n"
         "thread = threading.Thread(target=stop.wait, args=(5,))\nthread.start()\nthread.join()"
     ),
-    "child process": "import subprocess\nsubprocess.run(['sleep', '60'])",
 }
 DEADLY = {
     "swallows KeyboardInterrupt": (

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from codeact_kernel.config import SandboxProfile, Settings
 from codeact_kernel.outputs import ClearOutput, Display, DisplayUpdate, Output, Stream
 
 from .support import Lab, OpenLab, impatient, value_of
@@ -39,7 +40,13 @@ def test_streams_in_order(shared: Lab) -> None:
 
 
 def test_output_below_python_is_shown(shared: Lab) -> None:
-    cell = shared.run("import os\n_ = os.write(1, b'raw\\n')\n_ = os.system('echo child; echo oops >&2')")
+    cell = shared.run("import os\n_ = os.write(1, b'raw\\n')\n_ = os.write(2, b'oops\\n')")
+    assert (cell.out, cell.err) == ("raw\n", "oops\n")
+
+
+def test_output_of_a_child_process_is_shown(open_lab: OpenLab) -> None:
+    lab = open_lab(Settings(profile=SandboxProfile(sandbox="none")))
+    cell = lab.run("import os\n_ = os.write(1, b'raw\\n')\n_ = os.system('echo child; echo oops >&2')")
     assert (cell.out, cell.err) == ("raw\nchild\n", "oops\n")
 
 

@@ -36,7 +36,12 @@ def _confined(policy: Policy) -> Report:
     elif not policy.namespaces:
         missing = "this kernel has none" if policy.landlock else "it was switched off"
         return Report(problem=f"neither namespaces nor Landlock ({missing})", uid=os.getuid())
-    rules = seccomp.Rules(fork=policy.fork, tcp=policy.tcp, pid_namespace=policy.namespaces)
+    rules = seccomp.Rules(
+        fork=policy.fork,
+        tcp=policy.tcp,
+        pid_namespace=policy.namespaces,
+        truncate=policy.namespaces or version >= 3,
+    )
     digest = seccomp.install(rules)
     tried = selftest(policy)
     failed = [f"{what} {how}" for what, how in tried.items() if how not in ("held", "allowed")]

@@ -8,43 +8,25 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
-LOW, HIGH = 0, 4
-"""The halves of an argument."""
-INT = 0xFFFFFFFF
-"""The mask that keeps the whole low half."""
+Block = bytes
+"""Instructions, encoded: an array of `struct sock_filter`, 8 bytes each."""
 
-_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
-_LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
-_JUMP, _EQUAL, _AT_LEAST, _ANY_BIT = 0x05, 0x15, 0x35, 0x45
+_INSTRUCTION = struct.Struct("=HBBI")  # code, jump if true, jump if false, constant
+_LONGEST = 4096  # instructions of a filter
 _FURTHEST = 255  # a conditional jump has 8 bits
 
-
-class Instruction(NamedTuple):
-    """`struct sock_filter`: what to do, how far to jump if true and if false, a constant."""
-
-    code: int
-    true: int
-    false: int
-    k: int
-
-
-Block = tuple[Instruction, ...]
-
-
-def _do(code: int, k: int) -> Block:
-    return (Instruction(code, 0, 0, k),)
+_NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
+_LOW, _HIGH = 0, 4  # halves of an argument
+_LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
+_JUMP, _EQUAL, _AT_LEAST, _ANY_BIT = 0x05, 0x15, 0x35, 0x45
+_WHOLE = 0xFFFFFFFF
+_X32 = 0x40000000  # from here on the numbers are of another ABI of the same machine
 
 
 def verdict(value: int) -> Block:
     """Ends the filter with a SECCOMP_RET value."""
-    return _do(_RETURN, value)
-
-
-ALLOW = verdict(0x7FFF0000)
-KILL = verdict(0x80000000)
-"""The whole process, at once, as by SIGSYS."""
+    return _INSTRUCTION.pack(_RETURN, 0, 0, value)
 
 
 def fails(errno: int) -> Block:
@@ -52,52 +34,70 @@ def fails(errno: int) -> Block:
     return verdict(0x00050000 | errno)
 
 
-def is_one_of(argument: int, values: Iterable[int], then: Block, otherwise: Block, mask: int = INT) -> Block:
-    """`then` if the low half of an argument (0 to 5), under the mask, is one of the values.
+ALLOW = verdict(0x7FFF0000)
+KILL = verdict(0x80000000)
+"""The whole process, at once, as by SIGSYS."""
+
+
+def is_one_of(
+    argument: int, values: Iterable[int], then: Block, otherwise: Block, mask: int = _WHOLE
+) -> Block:
+    """`then` if the low half of an argument (0 to 5), under the mask, is one of up to 255 values.
 
     For arguments that the kernel takes as an int. Compare a pointer with `is_null`.
     """
-    masked = () if mask == INT else _do(_AND, mask)
-    tests = tuple(Instruction(_EQUAL, 0, 0, value & INT) for value in values)
-    return _load(argument, LOW) + masked + _branch(tests, then, otherwise)
+    masked = b"" if mask == _WHOLE else _INSTRUCTION.pack(_AND, 0, 0, mask)
+    return _load(argument, _LOW) + masked + _branch(_EQUAL, list(values), then, otherwise)
 
 
 def has_any(argument: int, bits: int, then: Block, otherwise: Block) -> Block:
     """`then` if any of the bits is set in the low half of an argument."""
-    return _load(argument, LOW) + _branch(_do(_ANY_BIT, bits), then, otherwise)
+    return _load(argument, _LOW) + _branch(_ANY_BIT, [bits], then, otherwise)
 
 
 def is_null(argument: int, then: Block, otherwise: Block) -> Block:
     """`then` if both halves of an argument are zero."""
-    zero = _do(_EQUAL, 0)
-    high = _load(argument, HIGH) + _branch(zero, then, otherwise)
-    return _load(argument, LOW) + _branch(zero, high, otherwise)
+    high = _load(argument, _HIGH) + _branch(_EQUAL, [0], then, otherwise)
+    return _load(argument, _LOW) + _branch(_EQUAL, [0], high, otherwise)
 
 
 def program(audit: int, calls: Mapping[int, Block], default: Block) -> Block:
-    """The filter of one architecture, by the number of the call; KILL for another one, and for x32."""
-    x32 = _branch(_do(_AT_LEAST, 0x40000000), KILL, _search(_runs(calls, default)))
-    return _do(_LOAD, _ARCH) + _branch(_do(_EQUAL, audit), _do(_LOAD, _NUMBER) + x32, KILL)
+    """The filter of one architecture, by the number of the call; KILL for another one, and for x32.
 
-
-def encode(block: Block) -> bytes:
-    """As an array of `struct sock_filter`. Raises ValueError where the kernel would refuse the length."""
-    if not 0 < len(block) <= 4096:
-        raise ValueError(f"a filter has 1 to 4096 instructions, not {len(block)!r}; give it fewer rules")
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in block)
+    Raises ValueError where the kernel would refuse the length.
+    """
+    native = _branch(_AT_LEAST, [_X32], KILL, _search(_runs(calls, default)))
+    by_number = _INSTRUCTION.pack(_LOAD, 0, 0, _NUMBER) + native
+    whole = _INSTRUCTION.pack(_LOAD, 0, 0, _ARCH) + _branch(_EQUAL, [audit], by_number, KILL)
+    if _length(whole) > _LONGEST:
+        raise ValueError(
+            f"a filter of {_length(whole)!r} instructions; at most {_LONGEST}: give it fewer rules"
+        )
+    return whole
 
 
 def _load(argument: int, half: int) -> Block:
-    return _do(_LOAD, _ARGUMENTS + 8 * argument + half)
+    return _INSTRUCTION.pack(_LOAD, 0, 0, _ARGUMENTS + 8 * argument + half)
 
 
-def _branch(tests: Block, then: Block, otherwise: Block) -> Block:
-    """`then` if any of the tests holds, one after the other."""
-    far = len(then) > _FURTHEST
-    jumps = [test._replace(true=len(tests) - 1 - i + far) for i, test in enumerate(tests)]
+def _length(block: Block) -> int:
+    return len(block) // _INSTRUCTION.size
+
+
+def _branch(test: int, constants: list[int], then: Block, otherwise: Block) -> Block:
+    """`then` if the test holds for the accumulator and any of the constants."""
+    *others, last = constants
+    distance = _length(then)
+    far = distance > _FURTHEST
+    jumps = [
+        _INSTRUCTION.pack(test, len(others) - i + far, 0, constant & _WHOLE)
+        for i, constant in enumerate(others)
+    ]
     if far:
-        return (*jumps, Instruction(_JUMP, 0, 0, len(then)), *then, *otherwise)
-    return (*jumps[:-1], jumps[-1]._replace(false=len(then)), *then, *otherwise)
+        jumps += [_INSTRUCTION.pack(test, 1, 0, last & _WHOLE), _INSTRUCTION.pack(_JUMP, 0, 0, distance)]
+    else:
+        jumps += [_INSTRUCTION.pack(test, 0, distance, last & _WHOLE)]
+    return b"".join((*jumps, then, otherwise))
 
 
 def _runs(calls: Mapping[int, Block], default: Block) -> list[tuple[int, Block]]:
@@ -115,4 +115,4 @@ def _search(runs: list[tuple[int, Block]]) -> Block:
     if len(runs) == 1:
         return runs[0][1]
     middle = len(runs) // 2
-    return _branch(_do(_AT_LEAST, runs[middle][0]), _search(runs[middle:]), _search(runs[:middle]))
+    return _branch(_AT_LEAST, [runs[middle][0]], _search(runs[middle:]), _search(runs[:middle]))

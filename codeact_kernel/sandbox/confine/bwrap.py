@@ -29,30 +29,30 @@ DEVICE_LINKS = {
     "/dev/stdout": "/proc/self/fd/1",
     "/dev/stderr": "/proc/self/fd/2",
 }
+NOT_BOUND = ("/proc/", "/dev/", "/sys/fs/cgroup/")
+"""New ones are made; in a control group namespace the paths of the host's groups mean nothing."""
 SHARED_MEMORY = "/dev/shm"
 SHARED_MEMORY_BYTES = 64 * MIB
 """For the semaphores of multiprocessing, where a profile allows processes."""
 MASKED = tuple(
     f"/proc/{name}"
-    for name in ("kcore", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "keys", "key-users")
-    + ("kallsyms", "modules", "slabinfo", "vmallocinfo", "timer_list", "sched_debug", "sysrq-trigger")
-    + ("iomem", "ioports", "interrupts", "cmdline", "config.gz", "swaps", "partitions", "mtrr")
+    for name in (
+        *("kcore", "kpagecgroup", "kpagecount", "kpageflags", "pagetypeinfo", "sched_debug"),
+        *("slabinfo", "timer_list", "vmallocinfo", "sysrq-trigger", "cmdline"),
+    )
 )
-"""About the host's kernel, and partly root's to read even without any capability."""
-MASKED_FOLDERS = tuple(
-    f"/proc/{name}" for name in ("acpi", "asound", "bus", "driver", "fs", "irq", "scsi", "tty")
-)
+"""About the host's kernel; root may read most of them without any capability."""
 
 
-def find() -> str | None:
-    """Path of a bubblewrap: the system's, else one on PATH, else that of the wheel."""
+def find(places: tuple[str, ...] = SYSTEM_PLACES) -> str | None:
+    """Path of a bubblewrap: one of `places`, else one on PATH, else that of the wheel."""
     on_path = [
         os.path.join(folder, "bwrap")
         for folder in os.environ.get("PATH", "").split(os.pathsep)
         if os.path.isabs(folder)
     ]
     in_wheel = [os.path.join(folder, WHEEL) for folder in sys.path if os.path.isabs(folder)]
-    for candidate in (*SYSTEM_PLACES, *on_path, *in_wheel):
+    for candidate in (*places, *on_path, *in_wheel):
         if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
             return candidate
     return None
@@ -72,7 +72,8 @@ def arguments(bwrap: str, policy: Policy, command: list[str]) -> list[str]:
     line = [bwrap, *NAMESPACES, "--proc", "/proc"]
     for path, mode in _binds(policy):
         line += [mode, path, path]
-    line += _masks()
+    for path in filter(os.path.exists, MASKED):
+        line += ["--ro-bind", "/dev/null", path]
     for device in DEVICES:
         line += ["--dev-bind-try", device, device]
     for link, target in DEVICE_LINKS.items():
@@ -81,15 +82,6 @@ def arguments(bwrap: str, policy: Policy, command: list[str]) -> list[str]:
     if policy.fork:
         line += ["--perms", "1777", "--size", str(SHARED_MEMORY_BYTES), "--tmpfs", SHARED_MEMORY]
     return [*line, "--remount-ro", "/proc", "--remount-ro", "/", "--chdir", policy.workspace, "--", *command]
-
-
-def _masks() -> list[str]:
-    line: list[str] = []
-    for path in filter(os.path.exists, MASKED):
-        line += ["--ro-bind", "/dev/null", path]
-    for path in filter(os.path.isdir, MASKED_FOLDERS):
-        line += ["--perms", "0555", "--tmpfs", path, "--remount-ro", path]
-    return line
 
 
 def _binds(policy: Policy) -> list[tuple[str, str]]:
@@ -104,7 +96,7 @@ def _binds(policy: Policy) -> list[tuple[str, str]]:
         ("--bind", policy.write),
     ):
         for path in paths:
-            if os.path.lexists(path) and not path.startswith(("/proc/", "/dev/")):
+            if os.path.lexists(path) and not path.startswith(NOT_BOUND):
                 modes[os.path.abspath(path)] = option
                 modes[os.path.realpath(path)] = option
     bound: dict[str, str] = {}
@@ -125,5 +117,5 @@ def _outer(path: str, bound: dict[str, str]) -> str | None:
 
 
 def _is_direct(outer: str, path: str) -> bool:
-    """Whether there is no link between the two: through one, the path would lead elsewhere, and is bound there."""
+    """Whether no link is between the two: through one, the path leads elsewhere, and is bound there."""
     return os.path.realpath(path) == os.path.join(os.path.realpath(outer), os.path.relpath(path, outer))

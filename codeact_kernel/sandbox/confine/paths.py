@@ -65,20 +65,20 @@ def running() -> Interpreter:
     return Interpreter(sys.executable, sys.prefix, sys.base_prefix, tuple(sys.path))
 
 
-def readable(interpreter: Interpreter, granted: Iterable[str] = ()) -> tuple[str, ...]:
+def readable(interpreter: Interpreter) -> tuple[str, ...]:
     """Absolute paths, files and folders, that a kernel of this interpreter may read, each once.
 
     Some may not exist. `/proc/self` is that of whoever opens it.
-
-    Args:
-        interpreter: whose packages they are.
-        granted: what the profile adds to them (`readable`, `data`).
     """
-    prefixes = {interpreter.prefix, interpreter.base_prefix}
-    stores = [store for store in STORES if os.path.realpath(interpreter.base_prefix).startswith(store + "/")]
+    prefixes = (interpreter.prefix, interpreter.base_prefix)
+    stores = [
+        store
+        for store in STORES
+        if any(os.path.realpath(prefix).startswith(store + os.sep) for prefix in prefixes)
+    ]
     found = [
         *_links(interpreter.executable),
-        *(os.path.join(prefix, name) for prefix in sorted(prefixes) for name in (*OF_A_PREFIX, *OF_CONDA)),
+        *(os.path.join(prefix, name) for prefix in prefixes for name in (*OF_A_PREFIX, *OF_CONDA)),
         *stores,
         *filter(_holds_packages, interpreter.path),
         PACKAGE,
@@ -86,42 +86,31 @@ def readable(interpreter: Interpreter, granted: Iterable[str] = ()) -> tuple[str
         *DEVICES,
         *PROC,
         *_control_groups(),
-        *granted,
     ]
     return tuple(dict.fromkeys(map(os.path.abspath, found)))
 
 
 def roots(interpreter: Interpreter, granted: Iterable[str] = ()) -> tuple[str, ...]:
-    """Folders of `interpreter.path` a kernel can import from because `readable` names them, in their order.
+    """Folders of `interpreter.path` that a kernel can import from, in their order.
 
-    The root of a package in development is none of them, unless it was granted.
+    The root of a package in development is none of them, since nobody knows what else lies there, unless
+    it is in one of the folders in `granted`.
     """
-    open_to_it = {os.path.abspath(path) for path in granted}
     libraries = tuple(
         os.path.join(prefix, lib) + os.sep
         for prefix in (interpreter.prefix, interpreter.base_prefix)
         for lib in ("lib", "lib64")
     )
+    open_to_it = (*libraries, *(os.path.join(os.path.abspath(path), "") for path in granted))
     return tuple(
         entry
         for entry in interpreter.path
-        if os.path.isdir(entry)
-        and (_holds_packages(entry) or entry.startswith(libraries) or _is_within(entry, open_to_it))
+        if os.path.isdir(entry) and (_holds_packages(entry) or os.path.join(entry, "").startswith(open_to_it))
     )
 
 
 def _holds_packages(entry: str) -> bool:
     return os.path.isabs(entry) and os.path.basename(entry.rstrip(os.sep)) in PACKAGE_FOLDERS
-
-
-def _is_within(path: str, folders: set[str]) -> bool:
-    """Whether `path` is one of these folders, or in one of them."""
-    while path not in folders:
-        parent = os.path.dirname(path)
-        if parent == path:
-            return False
-        path = parent
-    return True
 
 
 def _links(path: str) -> list[str]:

@@ -29,6 +29,8 @@ DATA_SLACK = 256 * MIB
 SHARED_SLACK = 8192 * MIB
 """Code, files and reserved address space. Bounds what RLIMIT_DATA does not count: shared anonymous memory."""
 SIGNALS_QUEUED = 64
+WATCHDOG_S = 10
+"""Seconds of processor time that the watchdog is given to stop a kernel and say why, before Linux kills it."""
 REAPERS = 4
 """Processes of bubblewrap in the sandbox."""
 
@@ -62,8 +64,6 @@ def set_limits(bounds: Bounds, *, own_user_namespace: bool = False) -> tuple[str
         "file_bytes": (resource.RLIMIT_FSIZE, bounds.file_bytes),
         "open_files": (resource.RLIMIT_NOFILE, bounds.open_files),
     }
-    if bounds.cpu_seconds is not None:
-        limits["cpu_seconds"] = (resource.RLIMIT_CPU, math.ceil(bounds.cpu_seconds))
     if own_user_namespace and not _is_root_outside():
         limits["threads"] = (resource.RLIMIT_NPROC, bounds.threads + REAPERS)
     for kind, most in limits.values():
@@ -73,6 +73,8 @@ def set_limits(bounds: Bounds, *, own_user_namespace: bool = False) -> tuple[str
     for kind in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
         _limit(kind, 0)
     _limit(resource.RLIMIT_SIGPENDING, SIGNALS_QUEUED)
+    if bounds.cpu_seconds is not None:
+        _limit(resource.RLIMIT_CPU, math.ceil(bounds.cpu_seconds) + WATCHDOG_S)
     return tuple(filter(None, limits))
 
 
@@ -151,11 +153,6 @@ def die_with_parent(expected: int) -> None:
         raise ProcessLookupError(
             f"process {expected} that started this one has ended: nobody waits for a kernel"
         )
-
-
-def lower_priority(by: int = 10) -> None:
-    """Lets other processes of the machine go first, by `by` steps of niceness."""
-    os.nice(by)
 
 
 def private_files() -> None:

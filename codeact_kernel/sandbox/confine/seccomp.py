@@ -6,10 +6,10 @@ Why a call is where it is, is said beside it. The threats are in docs/security.m
 from __future__ import annotations
 
 import os
-from errno import EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM
+from errno import EBUSY, EINVAL, ENOMEM, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM
 from typing import NamedTuple
 
-from .bpf import ALLOW, Block, encode, fails, has_any, is_null, is_one_of
+from .bpf import ALLOW, Block, fails, has_any, is_null, is_one_of
 from .bpf import program as assemble
 from .syscalls import machine
 
@@ -21,15 +21,15 @@ _ALLOWED = """
 read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 close lseek
 stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 getdents getdents64
 readlink readlinkat getcwd chdir fchdir rmdir unlink unlinkat rename renameat umask
-truncate ftruncate fallocate fsync fdatasync flock fadvise64 copy_file_range sendfile
-mmap mprotect munmap mremap brk mincore msync membarrier
+ftruncate fallocate fsync fdatasync flock fadvise64 copy_file_range sendfile
+mprotect munmap mremap brk mincore msync membarrier
 futex futex_waitv set_robust_list rseq sched_yield sched_getaffinity sched_getparam sched_getscheduler
 sched_get_priority_max sched_get_priority_min sched_rr_get_interval sched_getattr
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack pause
 restart_syscall nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times alarm
 getitimer setitimer timer_create timer_settime timer_gettime timer_getoverrun timer_delete
 timerfd_create timerfd_settime timerfd_gettime
-getpid getppid gettid getpgrp getuid geteuid getgid getegid getresuid getresgid getgroups
+capget getpid getppid gettid getpgrp getuid geteuid getgid getegid getresuid getresgid getgroups
 uname sysinfo getcpu getrandom getrusage getrlimit set_tid_address exit exit_group wait4 waitid
 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
 eventfd eventfd2 signalfd signalfd4 pipe dup dup2 dup3
@@ -70,11 +70,10 @@ iopl ioperm
 """
 
 _CREATES = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: only then open() has a mode
+_TRUNCATES, _ACCESS = 0o1000, 0o3  # O_TRUNC, O_ACCMODE
 _SPECIAL_MODE = 0o7000  # setuid, setgid, sticky
 _NEW_NAMESPACE = 0x7E020000
 _CLONE_FILES, _CLONE_PARENT, _CLONE_THREAD = 0x400, 0x8000, 0x10000
-_SOL_SOCKET, _IPPROTO_TCP = 1, 6
-_TO_SELF = (0,)
 
 
 class Rules(NamedTuple):
@@ -82,11 +81,13 @@ class Rules(NamedTuple):
 
     `fork`: processes may be started (still no program). `tcp`: the listening sockets are TCP ones.
     `pid_namespace`: signals cannot leave the cage, so that with `fork` any process may be sent one.
+    `truncate`: files may be cut by path; to be False where that reaches any file: Landlock before ABI 3.
     """
 
     fork: bool = False
     tcp: bool = False
     pid_namespace: bool = False
+    truncate: bool = False
 
 
 def program(rules: Rules, pid: int, architecture: str = "") -> bytes:
@@ -100,9 +101,9 @@ def program(rules: Rules, pid: int, architecture: str = "") -> bytes:
         (_DENIED, DENY),
     ):
         calls.update(dict.fromkeys(names.split(), block))
-    calls |= _files() | _memory_and_self(pid) | _descriptors(rules.tcp) | _processes(rules, pid)
+    calls |= _files(rules.truncate) | _memory_and_self(pid) | _descriptors(rules.tcp) | _processes(rules, pid)
     numbers = {target.numbers[name]: block for name, block in calls.items() if name in target.numbers}
-    return encode(assemble(target.audit, numbers, ABSENT))
+    return assemble(target.audit, numbers, ABSENT)
 
 
 def digest(rules: Rules) -> str:
@@ -119,40 +120,42 @@ def install(rules: Rules) -> str:
     """
     import ctypes
 
+    from .libc import call
+
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
     identity = digest(rules)
     code = program(rules, os.getpid())
-    libc = ctypes.CDLL(None, use_errno=True)
-    filter_program = Program(len(code) // 8, code)
     set_mode_filter, all_threads = 1, 1
-    done = libc.syscall(
-        ctypes.c_long(machine().numbers["seccomp"]),
-        ctypes.c_ulong(set_mode_filter),
-        ctypes.c_ulong(all_threads),
-        ctypes.byref(filter_program),
-    )
-    if done != 0:  # above 0: a thread that has a filter of its own
-        reason = os.strerror(ctypes.get_errno()) if done < 0 else f"thread {done} has another filter"
-        raise OSError(ctypes.get_errno(), f"the system-call filter cannot be installed: {reason}")
+    filters = ctypes.byref(Program(len(code) // 8, code))
+    other = call("syscall", machine().numbers["seccomp"], set_mode_filter, all_threads, filters)
+    if other:
+        raise OSError(EBUSY, f"no system-call filter for all threads: thread {other!r} has one of its own")
     return identity
 
 
-def _files() -> dict[str, Block]:
+def _files(truncate: bool) -> dict[str, Block]:
     """Nothing with a special mode is made: its owner may be root, and on the host it would work."""
 
     def plain(mode: int) -> Block:
         return has_any(mode, _SPECIAL_MODE, DENY, ALLOW)
 
+    def opened(flags: int) -> Block:
+        """Cutting a file takes the right to write it, which early Landlock does not ask for."""
+        cut_unwritten = (_TRUNCATES, _TRUNCATES | _ACCESS)
+        created = has_any(flags, _CREATES, plain(flags + 1), ALLOW)
+        return is_one_of(flags, cut_unwritten, DENY, created, mask=_TRUNCATES | _ACCESS)
+
     whiteout = 4  # makes a device node
     return {
-        "open": has_any(1, _CREATES, plain(2), ALLOW),
-        "openat": has_any(2, _CREATES, plain(3), ALLOW),
+        "open": opened(1),
+        "openat": opened(2),
         "creat": plain(1),
         "mkdir": plain(1),
         "mkdirat": plain(2),
         "renameat2": has_any(4, whiteout, DENY, ALLOW),
+        "truncate": ALLOW if truncate else DENY,
     }
 
 
@@ -161,15 +164,18 @@ def _memory_and_self(pid: int) -> dict[str, Block]:
     me = (0, pid)
     mergeable_and_poison = (12, 100, 101)  # pages compared with the host's; broken ones
     names_and_gets = (2, 3, 15, 16, 21, 23, 30, 39, 40, 42)  # not PDEATHSIG, DUMPABLE, SECCOMP, MM ...
-    name_a_mapping = 0x53564D41
+    name_a_mapping = 0x53564D41  # allocators try it and take this error for an older kernel
+    other = is_one_of(0, (name_a_mapping,), fails(EINVAL), DENY)
+    huge = 0x40000  # MAP_HUGETLB: from a pool that the host keeps for its own programs
     return {
+        "mmap": has_any(3, huge, fails(ENOMEM), ALLOW),
         "madvise": is_one_of(2, mergeable_and_poison, fails(EINVAL), ALLOW),
         "prlimit64": is_one_of(0, me, is_null(2, ALLOW, DENY), DENY),
-        "sched_setaffinity": is_one_of(0, _TO_SELF, ALLOW, DENY),
+        "sched_setaffinity": is_one_of(0, (0,), ALLOW, DENY),
         "getpgid": is_one_of(0, me, ALLOW, DENY),
         "getsid": is_one_of(0, me, ALLOW, DENY),
-        "getpriority": is_one_of(0, _TO_SELF, is_one_of(1, me, ALLOW, DENY), DENY),
-        "prctl": is_one_of(0, names_and_gets, ALLOW, is_one_of(0, (name_a_mapping,), fails(EINVAL), DENY)),
+        "getpriority": is_one_of(0, (0,), is_one_of(1, me, ALLOW, DENY), DENY),
+        "prctl": is_one_of(0, names_and_gets, ALLOW, other),
         # ARCH_SET_GS, SET_FS, GET_FS; and whether there is a shadow stack, which C libraries ask.
         "arch_prctl": is_one_of(0, (0x1001, 0x1002, 0x1003, 0x3001), ALLOW, DENY),
     }
@@ -178,48 +184,25 @@ def _memory_and_self(pid: int) -> dict[str, Block]:
 def _descriptors(tcp: bool) -> dict[str, Block]:
     unshare = 2  # a table of descriptors that the watchdog would not see
     notifications = 0x80  # a pipe of kernel events
-    commands = (
-        0,
-        1,
-        2,
-        3,
-        4,
-        5,
-        6,
-        7,
-        36,
-        37,
-        38,
-        1030,
-        1032,
-        1033,
-        1034,
-    )  # no owner, signal, lease, pipe size
-    terminal = (
-        0x5401,
-        0x5413,
-        0x541B,
-        0x5421,
-        0x5450,
-        0x5451,
-    )  # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIO(N)CLEX
+    commands = (*range(8), 36, 37, 38, 1030, 1032, 1033, 1034)  # no owner, signal, lease, pipe size
+    terminal = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FION*, FIO(N)CLEX
     clone_a_file = 0x40049409  # pathlib copies the bytes after this error, not after ENOTTY
+    fast_open = 0x20000000  # a way to connect
     unix, netlink, stream = 1, 16, 1
-    nodelay = is_one_of(1, (_IPPROTO_TCP,), is_one_of(2, (1,), ALLOW, DENY), DENY) if tcp else DENY
+    socket_level, tcp_level = 1, 6
+    tuning = (2, 7, 8, 9, 13, 15, 20, 21)  # buffers, time-outs, linger: what libraries set, on any socket
+    no_delay = is_one_of(1, (tcp_level,), is_one_of(2, (1,), ALLOW, DENY), DENY) if tcp else DENY
+    not_a_clone = is_one_of(1, (clone_a_file,), fails(EOPNOTSUPP), fails(ENOTTY))
     return {
         "close_range": has_any(2, unshare, DENY, ALLOW),
         "pipe2": has_any(1, notifications, DENY, ALLOW),
         "fcntl": is_one_of(1, commands, ALLOW, DENY),
-        "ioctl": is_one_of(
-            1, terminal, ALLOW, is_one_of(1, (clone_a_file,), fails(EOPNOTSUPP), fails(ENOTTY))
-        ),
+        "ioctl": is_one_of(1, terminal, ALLOW, not_a_clone),
         "socket": is_one_of(0, (netlink,), fails(EOPNOTSUPP), DENY),
         "socketpair": is_one_of(0, (unix,), is_one_of(1, (stream,), ALLOW, DENY, mask=0xF), DENY),
-        "sendto": is_null(4, ALLOW, DENY),
-        "getsockopt": is_one_of(1, (_SOL_SOCKET,), ALLOW, fails(EOPNOTSUPP)),
-        "setsockopt": is_one_of(
-            1, (_SOL_SOCKET,), is_one_of(2, (2, 7, 8, 9, 13, 15, 20, 21), ALLOW, DENY), nodelay
-        ),
+        "sendto": is_null(4, has_any(3, fast_open, DENY, ALLOW), DENY),
+        "getsockopt": is_one_of(1, (socket_level,), ALLOW, fails(EOPNOTSUPP)),
+        "setsockopt": is_one_of(1, (socket_level,), is_one_of(2, tuning, ALLOW, DENY), no_delay),
     }
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 
-_NAME = re.compile(r"codeact-(\d+)-(\d+)-[0-9a-f]+")
+_NAME = re.compile(r"codeact-(\d+)-(\d+)-\w+")
 OWN = ("home", "tmp")
 """Folders of the kernel that are new for each one: what action code planted meets no other kernel."""
 

@@ -7,6 +7,7 @@ A line of a table is the number of its first name; the others follow it.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import NamedTuple
 
 
@@ -18,6 +19,7 @@ class Machine(NamedTuple):
     numbers: dict[str, int]
 
 
+@cache
 def machine(name: str = "") -> Machine:
     """The architecture of that name, by default the one this runs on. Raises OSError for any other."""
     wanted = name or os.uname().machine

@@ -1,4 +1,4 @@
-"""Owns the bounds of a session that the kernel's own limits cannot give: looks from outside, says what is over.
+"""Owns the bounds of a session that the kernel's limits cannot give: looks from outside, says what is over.
 
 Memory (the limits of a process count address space, not memory), threads and processor time of the whole
 process tree, bytes and entries on disk. A look never raises and takes some milliseconds at most.
@@ -12,15 +12,22 @@ from collections.abc import Sequence
 
 from . import usage
 from .policy import MIB, Bounds
+from .usage import children
 from .watch_disk import Count
+
+__all__ = ["Watch", "children"]
 
 CALM_S = 0.5
 ALARMED_S = 0.1
 """Seconds between looks: memory and threads below, and above, half of what is allowed."""
+SLACK_S = 0.002
+"""A look that comes this much early is on time: timers round."""
 TREE_S = 0.5
 """Seconds between two searches for new processes."""
 SHARE = 0.01
 """Of one core, at most, for looking at processes."""
+SLICES_S = 0.02
+"""Between two slices of a count, at least."""
 SLICE_S = 0.01
 BASELINE_S = 0.2
 """Seconds of counting files in one look, and before the first one."""
@@ -30,8 +37,8 @@ URGENT_SHARE = 0.5
 """Of one core, for counting files: while the session computes, while it does not, while the disk fills up."""
 IDLE = 0.05
 """Of one core: a session that uses less is idle."""
-TORN = 8
-"""Counts in a row that folders were moved away from; then it is on purpose."""
+TORN = 10
+"""Counts during which very deep folders were moved away; that often, it is on purpose."""
 
 
 class Watch:
@@ -50,10 +57,15 @@ class Watch:
         self._disk = _Disk(folders, bounds)
         self._shared_key: tuple[tuple[int, int], ...] = ()
         self._shared = 0
-        self.next_in = ALARMED_S
+        self._due = 0.0
+        self.next_in = 0.0
+        """Seconds until there is something to look at again; earlier looks return at once."""
 
     def look(self, now: float) -> str | None:
         """None when all is well, else why the session must end. `now`: monotonic, in seconds."""
+        if now < self._due - SLACK_S:
+            self.next_in = self._due - now
+            return None
         began = time.thread_time()
         processes = self._tree.look(now)
         threads = sum(process.threads for process in processes)
@@ -63,7 +75,8 @@ class Watch:
         cost = time.thread_time() - began
         wait = max(ALARMED_S if half else CALM_S, cost / SHARE)
         reason = reason or self._disk.look(now, self._tree)
-        self.next_in = max(min(wait, self._disk.due - now), ALARMED_S / 10)
+        self.next_in = max(min(wait, self._disk.due - now), SLICES_S)
+        self._due = now + self.next_in
         return reason
 
     def _over(self, processes: list[usage.Process], threads: int, memory: int) -> str | None:
@@ -102,7 +115,7 @@ class _Tree:
 
     def __init__(self, pid: int) -> None:
         self._root = pid
-        self._strangers = {pid, *usage.children(os.getpid())}
+        self._strangers = {pid, *children(os.getpid())}
         self.pids = [pid]
         self._due = 0.0
         self._ticks: dict[tuple[int, int], int] = {}
@@ -112,7 +125,7 @@ class _Tree:
     def look(self, now: float) -> list[usage.Process]:
         if now >= self._due:
             # What loses its parent becomes a child of this process.
-            orphans = set(usage.children(os.getpid())) - self._strangers
+            orphans = set(children(os.getpid())) - self._strangers
             self.pids = usage.tree([self._root, *orphans])
             self._due = now + TREE_S
         processes = [process for pid in self.pids if (process := usage.look_at(pid))]
@@ -139,24 +152,35 @@ class _Disk:
         self._baseline.go_on(BASELINE_S)
         self._count: Count | None = None
         self._torn = 0
-        self._free = self._free_now()
+        self._free = self._free_at_first = self._free_now()
         self._looked_at = 0.0
+        self._cost = 0.0
         self._cpu = 0.0
         self.due = 0.0
 
     def look(self, now: float, tree: _Tree) -> str | None:
-        # Half a limit can be allocated in no time, and by a session that seems to do nothing.
-        urgent = self._free - self._free_now() > self._bounds.disk_bytes // 8
-        if now < (self._looked_at + ALARMED_S if urgent else self.due):
-            return None
+        urgent = self._fills_up()
         idle = tree.seconds - self._cpu < IDLE * (now - self._looked_at)
         share = URGENT_SHARE if urgent else IDLE_SHARE if idle else BUSY_SHARE
+        self.due = self._looked_at + self._pause(share)
+        if now < self.due:
+            return None
         began = time.thread_time()
         reason = self._go_on(tree)
-        cost = time.thread_time() - began
+        self._cost = time.thread_time() - began
         self._looked_at, self._cpu = now, tree.seconds
-        self.due = now + max(CALM_S if self._count is None else ALARMED_S / 5, cost / share)
+        self.due = now + self._pause(share)
         return reason
+
+    def _pause(self, share: float) -> float:
+        """Seconds from one slice to the next, by the share of a core that is allowed now."""
+        between_counts = self._count is None and share < URGENT_SHARE
+        return max(CALM_S if between_counts else SLICES_S, self._cost / share)
+
+    def _fills_up(self) -> bool:
+        """Since the count began. A whole limit can be allocated in no time, by a session that seems idle."""
+        space, entries = (was - now for was, now in zip(self._free, self._free_now(), strict=True))
+        return space * 8 > self._bounds.disk_bytes or entries * 8 > self._bounds.disk_files
 
     def _go_on(self, tree: _Tree) -> str | None:
         if not self._baseline.done:
@@ -164,12 +188,14 @@ class _Disk:
             return None
         if self._count is None:
             self._free = self._free_now()
-            self._count = Count(self._folders, self._since, tree.pids)
+            # Files that are only mapped are dear to find: only when the disk did fill up.
+            mapped = (self._free_at_first[0] - self._free[0]) * 2 > self._bounds.disk_bytes
+            self._count = Count(self._folders, self._since, pids=tree.pids, mapped=mapped)
         count = self._count
         count.go_on(SLICE_S)
         if count.done:
             self._count = None
-            self._torn = self._torn + 1 if count.torn else 0
+            self._torn += count.torn
         return self._over(count)
 
     def _over(self, count: Count) -> str | None:
@@ -182,16 +208,16 @@ class _Disk:
             return "it moved its folders about faster than what is in them can be counted"
         return None
 
-    def _free_now(self) -> int:
-        """Bytes, of the file systems the folders are on."""
+    def _free_now(self) -> tuple[int, int]:
+        """Bytes and entries that fit on the file systems of the folders."""
         free = {}
         for folder in self._folders:
             try:
                 info = os.statvfs(folder)
             except OSError:
                 continue  # Gone: then nothing can be put there.
-            free[info.f_fsid] = info.f_bfree * info.f_frsize
-        return sum(free.values())
+            free[info.f_fsid] = info.f_bfree * info.f_frsize, info.f_ffree
+        return sum(space for space, _ in free.values()), sum(entries for _, entries in free.values())
 
 
 def size(count: int) -> str:

@@ -34,11 +34,18 @@ class Count:
     """One count of bytes (allocated, so holes are free) and entries; goes on where it stopped.
 
     `since`: when the session began (wall clock, nanoseconds). `before`: only what has not changed since
-    then. `torn`: folders moved away while it was below them, so it has not seen everything.
+    then. `pids`: whose open files without a name count too; `mapped`: and those that are only mapped, which
+    takes some milliseconds. `torn`: folders moved away while it was below them, so not all was seen.
     """
 
     def __init__(
-        self, folders: Sequence[str], since: int, pids: Iterable[int] = (), before: bool = False
+        self,
+        folders: Sequence[str],
+        since: int,
+        *,
+        before: bool = False,
+        pids: Iterable[int] = (),
+        mapped: bool = False,
     ) -> None:
         self.bytes = 0
         self.files = 0
@@ -47,7 +54,7 @@ class Count:
         self._since = since
         self._before = before
         self._seen: set[tuple[int, int]] = set()
-        self._work = self._all(folders, pids)
+        self._work = self._all(folders, pids, mapped)
 
     def go_on(self, seconds: float) -> None:
         """Counts for about that long. Stops earlier when there is nothing left: then it is `done`."""
@@ -57,7 +64,7 @@ class Count:
                 return
         self.done = True
 
-    def _all(self, folders: Sequence[str], pids: Iterable[int]) -> Iterator[None]:
+    def _all(self, folders: Sequence[str], pids: Iterable[int], mapped: bool) -> Iterator[None]:
         for folder in folders:
             try:
                 fd = os.open(folder, FOLDER & ~os.O_NOFOLLOW)
@@ -69,7 +76,8 @@ class Count:
                 os.close(fd)
         for pid in pids:
             yield from self._unlinked(pid)
-            yield from self._unlinked_mapped(pid)
+            if mapped:
+                yield from self._unlinked_mapped(pid)
 
     def _below(self, top: int) -> Iterator[None]:
         levels = [_Level(top, [])]
@@ -144,7 +152,7 @@ class Count:
         yield
 
     def _unlinked_mapped(self, pid: int) -> Iterator[None]:
-        """Files without a name that are only mapped. Their size is known to root; else what is mapped counts."""
+        """Files without a name that are only mapped. Only root sees their size; else the mapping counts."""
         for mapping in usage.nameless(pid):
             if mapping.anonymous or self._add_unlinked(f"/proc/{pid}/map_files/{mapping.span}"):
                 continue

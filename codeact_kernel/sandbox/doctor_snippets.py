@@ -1,0 +1,304 @@
+"""Owns the code of the built-in probes. The format is that of `doctor_probes`."""
+
+from __future__ import annotations
+
+FILES = r"""
+#% files read: read a file of the host
+print(open(T["secret"]).read())
+#% files read-raw: read it through the C library
+out = ctypes.create_string_buffer(200)
+libc.fopen.restype = ctypes.c_void_p
+file = libc.fopen(T["secret"].encode(), b"r")
+assert file, os.strerror(ctypes.get_errno())
+libc.fread(out, 1, 199, ctypes.c_void_p(file))
+print(out.value.decode())
+#% files read-openat2: read it by openat2
+fd = syscall("openat2", -100, T["secret"].encode(), ctypes.create_string_buffer(24), 24)
+print(os.read(fd, 200))
+#% files read-root-link: read it through /proc/self/root
+print(open("/proc/self/root" + T["secret"]).read())
+#% files read-reopen: open it as a path only, then again through /proc/self/fd
+fd = os.open(T["secret"], os.O_PATH)
+print(open(f"/proc/self/fd/{fd}").read())
+#% files read-dotdot: walk up out of the working folder
+print(open(os.path.relpath(T["secret"])).read())
+#% files read-sendfile: let the kernel copy it into the working folder
+fd, copy = os.open(T["secret"], os.O_RDONLY), os.open("copy", os.O_RDWR | os.O_CREAT)
+os.sendfile(copy, fd, 0, 200)
+print(os.pread(copy, 200, 0))
+#% files read-sqlite: attach a database of the host
+import sqlite3
+database = sqlite3.connect(":memory:")
+database.execute("attach ? as host", (T["database"],))
+print(database.execute("select * from host.t").fetchall())
+#% files list: list a folder of the host
+print(os.listdir(T["folder"]))
+#% files handle [root]: open it by file handle, past all paths
+handle = ctypes.create_string_buffer(struct.pack("Ii", 120, 0), 128)
+mount = ctypes.c_int()
+done(libc.name_to_handle_at(-100, T["secret"].encode(), handle, ctypes.byref(mount), 0))
+fd = done(libc.open_by_handle_at(os.open(T["folder"], os.O_RDONLY), handle, 0))
+print(os.read(fd, 200))
+#% files overwrite: write into a file of the host
+open(T["note"], "r+").write("changed")
+#% files truncate: cut a file of the host
+os.truncate(T["note"], 0)
+#% files create: make a file beside it
+open(T["folder"] + "/new", "w").write("x")
+#% files delete: delete it
+os.remove(T["note"])
+#% files rename-out: move it into the working folder
+os.rename(T["note"], "taken")
+#% files rename-in: move a file of the working folder over it
+open("mine", "w").write("x")
+os.rename("mine", T["note"])
+#% files chmod: change its mode
+os.chmod(T["note"], 0o777)
+#% files utime: change its times
+os.utime(T["note"], (1, 1))
+#% files mkdir: make a folder there
+os.mkdir(T["folder"] + "/sub")
+#% persistence home: leave a file in the user's home
+open(T["stray"]["home"], "w").write("x")
+#% persistence packages: leave a file among the installed packages
+open(T["stray"]["packages"], "w").write("x")
+#% persistence tmp: leave a file in the temporary folder of the host
+open(T["stray"]["tmp"], "w").write("x")
+#% persistence vartmp: leave a file in /var/tmp
+open(T["stray"]["vartmp"], "w").write("x")
+#% persistence shm: leave shared memory behind
+open(T["stray"]["shm"], "w").write("x")
+#% links symlink: plant a symbolic link for the host to follow
+os.symlink(T["secret"], "planted")
+#% links hardlink: plant a hard link to a file of the host
+os.link(T["secret"], "planted")
+#% links fifo: plant a named pipe, for the host to hang on
+os.mkfifo("planted")
+#% links socket: plant a socket
+socket.socket(socket.AF_UNIX).bind("planted")
+#% links device [root]: make a device node
+os.mknod("planted", 0o600 | 0o020000, os.makedev(1, 3))
+#% links setuid: leave a program with the setuid bit
+open("planted", "w").close()
+os.chmod("planted", 0o4755)
+#% links setuid-open: the same, already when it is made
+os.umask(0)
+os.close(os.open("planted", os.O_CREAT | os.O_WRONLY, 0o4755))
+#% proc environ: read the environment of another process
+print(open(f"/proc/{T['victim']}/environ").read())
+#% proc cmdline: read its command line
+print(open(f"/proc/{T['victim']}/cmdline").read())
+#% proc mem: read its memory through /proc
+with open(f"/proc/{T['victim']}/mem", "rb", 0) as memory:
+    memory.seek(T["address"])
+    print(memory.read(64))
+#% proc root: read a file through its root folder
+print(open(f"/proc/{T['victim']}/root{T['secret']}").read())
+#% proc descriptor: open a file that it has open
+print(open(f"/proc/{T['victim']}/fd/{T['descriptor']}").read())
+#% proc oom: make this process the last to be killed when memory runs out, or the first
+before = open("/proc/self/oom_score_adj").read()
+open("/proc/self/oom_score_adj", "w").write("500")
+assert open("/proc/self/oom_score_adj").read() == "500\n"
+got("oom_score_adj")
+#% proc core-pattern [root]: open a switch of the host's kernel for writing
+got(os.open("/proc/sys/kernel/core_pattern", os.O_RDWR))
+"""
+
+PROCESSES = r"""
+#% network tcp: connect by TCP
+socket.create_connection(("127.0.0.1", T["tcp"]), 2).send(b"x")
+#% network tcp6 [IPv6]: connect by TCP over IPv6
+socket.create_connection(("::1", T["tcp6"]), 2).send(b"x")
+#% network urllib: fetch a web page
+import urllib.request
+urllib.request.urlopen(f"http://127.0.0.1:{T['tcp']}/", timeout=0.2)
+#% network asyncio: connect from asyncio
+await asyncio.wait_for(asyncio.open_connection("127.0.0.1", T["tcp"]), 2)
+#% network fastopen: send without connecting
+socket.socket().sendto(b"x", 0x20000000, ("127.0.0.1", T["tcp"]))
+#% network mptcp [MPTCP]: connect by multipath TCP
+socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).connect(("127.0.0.1", T["tcp"]))
+#% network udp: send a datagram
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", T["udp"]))
+#% network unix: connect to a socket of the host, such as Docker's
+socket.socket(socket.AF_UNIX).connect(T["unix"])
+#% network unix-datagram: send a datagram to a socket of the host, such as the system log's
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", T["datagram"])
+#% network abstract: connect to an abstract socket, such as the desktop's
+socket.socket(socket.AF_UNIX).connect("\0" + T["abstract"])
+#% network pair: misuse a harmless pair of sockets to send elsewhere
+socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)[0].sendto(b"x", T["datagram"])
+#% network inherited: turn the sockets that the kernel has against the host
+for fd in range(3, 200):
+    try:
+        found = socket.socket(fileno=os.dup(fd))
+        found.connect(("127.0.0.1", T["tcp"]) if found.family == socket.AF_INET else T["unix"])
+    except OSError:
+        pass
+address = struct.pack("=HH4s8x", 2, socket.htons(T["tcp"]), b"\x7f\0\0\1")
+done(libc.connect(socket.socket(socket.AF_INET).fileno(), address, 16))
+#% network listen: open a port
+server = socket.socket()
+server.bind(("127.0.0.1", 0))
+server.listen()
+got(server.getsockname())
+#% network netlink: ask for the network's configuration
+asker = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+asker.send(struct.pack("=IHHIIB3x", 20, 18, 0x301, 1, 0, 0))
+got(len(asker.recv(65536)))
+#% network raw [root]: open a raw socket
+got(socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).fileno())
+#% network packet [root]: listen to a network card
+got(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).fileno())
+#% network vsock [vsock]: open a socket to the virtual machine's host
+got(socket.socket(40, socket.SOCK_STREAM).fileno())
+#% network crypto [AF_ALG]: open a socket to the kernel's own cryptography
+got(socket.socket(38, socket.SOCK_SEQPACKET).fileno())
+#% process shell: run a program
+os.system("echo > ran")
+#% process subprocess: run a program in a process of its own
+import subprocess
+subprocess.run(["/bin/sh", "-c", "echo > ran"])
+#% process spawn: run a program by posix_spawn
+os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", "echo > ran"], {}), 0)
+#% process fork: make a process
+child = os.fork()
+if not child:
+    open("ran", "w").close()
+    os._exit(0)
+os.waitpid(child, 0)
+#% process clone: make a process by a raw system call
+child = syscall("fork", signal.SIGCHLD, 0, 0, 0, 0)
+if not child:
+    libc.close(libc.creat(b"ran", 0o600))
+    libc._exit(0)
+os.waitpid(child, 0)
+#% process daemon: leave a process behind that is nobody's child
+child = os.fork()
+if not child:
+    os.setsid()
+    if not os.fork():
+        open("ran", "w").close()
+    os._exit(0)
+os.waitpid(child, 0)
+time.sleep(0.2)
+#% process multiprocessing: start a worker process
+import subprocess
+subprocess.run([sys.executable, "-I", "-c", "open('ran', 'w')"], check=True)
+#% process memfd: run a program from memory
+fd = os.memfd_create("program", 0)
+os.write(fd, b"#!/bin/sh\necho > ran\n")
+if not (child := os.fork()):
+    os.execve(fd, ["program"], {})
+os.waitpid(child, 0)
+#% process replace: become another program
+os.execv("/bin/sh", ["sh", "-c", "echo > ran"])
+#% signals term: signal another process
+os.kill(T["victim"], signal.SIGUSR1)
+#% signals kill: kill it
+os.kill(T["victim"], signal.SIGKILL)
+#% signals stop: stop it
+os.kill(T["victim"], signal.SIGSTOP)
+#% signals thread: signal its thread
+syscall("tgkill", T["victim"], T["victim"], signal.SIGUSR1)
+#% signals queue: signal it with a value
+done(libc.sigqueue(T["victim"], signal.SIGUSR1, None))
+#% signals pidfd: signal it by descriptor
+syscall("pidfd_send_signal", syscall("pidfd_open", T["victim"], 0), signal.SIGUSR1, 0, 0)
+#% signals owner: let a pipe of ours signal it
+reader, writer = os.pipe()
+fcntl.fcntl(reader, fcntl.F_SETOWN, T["victim"])
+fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC)
+os.write(writer, b"x")
+#% other ptrace: trace another process
+def seize():
+    syscall("ptrace", 0x4206, T["victim"], 0, 0)
+    got("seized")
+tracer = threading.Thread(target=seize)  # whose end sets it free again
+tracer.start()
+tracer.join()
+#% other readv: read its memory
+out = ctypes.create_string_buffer(64)
+local = struct.pack("PN", ctypes.addressof(out), 64)
+syscall("process_vm_readv", T["victim"], local, 1, struct.pack("PN", T["address"], 64), 1, 0)
+print(out.raw)
+#% other getfd: take a descriptor out of it
+print(os.pread(syscall("pidfd_getfd", syscall("pidfd_open", T["victim"], 0), T["descriptor"], 0), 200, 0))
+#% other nice: lower its priority
+os.setpriority(os.PRIO_PROCESS, T["victim"], 7)
+#% other affinity: choose its processors
+os.sched_setaffinity(T["victim"], {min(os.sched_getaffinity(0))})
+#% other limits: change its limits
+import resource
+resource.prlimit(T["victim"], resource.RLIMIT_NOFILE, (100, 100))
+"""
+
+RIGHTS = r"""
+#% privilege mount [root]: mount a file system
+allowed_but_for(errno.ENODEV, lambda: done(libc.mount(b"none", b".", b"nosuchfs", 0, None)))
+#% privilege chroot [root]: change the root folder
+os.chroot("/")
+got("chroot")
+#% privilege namespace: enter a namespace of its own, with all privileges in it
+allowed_but_for(errno.EINVAL, lambda: done(libc.unshare(0x10000000)))
+#% privilege uts [root]: enter another name space
+done(libc.unshare(0x04000000))
+got("unshare")
+#% privilege hostname [root]: set the name of the host, to what it is
+socket.sethostname(socket.gethostname())
+got("sethostname")
+#% privilege setuid: set a user id
+os.setresuid(-1, -1, -1)
+got("setresuid")
+#% privilege keyring: put a key into the keyring
+key = syscall("add_key", b"user", b"codeact-doctor", b"x", 1, -1)
+got(key)
+syscall("keyctl", 3, key, 0, 0, 0)
+#% privilege bpf [root]: load into the kernel
+got(syscall("bpf", 0, struct.pack("IIII112x", 2, 4, 4, 1), 128))
+#% privilege perf [perf events]: open a performance counter
+got(syscall("perf_event_open", struct.pack("IIQ112x", 1, 128, 0), 0, -1, -1, 0))
+#% privilege userfaultfd [userfaultfd]: handle page faults of the kernel
+got(syscall("userfaultfd", 1))
+#% privilege io_uring [io_uring]: open the queue that passes by system call filters
+got(syscall("io_uring_setup", 2, bytes(120)))
+#% privilege pidfd: take hold of a process by descriptor
+got(syscall("pidfd_open", os.getpid(), 0))
+#% privilege kcmp [kcmp]: compare with the inside of another process
+got(syscall("kcmp", os.getpid(), T["victim"], 1, 0, 0))
+#% privilege syslog [root]: read the log of the kernel
+got(done(libc.klogctl(10, None, 0)))
+#% privilege shm: make shared memory of System V
+made = done(libc.shmget(0, 4096, 0o1600))
+got(made)
+libc.shmctl(made, 0, None)
+#% privilege survive: outlive the host program
+done(libc.prctl(1, 0, 0, 0, 0))
+got("no signal when the parent dies")
+#% privilege memfd: make a file that no limit counts
+got(os.memfd_create("x"))
+#% memory heap: take more memory than the limit
+held = bytearray(T["memory"] + (512 << 20))
+got(len(held))
+#% memory shared: take it as shared memory
+got(len(mmap.mmap(-1, 64 << 30, flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x4000)))
+#% memory file: write a file larger than the limit
+open("large", "w").truncate(T["file"] + 1)
+#% memory descriptors: open more files than the limit
+kept = [os.dup(2) for _ in range(T["files"] + 1)]
+got(len(kept))
+#% memory threads: start more threads than the limit
+stop = threading.Event()
+try:
+    for _ in range(T["threads"] + 32):
+        threading.Thread(target=stop.wait, args=(5,), daemon=True).start()
+    time.sleep(1.5)
+    got(threading.active_count())
+finally:
+    stop.set()
+#% memory limits: raise a limit of this process
+import resource
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+got("setrlimit")
+"""
