@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cpu import measure_cpu
 from measure import HEAD
+from sandbox import measure_sandbox
 from steps import measure_steps
 from toolcalls import measure_toolcalls
 
@@ -24,6 +25,7 @@ def main() -> None:
         *measure_steps(20 if quick else 500),
         *measure_toolcalls(5 if quick else 100),
         *measure_cpu(),
+        *measure_sandbox(2 if quick else 31, 20 if quick else 500),
     ]
     table = "\n".join([HEAD, *(ratio.row() for ratio in ratios)])
     print(table)

@@ -73,7 +73,7 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
         self.control_socket = context.socket(zmq.ROUTER)
         self.control_socket.linger = 1000
         self._apply_curve_server_options(self.control_socket)
-        self.control_port = self._bind_socket(self.control_socket, self.control_port)
+        self.control_port: int = self._bind_socket(self.control_socket, self.control_port)
         self.control_socket.router_handover = 1
         self.debugpy_socket = context.socket(zmq.STREAM)
         self.debug_shell_socket = context.socket(zmq.DEALER)

@@ -18,7 +18,7 @@ from ..outputs import Display, Error, Finished, Output, Result, Stream
 from ..trajectory import Action
 from .confine.policy import TIERS, Report
 from .doctor_layers import Layer, survey
-from .doctor_probes import PRELUDE, PROBES, Probe
+from .doctor_probes import PRELUDE, PROBES, Probe, cell
 from .doctor_scene import Scene
 from .session import KernelSession, NoCalls
 
@@ -109,7 +109,7 @@ async def examine_cage(tier: str, tell: Tell, probes: Sequence[Probe] = PROBES) 
     session = KernelSession(Settings(limits=LIMITS, output=OutputLimits(), profile=profile))
     began = time.perf_counter()
     try:
-        await session.start("pass")
+        await session.start(PRELUDE)
         start_ms = round((time.perf_counter() - began) * 1000, 1)
         report = session.report
         if report.tier != tier:
@@ -125,19 +125,21 @@ async def examine_cage(tier: str, tell: Tell, probes: Sequence[Probe] = PROBES) 
 
 async def _verdict(session: KernelSession, scene: Scene, probe: Probe, tell: Tell) -> Verdict:
     tell(f"tier {session.report.tier}: {probe.group} {probe.name}")
-    action = Action(f"{PRELUDE}T = {scene.targets()!r}\n{probe.code}")
-    shown, end, finished = "", "nothing was refused", Finished("killed")
+    action = Action(cell(probe, scene.targets()))
+    shown, printed, finished = "", "", Finished("killed")
     async with aclosing(session.execute(action, NoCalls())) as outputs:
         async for output in outputs:
             shown += _text(output)
-            if isinstance(output, Error):
-                end = f"{output.ename}: {output.evalue}"
-            elif isinstance(output, Finished):
-                finished = output
-    reached = scene.reached(Path(session.workspace), shown)
+            match output:
+                case Stream("stdout", text):
+                    printed += text
+                case Finished():
+                    finished = output
+    reached = scene.reached(Path(session.workspace), shown, printed)
     if finished.status == "killed":
         await session.restart()
-    return Verdict(probe, reached, (finished.reason or end)[:END])
+    last = next((line for line in reversed(printed.splitlines()) if line.startswith("refused: ")), "")
+    return Verdict(probe, reached, (finished.reason or last or "nothing was refused")[:END])
 
 
 def _text(output: Output) -> str:

@@ -12,8 +12,11 @@ Written as text: `#% group name [needs]: what is tried`, then the code.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import indent
 
+from ..wire.messages import Json
 from .doctor_snippets import FILES, PROCESSES, RIGHTS
 
 
@@ -61,9 +64,22 @@ def allowed_but_for(number, act):
             raise
     got("only the argument was refused")
 '''
-"""Runs before the first probe of a kernel."""
+"""The setup cell of an examined kernel."""
+
+_CELL = """\
+T = {targets!r}
+try:
+{code}
+except BaseException as problem:
+    print(f"refused: {{type(problem).__name__}}: {{problem}}")
+"""
 
 _HEAD = re.compile(r"^#% (\w+) ([\w-]+)(?: \[([\w -]+)\])?: (.+)$", re.MULTILINE)
+
+
+def cell(probe: Probe, targets: Mapping[str, Json]) -> str:
+    """What the kernel runs for a probe. A refusal is printed: a traceback takes longer than the attack."""
+    return _CELL.format(targets=dict(targets), code=indent(probe.code, "    "))
 
 
 def parsed(text: str) -> tuple[Probe, ...]:

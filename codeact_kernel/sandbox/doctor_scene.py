@@ -174,27 +174,37 @@ class Scene:
             "threads": self._bounds.threads,
         }
 
-    def reached(self, workspace: Path, shown: str) -> str | None:
+    def reached(self, workspace: Path, shown: str, printed: str) -> str | None:
         """What the probe that just ran got hold of, if anything; the scene is as new afterwards.
 
         Args:
             workspace: of the session; what the probe left there is judged and removed.
             shown: all text that it showed.
+            printed: of that, what it wrote to standard output; a traceback quotes the token it was given.
         """
         found = (
-            ("a secret of the host" if self._secret in shown else None)
-            or self._listeners.reached()
-            or self._victim.harmed()
-            or ("files of the host were changed" if _digest(self._open) != self._planted else None)
-            or self._left_behind()
-            or self._odd_file(workspace)
-            or ("what must be refused succeeded" if self._token in shown else None)
+            "a secret of the host" if self._secret in shown else None,
+            self._listeners.reached(),
+            self._harmed(),
+            self._changed(),
+            self._left_behind(),
+            self._odd_file(workspace),
+            "what must be refused succeeded" if self._token in printed else None,
         )
-        if found is not None:
+        return "; ".join(filter(None, found)) or None
+
+    def _harmed(self) -> str | None:
+        found = self._victim.harmed()
+        if found:
             self._victim.end()
-            self._plant()
             self._victim = Victim(self._secret, self._open / "secret")
         return found
+
+    def _changed(self) -> str | None:
+        if _digest(self._open) == self._planted:
+            return None
+        self._plant()
+        return "files of the host were changed"
 
     def _plant(self) -> None:
         remove_tree(str(self._open))

@@ -7,13 +7,12 @@ import os
 import signal
 import sys
 from dataclasses import asdict
-from typing import Any
 
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 
-from ..config import SandboxProfile
-from ..exceptions import SandboxError
+from ..config import MIB, SandboxProfile
+from ..exceptions import CodeActError, SandboxError, UsageError
 from . import supervisor
 from .carrier import Carrier
 from .confine.policy import Bounds, Profile, Report, dumps, load_report
@@ -21,6 +20,8 @@ from .folders import SessionFolder
 from .mailbox import Mailbox
 
 START_S = 60.0
+LEAST_MEMORY = 384 * MIB
+"""Bytes with which a kernel starts and imports its libraries."""
 POLL_S = 0.004
 
 
@@ -66,6 +67,8 @@ class KernelProcess:
             await self._manager.start_kernel(
                 env=self._environment(*fds), cwd=str(self._folder.path), pass_fds=fds, stderr=-1
             )
+        except CodeActError:
+            raise
         except Exception as problem:
             raise SandboxError(f"the sandbox kernel cannot be launched: {problem}") from problem
         finally:
@@ -119,13 +122,13 @@ class KernelProcess:
     async def _wait_for_report(self) -> None:
         """The sockets are bound by then, and nothing of the kernel's own code has run before."""
         deadline = self._loop.time() + START_S
-        while not self._report_path.exists():  # noqa: ASYNC240  # one stat of a local file
-            if self._exited() and not self._report_path.exists():  # noqa: ASYNC240  # as above
+        while not self._report_path.exists():
+            if self._exited() and not self._report_path.exists():
                 raise SandboxError(f"the sandbox kernel did not start: {self.exit_reason()}")
             if self._loop.time() > deadline:
                 raise SandboxError(f"the sandbox kernel did not start within {START_S:.0f} s")
             await asyncio.sleep(POLL_S)
-        self.report = load_report(self._report_path.read_text())  # noqa: ASYNC240  # as above
+        self.report = load_report(self._report_path.read_text())
         if self.report.problem:
             raise SandboxError(self.report.problem)
 
@@ -150,7 +153,12 @@ class KernelProcess:
 
 
 def request(profile: SandboxProfile, workspace: str) -> Profile:
-    """What the supervisor is asked for."""
+    """What the supervisor is asked for. Raises UsageError."""
+    if profile.limits.memory_bytes < LEAST_MEMORY:
+        raise UsageError(
+            f"a memory limit of {profile.limits.memory_bytes:,} bytes is too small for a kernel; "
+            f"give at least {LEAST_MEMORY:,}"
+        )
     return Profile(
         workspace=workspace,
         data=tuple(str(path.expanduser().absolute()) for path in profile.data),

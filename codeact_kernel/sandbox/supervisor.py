@@ -27,11 +27,11 @@ PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(_
 if __name__ == "__main__":
     sys.path.append(PACKAGE_ROOT)
 
-from codeact_kernel.sandbox.confine import preparation, sessions
-from codeact_kernel.sandbox.confine.policy import Report
-from codeact_kernel.sandbox.confine.start import Refused, end, start
-from codeact_kernel.sandbox.confine.usage import children
-from codeact_kernel.sandbox.confine.watch import Watch
+from codeact_kernel.sandbox.confine import preparation, sessions  # noqa: E402  # once the path is set
+from codeact_kernel.sandbox.confine.policy import Report  # noqa: E402  # as above
+from codeact_kernel.sandbox.confine.start import Refused, end, start  # noqa: E402  # as above
+from codeact_kernel.sandbox.confine.usage import children  # noqa: E402  # as above
+from codeact_kernel.sandbox.confine.watch import Watch  # noqa: E402  # as above
 
 TAIL_BYTES = 48 * 1024  # Less than a pipe holds, so that writing it never blocks.
 PR_SET_CHILD_SUBREAPER = 36
@@ -188,7 +188,8 @@ def subreaper() -> None:
 
 def main(argv: list[str]) -> int:
     """Entry point of the kernelspec `codeact-python`."""
-    options, arguments = argv, ()
+    options: list[str] = argv
+    arguments: tuple[str, ...] = ()
     if "--" in argv:
         at = argv.index("--")
         options, arguments = argv[:at], tuple(argv[at + 1 :])

@@ -13,7 +13,7 @@ from codeact_kernel.config import OutputLimits
 from codeact_kernel.digest import DIGEST_MIME, MAX_SECTIONS, condensed, digest
 from codeact_kernel.envelope import TAGS, clean, escape, excerpt, line, unescape
 from codeact_kernel.events import Image, Text
-from codeact_kernel.outputs import Display, Error, Result, Shown, Stream
+from codeact_kernel.outputs import Display, Error, Result, Shown, Stream, WorkspaceFile
 from codeact_kernel.trajectory import Observation, Refusal
 from codeact_kernel.wire.messages import Raised, Returned, ToolCall, ToolOutcome
 
@@ -85,11 +85,12 @@ def test_names_and_reasons_cannot_forge_either(text: str) -> None:
         refusals=(Refusal("import", text),),
         tool_calls=(ToolCall(1, 1, text, (), {}, Returned(None)),),
         names=(text,),
+        files=(WorkspaceFile(text, 1, text),),
     )
     part = digest(observation, LIMITS)[0]
     assert isinstance(part, Text)
     tags = [tag for tag, _ in sections(part.text)]
-    assert tags == ["status", "refused", "tool_calls"]
+    assert tags == ["status", "refused", "tool_calls", "files"]
     assert "\n" not in condensed(observation)
     assert "<status" not in condensed(observation)
 
@@ -114,6 +115,38 @@ def test_cleaned_text_is_printable_and_encodable(text: str) -> None:
 )
 def test_clean(raw: str, seen: str) -> None:
     assert clean(raw) == seen
+
+
+def test_files_that_a_cell_wrote() -> None:
+    files = (
+        WorkspaceFile("out.csv", 12_345, "text/csv"),
+        WorkspaceFile("odd\nname\x1b[2J", 999),
+        WorkspaceFile(
+            "sheet.xlsx", 1000, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+        ),
+        WorkspaceFile("long" * 60 + ".png", 10**9, "image/png"),
+    )
+    parts = digest(Observation("ok", files=files), LIMITS)
+    assert parts == (
+        Text(
+            "<status>ok</status>\n"
+            "<files>written: out.csv (12.3 kB, text/csv), odd name (999 B), sheet.xlsx (1.0 kB), "
+            "longlonglonglonglonglonglonglon… (1,000,000.0 kB, image/png)</files>\n(no output)"
+        ),
+    )
+    assert (
+        condensed(Observation("ok", files=files[:2]))
+        == "[condensed] ok; 0 characters; files: out.csv, odd name"
+    )
+
+
+def test_many_files_are_one_bounded_line() -> None:
+    files = tuple(WorkspaceFile(f"{n:03}{'x' * 250}", 10**15, "image/png") for n in range(100))
+    for more, words in ((False, " and 88 more</files>"), (True, " and more</files>")):
+        part = digest(Observation("ok", files=files, more_files=more), LIMITS)[0]
+        assert isinstance(part, Text)
+        assert words in part.text
+        assert len(part.text) < 1100
 
 
 def test_status_streams_result_display_and_error_in_order() -> None:

@@ -63,7 +63,7 @@ def test_exec_json(codeact: Command, folder: Path) -> None:
     document = json.loads(shown.stdout)
     assert "a tool that prints" in shown.stderr
     assert "and starts a program" in shown.stderr
-    assert list(document) == ["schema_version", "cells", "sandbox"]
+    assert list(document) == ["schema_version", "cells", "sandbox", "files"]
     assert document["schema_version"] == 1
     assert document["sandbox"]["python"].startswith("3.")
     first, failed, refused, last = document["cells"]
@@ -77,6 +77,8 @@ def test_exec_json(codeact: Command, folder: Path) -> None:
             "error",
             "tool_calls",
             "truncated",
+            "files",
+            "more_files",
             "duration_s",
         }
     assert (first["status"], first["stdout"], first["result"]) == ("ok", "out\n", "Decimal('3.0')")
@@ -181,6 +183,7 @@ def test_run_json(codeact: Command, folder: Path) -> None:
             "total_tokens": 0,
         },
         "trajectory": str(folder / "run.ipynb"),
+        "files": [],
     }
     assert "Step 1" in shown.stderr
 
@@ -316,17 +319,3 @@ def test_a_reader_that_goes_away(environment: dict[str, str], folder: Path) -> N
     _, stderr = running.communicate("print('x' * 100_000)", timeout=60)
     assert "Traceback" not in stderr
     assert running.returncode == 1
-
-
-def test_a_run_with_data_replays_with_that_data(codeact: Command, folder: Path) -> None:
-    (folder / "pay.csv").write_text("a,1\nb,2\n")
-    code = "open('data/pay.csv').read()"
-    (folder / "script.jsonl").write_text(f'{{"code": {json.dumps(code)}}}\n{{"answer": "read"}}\n')
-    run = codeact("run", "read", "--data", "pay.csv", "--model", "scripted:script.jsonl", "--out", "r.ipynb")
-    assert run.returncode == 0, run.stderr
-    without = codeact("replay", "r.ipynb")
-    assert without.returncode == 10
-    assert "the run read pay.csv; give that with --data" in without.stdout
-    for order in (["r.ipynb", "--data", "pay.csv"], ["--data", "pay.csv", "r.ipynb"]):
-        again = codeact("replay", *order)
-        assert again.returncode == 0, again.stdout + again.stderr

@@ -12,7 +12,7 @@ import pytest
 
 from codeact_kernel.config import SandboxProfile
 from codeact_kernel.frontends import documents
-from codeact_kernel.outputs import Display, Error, Result, Stream
+from codeact_kernel.outputs import Display, Error, Result, Stream, WorkspaceFile
 from codeact_kernel.replay import Drift, ReplayReport, StepVerdict
 from codeact_kernel.trajectory import Observation, Usage
 from codeact_kernel.wire.messages import Raised, Returned, ToolCall
@@ -35,6 +35,8 @@ CELL = Observation(
     ),
     duration_s=1.5,
     truncated=True,
+    files=(WorkspaceFile("a/b.csv", 7, "text/csv"),),
+    more_files=True,
 )
 
 
@@ -49,6 +51,8 @@ def test_a_cell() -> None:
         "outputs": [{"image/png": "aGk=", "text/plain": "<Figure>"}, {"text/plain": "42"}],
         "error": {"ename": "ValueError", "evalue": "bad", "traceback": ["ValueError: bad"]},
         "truncated": True,
+        "files": [{"name": "a/b.csv", "size": 7, "media_type": "text/csv"}],
+        "more_files": True,
         "duration_s": 1.5,
     }
     amount = calls[0].pop("args")[1]
@@ -85,7 +89,7 @@ def test_a_cell_that_was_stopped_says_why(status: str, ename: str) -> None:
 def test_exec_document() -> None:
     sandbox = documents.sandbox_document(SandboxProfile(mode="isolated"), {"python": "3.11.1", "numpy": "2"})
     document = documents.exec_document([CELL, CELL], sandbox)
-    assert list(document) == ["schema_version", "cells", "sandbox"]
+    assert list(document) == ["schema_version", "cells", "sandbox", "files"]
     assert document["schema_version"] == 1
     assert document["sandbox"] == {"mode": "isolated", "python": "3.11.1", "versions": {"numpy": "2"}}
 

@@ -26,7 +26,7 @@ from codeact_kernel.events import (
 )
 from codeact_kernel.frontends.render import Renderer
 from codeact_kernel.frontends.show import events_of
-from codeact_kernel.outputs import ClearOutput, Display, DisplayUpdate, Error, Result, Stream
+from codeact_kernel.outputs import ClearOutput, Display, DisplayUpdate, Error, Result, Stream, WorkspaceFile
 from codeact_kernel.trajectory import (
     Action,
     Observation,
@@ -163,7 +163,11 @@ HOSTILE = "[bold]x[/bold]\x1b]0;t\x07\x1b[2J\u202e:smile:"
 def test_nothing_from_the_run_controls_the_terminal(tty: bool) -> None:
     call = ToolCall(1, 1, HOSTILE, (HOSTILE,), {HOSTILE: [HOSTILE]}, Raised(HOSTILE, HOSTILE))
     observation = Observation(
-        "killed", reason=HOSTILE, tool_calls=(call,), refusals=(Refusal("import", HOSTILE),)
+        "killed",
+        reason=HOSTILE,
+        tool_calls=(call,),
+        refusals=(Refusal("import", HOSTILE),),
+        files=(WorkspaceFile(HOSTILE, 1, HOSTILE),),
     )
     reply = Reply(thought=HOSTILE, code=HOSTILE, problem=HOSTILE)
     events: tuple[Event, ...] = (
@@ -219,6 +223,21 @@ def test_an_error_is_shown_with_its_traceback() -> None:
     error = Error("ValueError", "bad", ("\x1b[31mCell 1 line 1", "ValueError: bad\x1b[0m"))
     shown = play(step(Observation("error", (error,)), OutputShown(error), reply=Reply()))
     assert "  Cell 1 line 1\n  ValueError: bad\n  ✗ failed 0 ms\n" in shown
+
+
+def test_files_that_a_step_wrote() -> None:
+    files = tuple(WorkspaceFile(f"{n}.csv", 1200 * n, "text/csv") for n in range(1, 9))
+    line = "  wrote 1.csv (1 kB, text/csv), 2.csv (2 kB, text/csv)\n"
+    assert line in play(step(Observation("ok", files=files[:2])))
+    many = play(step(Observation("ok", files=files)))
+    assert "6.csv (7 kB, text/csv) and 2 more\n" in many
+    assert "7.csv" not in many
+    assert "1.csv (1 kB, text/csv) and more\n" in play(
+        step(Observation("ok", files=files[:1], more_files=True))
+    )
+    assert "wrote" not in play(step(Observation("ok")))
+    odd = play(step(Observation("ok", files=(WorkspaceFile("two\nlines\x1b[2J.txt", 1),))))
+    assert "  wrote two lines.txt (1 B)\n" in odd
 
 
 def test_a_stopped_run_says_which_budget_and_which_step() -> None:

@@ -18,7 +18,7 @@ from codeact_kernel.notebook.load import load
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.render import render
 from codeact_kernel.notebook.writer import write
-from codeact_kernel.outputs import Display, Error, Result, Stream
+from codeact_kernel.outputs import Display, Error, Result, Stream, WorkspaceFile
 from codeact_kernel.trajectory import (
     Action,
     Observation,
@@ -107,6 +107,8 @@ def steps(draw: st.DrawFn, index: int) -> Step:
             st.just(calls),
             st.lists(st.builds(Refusal, st.sampled_from(["import", "magic"]), texts), max_size=1).map(tuple),
             floats,
+            st.booleans(),
+            st.lists(st.builds(WorkspaceFile, texts, counts, names), max_size=2).map(tuple),
             st.booleans(),
         )
     )

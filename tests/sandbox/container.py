@@ -82,16 +82,19 @@ def program(layers: Sequence[str]) -> bytes:
 
 def enter(layers: Sequence[str]) -> None:
     """Makes this process one of the poorer host, for good. Raises OSError."""
-    root = os.geteuid() == 0
-    if root and "docker" in layers:
+    if os.geteuid() == 0 and "docker" in layers:
         drop = 24
         for capability in set(range(_last_capability() + 1)) - DOCKER_CAPABILITIES:
             call("prctl", drop, capability, 0, 0, 0)
-    if not root:
+    try:
+        _install(program(layers))
+    except PermissionError:  # who has no CAP_SYS_ADMIN gives up setuid programs
         no_new_privileges = 38
         call("prctl", no_new_privileges, 1, 0, 0, 0)
-    code = program(layers)
+        _install(program(layers))
 
+
+def _install(code: bytes) -> None:
     class Program(ctypes.Structure):
         _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,12 +16,15 @@ from codeact_kernel.wire.lines import dump_line
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolParameter, ToolSpec
 from codeact_kernel.wire.setup import (
     SetupSpec,
+    beyond_ceiling,
     parse_setup,
     read_setup_source,
-    read_tape,
     setup_cell,
     setup_source,
 )
+from codeact_kernel.wire.setup_files import FILE_BYTES, MAX_FILES, RecordedFile, file_to_json, is_data_name
+from codeact_kernel.wire.setup_lines import pack
+from codeact_kernel.wire.setup_tape import read_tape
 
 # Text that means something to Python, to raw strings, to JSON, to IPython or to a terminal.
 hostile = st.text(st.sampled_from("'\"\\\n\r\tru0027{}%!?$#\x00\x7f\x85\u2028é😀")) | st.sampled_from(
@@ -45,12 +49,30 @@ parameters = st.builds(ToolParameter, hostile, kinds, hostile, st.none() | hosti
 tools = st.builds(
     ToolSpec, hostile, st.lists(parameters, max_size=2).map(tuple), hostile, hostile, st.booleans()
 )
+names = st.text(st.characters(exclude_characters="/\\"), min_size=1, max_size=9)
+files = st.lists(
+    st.builds(
+        lambda parts, data, embedded, known: RecordedFile(
+            "/".join(["data", *parts]),
+            len(data),
+            hashlib.sha256(data).hexdigest() if embedded or known else "",
+            pack(data) if embedded else "",
+        ),
+        st.lists(names, min_size=1, max_size=3),
+        st.binary(max_size=99),
+        st.booleans(),
+        st.booleans(),
+    ).filter(lambda file: is_data_name(file.name)),
+    max_size=3,
+    unique_by=lambda file: file.name,
+)
 specs = st.builds(
     SetupSpec,
     hostile,
     st.lists(hostile, max_size=2).map(tuple),
     st.lists(tools, max_size=2).map(tuple),
     st.lists(calls, max_size=3).map(tuple),
+    files=files.map(tuple),
 )
 
 
@@ -142,6 +164,82 @@ def test_what_is_no_setup_is_refused_with_its_line(text: str, says: str) -> None
         parse_setup(text)
 
 
+def file_line(name: str = "data/a.csv", data: bytes = b"a,1", **changed: Json) -> str:
+    file = RecordedFile(name, len(data), hashlib.sha256(data).hexdigest(), pack(data))
+    return dump_line({**file_to_json(file), **changed})
+
+
+BAD_NAMES = (
+    *(
+        "a.csv",
+        "data",
+        "data/",
+        "/data/a",
+        "../data/a",
+        "data/..",
+        "data/../a",
+        "data/./a",
+        "data//a",
+        "Data/a",
+    ),
+    *("data/a\x00", "data/a\nb", "data/\x1b[2J", "data/\u202ea", "data/\ud800", "data/a\\b", "data/a//"),
+    *("data/" + "x" * 256, "data/" + "a/" * 40 + "a", "datab/a", "~/data/a", "C:/data/a"),
+)
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_data_file_lies_below_data(name: str) -> None:
+    assert not is_data_name(name)
+    with pytest.raises(ValueError, match=r"line 2.*no name of a data file"):
+        parse_setup('{"codeact":1,"run":"r"}\n' + file_line(name))
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([file_line(bytes=2)], "not what its digest says"),
+        ([file_line(bytes=True)], "number of bytes"),
+        ([file_line(bytes=2**63)], "number of bytes"),
+        ([file_line(bytes=10**100)], "number of bytes"),
+        ([file_line(sha256="0" * 64)], "not what its digest says"),
+        ([file_line(sha256="")], "not what its digest says"),
+        ([file_line(sha256="A" * 64)], "64 hexadecimal"),
+        ([file_line(zlib="eJ!!")], "cannot be expanded"),
+        ([file_line(zlib=["x"])], "'zlib' is a string"),
+        ([file_line(data=bytes(FILE_BYTES + 1))], f"at most {FILE_BYTES}"),
+        ([file_line("data/a/")], "is a folder"),
+        ([file_line(), file_line()], "line 3.*twice"),
+        ([file_line(f"data/{n}", bytes(FILE_BYTES)) for n in range(17)], "line 18.*more than 1048576 bytes"),
+        (
+            [file_line(f"data/{n}", zlib="") for n in range(MAX_FILES + 1)],
+            f"more than {MAX_FILES} data files",
+        ),
+    ],
+)
+def test_what_is_no_data_file_is_refused(lines: list[str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_setup("\n".join(['{"codeact":1,"run":"r"}', *lines]))
+
+
+def test_a_small_line_cannot_expand_to_more_than_it_says() -> None:
+    bomb = pack(bytes(50_000_000))
+    with pytest.raises(ValueError, match="not what its digest says"):
+        parse_setup('{"codeact":1,"run":"r"}\n' + file_line(zlib=bomb, bytes=FILE_BYTES))
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "beyond"),
+    [
+        (None, ()),
+        ((), ("torch", "scipy.io", "os")),
+        (("scipy", "os.path"), ("torch", "os")),
+        (("torch", "scipy.io.wavfile"), ("scipy.io", "os")),
+    ],
+)
+def test_a_ceiling_covers_what_is_below_it(ceiling: tuple[str, ...] | None, beyond: tuple[str, ...]) -> None:
+    assert beyond_ceiling(("torch", "scipy.io", "os"), ceiling) == beyond
+
+
 @pytest.mark.parametrize("source", ["", "x = 1", "setup()", "setup(r'''", "setup(1)", "a.setup('')", "\x00"])
 def test_other_cells_are_no_setup_cells(source: str) -> None:
     assert read_setup_source(source) is None
@@ -155,7 +253,7 @@ junk = st.recursive(
 
 
 @settings(max_examples=40)
-@given(st.dictionaries(st.sampled_from(["data", "bytes", "zlib", "args_data", "name", "args"]), junk))
+@given(st.dictionaries(st.sampled_from(["data", "bytes", "zlib", "args_data", "name", "args", "file"]), junk))
 def test_junk_lines_are_value_errors(entry: dict[str, Json]) -> None:
     with pytest.raises(ValueError, match="line 2"):
         parse_setup('{"codeact":1,"run":"r"}\n' + dump_line(entry))

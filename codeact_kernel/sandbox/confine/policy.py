@@ -54,7 +54,8 @@ class Policy(NamedTuple):
     or folders; `write` folders may be read too. `sockets`: inherited listening sockets by channel.
     `namespaces`: this process is in namespaces of its own, so Landlock may be missing. `parent`: expected
     parent pid, 0 where it cannot be seen. `canary`: a host file that must not be readable. `report`: a
-    descriptor that takes the report and is then closed. `tcp`: the sockets are. `confined`: False only where the user said so.
+    descriptor that takes the report and is then closed. `tcp`: the sockets are. `confined`: False only
+    where the user said so.
     """
 
     connection_file: str

@@ -12,6 +12,9 @@ from .start import Plan
 
 PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
 FONT_CACHE = "fontlist-"
+THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+MOST_THREADS = 8
+"""Each takes up to 40 MiB of the memory limit, used or not; large machines would have a hundred."""
 
 
 class Prepared(NamedTuple):
@@ -26,21 +29,36 @@ def prepare(connection_file: str, python: str = "", arguments: tuple[str, ...] =
     """Reads the environment, makes the folders, binds the sockets. Raises: OSError, ValueError."""
     host = dict(os.environ)
     profile = load_profile(host.get("CODEACT_PROFILE") or "{}")
-    connection_file = os.path.abspath(connection_file)
     given = host.get("CODEACT_SESSION_DIR")
     base = host.get("TMPDIR") or "/tmp"
-    session = given or sessions.make(base)
     if given is None:
         sessions.sweep(base)
+    session = given or sessions.make(base)
+    try:
+        plan = _plan(os.path.abspath(connection_file), python, arguments, session, profile, host)
+    except BaseException:
+        if given is None:
+            sessions.remove_tree(session)
+        raise
+    if given is None:
+        _link_data(plan.workspace, profile.data)
+    return Prepared(plan, int(host.get("CODEACT_LIFELINE_FD", "-1")), given is None)
+
+
+def _plan(
+    connection_file: str,
+    python: str,
+    arguments: tuple[str, ...],
+    session: str,
+    profile: Profile,
+    host: dict[str, str],
+) -> Plan:
+    interpreter = _interrogated(python) if python else paths.running()
     workspace = profile.workspace or os.path.join(session, "work")
     _make_folders(session, workspace)
-    if given is None:
-        _link_data(workspace, profile.data)
     bound = sockets.bind(connection_file)
-    channel = int(host.get("CODEACT_CHANNEL_FD", "-1"))
     read_output, output = os.pipe()
-    interpreter = _interrogated(python) if python else paths.running()
-    plan = Plan(
+    return Plan(
         profile=profile,
         session=session,
         workspace=workspace,
@@ -50,22 +68,18 @@ def prepare(connection_file: str, python: str = "", arguments: tuple[str, ...] =
         readable=paths.readable(interpreter),
         sockets=bound.descriptors,
         tcp=bound.tcp,
-        channel=channel,
+        channel=int(host.get("CODEACT_CHANNEL_FD", "-1")),
         output=output,
         read_output=read_output,
         environment=environment(session, profile, host),
         arguments=arguments,
     )
-    return Prepared(plan, int(host.get("CODEACT_LIFELINE_FD", "-1")), given is None)
 
 
 def environment(session: str, profile: Profile, host: dict[str, str]) -> dict[str, str]:
     """The whole environment of the kernel, made from an allow-list."""
-    names = (*PASSED_ON, *profile.env)
     home = os.path.join(session, "home")
-    env = {name: host[name] for name in names if name in host}
-    env.setdefault("LANG", "C.UTF-8")
-    env |= {
+    env = {
         "PATH": "/usr/bin:/bin",
         "USER": "sandbox",
         "LOGNAME": "sandbox",
@@ -74,14 +88,17 @@ def environment(session: str, profile: Profile, host: dict[str, str]) -> dict[st
         "IPYTHONDIR": os.path.join(home, "ipython"),
         "JUPYTER_CONFIG_DIR": os.path.join(home, "jupyter"),
         "MPLCONFIGDIR": os.path.join(home, "matplotlib"),
+        "LANG": "C.UTF-8",
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+    if (os.cpu_count() or 1) > MOST_THREADS:
+        env |= dict.fromkeys(THREAD_POOLS, str(MOST_THREADS))
     if "CODEACT_CHANNEL_FD" in host:
         env["CODEACT_CHANNEL_FD"] = host["CODEACT_CHANNEL_FD"]
     if profile.import_ceiling is not None:
         env["CODEACT_IMPORT_CEILING"] = ",".join(profile.import_ceiling)
-    return env
+    return env | {name: host[name] for name in (*PASSED_ON, *profile.env) if name in host}
 
 
 def report(found: Report) -> None:
@@ -142,7 +159,7 @@ def _interrogated(python: str) -> paths.Interpreter:
         said = subprocess.run([python, "-I", "-c", code], capture_output=True, check=True, timeout=60)
         executable, prefix, base_prefix, path = json.loads(said.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as problem:
-        raise ValueError(f"{python!r}, which the kernelspec names, is no Python that runs: {problem}") from None
+        raise ValueError(f"{python!r}, which the kernelspec names, does not run: {problem}") from None
     return paths.Interpreter(executable, prefix, base_prefix, tuple(path))
 
 

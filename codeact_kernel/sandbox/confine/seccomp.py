@@ -218,7 +218,8 @@ def _processes(rules: Rules, pid: int) -> dict[str, Block]:
     if rules.fork:
         calls |= dict.fromkeys(("fork", "vfork"), ALLOW)
     if rules.fork and rules.pid_namespace:
-        return calls | dict.fromkeys(("kill", "tgkill"), ALLOW)
+        # A semaphore is made with a link in /dev/shm. Out of the session's own mounts no link can lead.
+        return calls | dict.fromkeys(("kill", "tgkill", "link", "linkat"), ALLOW)
     return calls | {
         "kill": is_one_of(0, (pid, -pid), ALLOW, DENY),
         "tgkill": is_one_of(0, (pid,), ALLOW, DENY),

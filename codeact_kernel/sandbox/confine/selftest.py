@@ -83,7 +83,7 @@ def _fork() -> None:
 
 
 def _data_bytes(policy: Policy) -> int:
-    return policy.limits.memory_bytes + privileges.DATA_SLACK + MIB
+    return policy.limits.memory_bytes + MIB
 
 
 def _all_bytes(policy: Policy) -> int:

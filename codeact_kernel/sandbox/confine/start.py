@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
-from . import bwrap
+from . import bwrap, sessions
 from .policy import REPORT_BYTES, TIERS, Policy, Profile, Report, dumps, load_report
 
 LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "launcher.py")
@@ -97,12 +97,15 @@ def _attempts(plan: Plan, remarks: list[str]) -> Iterator[tuple[str, Policy, str
 
 def _policy(plan: Plan, *, namespaces: bool) -> Policy:
     profile, session = plan.profile, plan.session
+    write = (plan.workspace, *(os.path.join(session, name) for name in sessions.OWN))
+    if profile.allow_fork and namespaces:
+        write += (bwrap.SHARED_MEMORY,)  # Of its own; multiprocessing keeps its semaphores there.
     return Policy(
         connection_file=plan.connection_file,
         workspace=plan.workspace,
         roots=plan.roots,
         read=(*plan.readable, *profile.data, *profile.readable, plan.connection_file),
-        write=(plan.workspace, os.path.join(session, "home"), os.path.join(session, "tmp")),
+        write=write,
         sockets=plan.sockets,
         channel=plan.channel,
         report=-1,

@@ -66,10 +66,9 @@ class Count:
 
     def _all(self, folders: Sequence[str], pids: Iterable[int], mapped: bool) -> Iterator[None]:
         for folder in folders:
-            try:
-                fd = os.open(folder, FOLDER & ~os.O_NOFOLLOW)
-            except OSError:
-                continue  # Not there yet, or no more.
+            fd = self._enter(None, folder)
+            if fd < 0:
+                continue
             if self._add(os.fstat(fd)):
                 yield from self._below(fd)
             else:
@@ -120,14 +119,18 @@ class Count:
         yield
         return names
 
-    def _enter(self, parent: int, name: str) -> int:
-        """A descriptor of that folder, or -1."""
+    def _enter(self, parent: int | None, name: str) -> int:
+        """A descriptor of that folder, or -1 when it is gone, or something else by now."""
         try:
-            return os.open(name, FOLDER, dir_fd=parent)
+            fd = os.open(name, FOLDER, dir_fd=parent)
         except PermissionError:
             return _unlock(parent, name, self._since)
         except OSError:
-            return -1  # Gone, or something else by now.
+            return -1
+        if os.fstat(fd).st_mode & stat.S_IXUSR or os.geteuid() == 0:
+            return fd
+        os.close(fd)
+        return _unlock(parent, name, self._since)
 
     def _leave(self, levels: list[_Level]) -> None:
         """One level up; several when the folder was moved away, which cannot be helped from here."""
@@ -197,8 +200,8 @@ def _parent(fd: int, identity: tuple[int, int]) -> int:
     return -1
 
 
-def _unlock(parent: int, name: str, since: int) -> int:
-    """Opens a folder that the session took the right to read away from, by giving it back; -1 if not.
+def _unlock(parent: int | None, name: str, since: int) -> int:
+    """Opens a folder that the session took its owner's rights away from, by giving them back; -1 if not.
 
     By descriptor, so that no link put in its place can make this change the mode of anything else; and not
     one that was like that before the session began.

@@ -1,0 +1,1 @@
+"""Owns the attacks: snippets that have full control of the kernel process, judged from the host."""

@@ -1,0 +1,158 @@
+"""Owns running many probes: batches in processes of their own, as root and as an ordinary user; the table.
+
+python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp --control --markdown
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+
+from .. import as_user
+from .catalog import PROBES
+from .judge import Result
+from .probe import GROUPS, Probe
+
+REPOSITORY = Path(__file__).parents[3]
+BATCH = 24
+WORKERS = 3
+CONTROL = "none"
+PROBE_S = 30.0
+
+
+def users() -> tuple[str, ...]:
+    """As whom probes can be run here."""
+    return ("ordinary",) if as_user.unavailable() else ("root", "ordinary")
+
+
+def bites(probe: Probe, user: str) -> bool:
+    """Whether the control of the probe can succeed as this user."""
+    return not probe.needs or probe.needs == ("root" if user == "root" else "user")
+
+
+def run_probes(
+    probes: Iterable[Probe], tier: str, user: str, transport: str = "ipc", workers: int = WORKERS
+) -> list[Result]:
+    """Runs the probes in cages of this tier ("none": the control), many of them in one kernel.
+
+    Raises RuntimeError with the words of a worker that failed.
+    """
+    jobs = [
+        {"probes": [p.name for p in batch], "tier": tier, "transport": transport, "user": user}
+        for batch in _batches(list(probes))
+    ]
+    return run_jobs(jobs, workers)
+
+
+def run_jobs(jobs: Sequence[dict[str, object]], workers: int = WORKERS) -> list[Result]:
+    """Runs batches side by side."""
+    with ThreadPoolExecutor(workers) as pool:
+        return [result for results in pool.map(_work, jobs) for result in results]
+
+
+def _batches(probes: list[Probe]) -> list[list[Probe]]:
+    shared = [p for p in probes if not p.alone]
+    alone = [p for p in probes if p.alone]
+    count = max(1, -(-len(probes) // BATCH))
+    return [batch for n in range(count) if (batch := shared[n::count] + alone[n::count])]
+
+
+def _work(job: dict[str, object]) -> list[Result]:
+    command = [sys.executable, "-m", f"{__package__}.worker"]
+    names = job["probes"]
+    assert isinstance(names, list)
+    options = {
+        "input": json.dumps(job) + "\n",
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "cwd": REPOSITORY,
+        "timeout": 30 + PROBE_S * len(names),
+    }
+    if job["user"] == "ordinary" and os.geteuid() == 0:
+        done = as_user.run(command, **options)
+    else:
+        with tempfile.TemporaryDirectory(prefix="probes-") as home:
+            env = as_user.environment(home, {})
+            done = subprocess.run(command, env=env, text=True, check=False, **options)  # type: ignore[call-overload]  # as above
+    if done.returncode:
+        raise RuntimeError(
+            f"the worker for {job!r:.300} failed:\n{done.stdout[-500:]}\n{done.stderr[-3000:]}"
+        )
+    return [Result(**json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def table(results: list[Result]) -> list[str]:
+    """Markdown: a row per group, a column per run: held / tried; of a control: bit / tried."""
+    runs = sorted({(r.tier, r.user, r.transport) for r in results})
+    head = [
+        f"{'control' if tier == CONTROL else 'tier ' + tier}, {user}, {transport}"
+        for tier, user, transport in runs
+    ]
+    lines = ["| group | " + " | ".join(head) + " |", "|---|" + "---|" * len(runs)]
+    good: Counter[tuple[str, ...]] = Counter()
+    tried: Counter[tuple[str, ...]] = Counter()
+    for r in results:
+        key = (r.tier, r.user, r.transport)
+        for group in (r.group, "all"):
+            tried[(group, *key)] += 1
+            good[(group, *key)] += bool(r.escaped) == (r.tier == CONTROL)
+    for group in (*GROUPS, "all"):
+        cells = [f"{good[(group, *key)]} / {tried[(group, *key)]}" for key in runs]
+        if any(tried[(group, *key)] for key in runs):
+            lines.append(f"| {group} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def wrong(results: list[Result]) -> list[Result]:
+    """Escapes from a cage, and controls that did not bite."""
+    return [r for r in results if bool(r.escaped) != (r.tier == CONTROL)]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line. Returns 1 when anything went wrong."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", default=[], help="names of probes or groups; all when left out")
+    parser.add_argument("--tier", nargs="*", default=["A"], choices=["A", "B", "C"])
+    parser.add_argument("--user", nargs="*", default=list(users()), choices=["root", "ordinary"])
+    parser.add_argument("--transport", nargs="*", default=["ipc"], choices=["ipc", "tcp"])
+    parser.add_argument(
+        "--control", action="store_true", help="also with the sandbox off: the probes must bite"
+    )
+    parser.add_argument("--markdown", action="store_true", help="a table for the docs")
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--verbose", action="store_true", help="every result")
+    options = parser.parse_args(argv)
+    chosen = [p for p in PROBES if not options.only or {p.name, p.group} & set(options.only)]
+    results: list[Result] = []
+    for tier, user, transport in product(options.tier, options.user, options.transport):
+        results += run_probes(chosen, tier, user, transport, options.workers)
+    if options.control:
+        for user in options.user:
+            results += run_probes(
+                [p for p in chosen if bites(p, user)], CONTROL, user, "ipc", options.workers
+            )
+    _report(results, options.verbose, options.markdown)
+    return bool(wrong(results))
+
+
+def _report(results: list[Result], verbose: bool, markdown: bool) -> None:
+    for r in results if verbose else wrong(results):
+        verdict = r.escaped or "held"
+        print(f"{r.name:28} {r.tier:4} {r.user:8} {r.transport} {r.ended:11} {r.seconds:5.1f} s  {verdict}")  # noqa: T201  # the command's output
+        if not r.escaped:
+            print(f"    {r.last_words[-160:]!r}")  # noqa: T201  # the command's output
+    lines = table(results) if markdown else [f"{len(results)} results, {len(wrong(results))} wrong"]
+    print("\n".join(lines))  # noqa: T201  # the command's output
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""Owns the process that runs a batch of probes: alone with its kernels, so that what they leave falls to it.
+
+Reads a job as JSON on standard input: names of probes, tier, transport, user's name. Prints a result a line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from .cage import Cage
+from .catalog import BY_NAME
+from .judge import Result, cage_ended, reached, try_one
+from .probe import Outcome, Probe
+from .scene import Scene
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    """Runs the job."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    job = json.loads(sys.stdin.readline())
+    for result in results(job):
+        print(json.dumps(asdict(result)), flush=True)  # noqa: T201  # the answer of this process
+
+
+def results(job: dict[str, Any]) -> Iterator[Result]:
+    """Of the job's probes, in order; one kernel for those that leave it usable."""
+    cage: Cage | None = None
+    last: Probe | None = None
+    for probe in (BY_NAME[name] for name in job["probes"]):
+        began = time.monotonic()
+        if probe.through == "codeact":
+            outcome, found = _through_codeact(probe, job["tier"])
+        else:
+            fits = cage is not None and not cage.gone and not _own_kernel(probe)
+            if not fits:
+                if cage is not None and not cage.gone and last is not None:
+                    yield from _late(cage, last, job)
+                cage = Cage(job["tier"], probe.transport or job["transport"], probe)
+            assert cage is not None
+            outcome, found = try_one(cage, probe)
+            last = probe
+        yield _result(probe, job, outcome, found, time.monotonic() - began)
+    if cage is not None and not cage.gone and last is not None:
+        yield from _late(cage, last, job)
+
+
+def _own_kernel(probe: Probe) -> bool:
+    return bool(
+        probe.alone
+        or probe.transport
+        or not probe.provisioned
+        or probe.limits
+        or probe.profile
+        or probe.measured
+        or probe.then
+    )
+
+
+def _late(cage: Cage, probe: Probe, job: dict[str, Any]) -> Iterator[Result]:
+    """A shared kernel ends: what is found now is one of its probes' doing, so a result of its own."""
+    found = cage_ended(cage, probe, None)
+    if found:
+        yield _result(probe, job, Outcome(), f"at the end of a shared kernel: {found}", 0.0)
+
+
+def _through_codeact(probe: Probe, tier: str) -> tuple[Outcome, str | None]:
+    scene = Scene()
+    try:
+        assert probe.drive is not None
+        outcome = probe.drive(scene, probe, tier)
+        return outcome, reached(scene, probe, outcome)
+    finally:
+        scene.close()
+
+
+def _result(probe: Probe, job: dict[str, Any], outcome: Outcome, found: str | None, seconds: float) -> Result:
+    words = (outcome.then_text or outcome.text)[-400:]
+    return Result(
+        probe.name,
+        probe.group,
+        job["tier"],
+        job["user"],
+        job["transport"],
+        found or "",
+        outcome.ended,
+        seconds,
+        words,
+    )
+
+
+if __name__ == "__main__":
+    main()
