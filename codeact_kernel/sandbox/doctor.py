@@ -17,6 +17,7 @@ from ..exceptions import SandboxError
 from ..outputs import Display, Error, Finished, Output, Result, Stream
 from ..trajectory import Action
 from .confine.policy import TIERS, Report
+from .confine.start import REMEDY
 from .doctor_layers import Layer, survey
 from .doctor_probes import PRELUDE, PROBES, Probe, cell
 from .doctor_scene import Scene
@@ -118,7 +119,7 @@ async def examine_cage(tier: str, tell: Tell, probes: Sequence[Probe] = PROBES) 
             verdicts = [await _verdict(session, scene, probe, tell) for probe in probes]
         return Cage(tier, "", start_ms, report, tuple(verdicts))
     except SandboxError as problem:
-        return Cage(tier, str(problem))
+        return Cage(tier, str(problem).removesuffix(REMEDY).strip())
     finally:
         await session.aclose()
 

@@ -42,6 +42,7 @@ REMEDIES = {
     "Without it: tier B",
     "bubblewrap": "apt install bubblewrap (dnf, pacman, apk: the same name), or pip install "
     "'codeact_kernel[bwrap]'. Without it: tier B",
+    "refused": "what this system refuses it is named under user namespaces and AppArmor",
     "cgroup": "systemd-run --user --scope -p Delegate=yes codeact …",
 }
 
@@ -142,7 +143,7 @@ def _bubblewrap() -> Layer:
     name = f"{_run(found, '--version')[1]}, {kind} ({found})"
     nothing = (sys.executable, "-I", "-S", "-c", "")
     code, words = _run(found, *bwrap.NAMESPACES, "--ro-bind", "/", "/", "--", *nothing)
-    return _layer("bubblewrap", f"{name}: {words}" if code else "held", name, "namespaces")
+    return _layer("bubblewrap", f"{name}: {words}" if code else "held", name, "refused")
 
 
 def _cgroup() -> Layer:

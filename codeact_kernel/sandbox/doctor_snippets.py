@@ -212,25 +212,25 @@ reader, writer = os.pipe()
 fcntl.fcntl(reader, fcntl.F_SETOWN, T["victim"])
 fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC)
 os.write(writer, b"x")
-#% other ptrace: trace another process
+#% others ptrace: trace another process
 def seize():
     syscall("ptrace", 0x4206, T["victim"], 0, 0)
     got("seized")
 tracer = threading.Thread(target=seize)  # whose end sets it free again
 tracer.start()
 tracer.join()
-#% other readv: read its memory
+#% others readv: read its memory
 out = ctypes.create_string_buffer(64)
 local = struct.pack("PN", ctypes.addressof(out), 64)
 syscall("process_vm_readv", T["victim"], local, 1, struct.pack("PN", T["address"], 64), 1, 0)
 print(out.raw)
-#% other getfd: take a descriptor out of it
+#% others getfd: take a descriptor out of it
 print(os.pread(syscall("pidfd_getfd", syscall("pidfd_open", T["victim"], 0), T["descriptor"], 0), 200, 0))
-#% other nice: lower its priority
+#% others nice: lower its priority
 os.setpriority(os.PRIO_PROCESS, T["victim"], 7)
-#% other affinity: choose its processors
+#% others affinity: choose its processors
 os.sched_setaffinity(T["victim"], {min(os.sched_getaffinity(0))})
-#% other limits: change its limits
+#% others limits: change its limits
 import resource
 resource.prlimit(T["victim"], resource.RLIMIT_NOFILE, (100, 100))
 """

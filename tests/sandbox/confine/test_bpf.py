@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from errno import EINVAL, ENOMEM, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM
+from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from codeact_kernel.sandbox.confine import bpf, seccomp
@@ -17,25 +18,21 @@ from codeact_kernel.sandbox.confine.syscalls import machine
 from .bpf_machine import ALLOW, KILL, run
 
 PID = 4711
+RULED = {"fork", "vfork", "link", "linkat"}
+"""Denied, but for what a rule opens."""
 BOTH = ("x86_64", "aarch64")
-FILTERS = {
-    (name, rules): seccomp.program(rules, PID, name)
-    for name in BOTH
-    for rules in (
-        Rules(),
-        Rules(fork=True),
-        Rules(fork=True, pid_namespace=True),
-        Rules(tcp=True),
-        Rules(truncate=True),
-    )
-}
 WORDS = st.integers(0, 2**64 - 1)
 NEAR_PID = st.sampled_from([0, 1, -1, PID, -PID, PID + 1, 2**32 - PID, 2**32 + PID, PID << 32]) | WORDS
 
 
 def say(call: str, *arguments: int, rules: Rules = Rules(), on: str = "x86_64") -> str | int:  # noqa: B008  # frozen
     target = machine(on)
-    return run(FILTERS[on, rules], target.numbers[call], arguments, target.audit)
+    return run(filter_of(rules, on), target.numbers[call], arguments, target.audit)
+
+
+@cache
+def filter_of(rules: Rules, on: str) -> bytes:
+    return seccomp.program(rules, PID, on)
 
 
 @pytest.mark.parametrize("on", BOTH)
@@ -162,6 +159,9 @@ def test_what_the_rules_change(on: str) -> None:
         ("clone3", (), Rules(fork=True), ENOSYS),
         ("kill", (1, 9), Rules(fork=True), EPERM),
         ("kill", (1, 9), Rules(fork=True, pid_namespace=True), ALLOW),
+        ("linkat", (), Rules(fork=True), EPERM),
+        ("linkat", (), Rules(pid_namespace=True), EPERM),
+        ("linkat", (), Rules(fork=True, pid_namespace=True), ALLOW),
         ("setsockopt", (0, 6, 1), Rules(tcp=True), ALLOW),
         ("setsockopt", (0, 6, 30), Rules(tcp=True), EPERM),  # TCP_FASTOPEN_CONNECT
         ("setsockopt", (0, 41, 1), Rules(tcp=True), EPERM),
@@ -231,7 +231,7 @@ def test_a_number_that_is_not_named_does_not_exist(on: str, rules: Rules) -> Non
     assert {"read", "futex", "kill"} & allowed == (
         {"read", "futex", "kill"} if rules.fork else {"read", "futex"}
     )
-    assert allowed & set(seccomp._DENIED.split()) <= ({"fork", "vfork"} if rules.fork else set())
+    assert allowed & set(seccomp._DENIED.split()) <= (RULED if rules.fork else set())
 
 
 @pytest.mark.parametrize("on", BOTH)
@@ -242,7 +242,7 @@ def test_a_number_that_is_not_named_does_not_exist(on: str, rules: Rules) -> Non
 @example(39, 0x40000028)  # arm
 def test_another_abi_is_the_end(on: str, number: int, audit: int) -> None:
     target = machine(on)
-    said = run(FILTERS[on, Rules()], number, (), audit)
+    said = run(filter_of(Rules(), on), number, (), audit)
     assert (said == KILL) == (audit != target.audit or number >= 0x40000000)
 
 
@@ -255,11 +255,11 @@ def test_every_name_is_one_of_a_call() -> None:
         *seccomp._files(True),
         *seccomp._memory_and_self(1),
         *seccomp._descriptors(True),
-        *seccomp._processes(Rules(fork=True), 1),
+        *seccomp._processes(Rules(fork=True, pid_namespace=True), 1),
     ]
     assert set(names) | set(special) <= known
     assert len(names) == len(set(names)), "a name is on two lists"
-    assert set(names) & set(special) == {"fork", "vfork"}, "the rule of one call is on a list as well"
+    assert set(names) & set(special) == RULED, "the rule of one call is on a list as well"
 
 
 def test_an_unknown_architecture_is_refused() -> None:
@@ -290,6 +290,7 @@ BLOCKS = st.sampled_from([bpf.ALLOW, bpf.fails(1), bpf.fails(2)]).flatmap(
 )
 
 
+@settings(max_examples=40)
 @given(calls=st.dictionaries(st.integers(0, 600), BLOCKS, max_size=15), first=st.sampled_from([0, 199, 200]))
 def test_dispatch_finds_each_block_however_far(calls: dict[int, bytes], first: int) -> None:
     program = bpf.program(0xC000003E, calls, bpf.fails(99))

@@ -297,6 +297,15 @@ answer = [answer, os.waitpid(pid, 0)[1]]
     assert child(code, Rules(fork=True, pid_namespace=pid_namespace)) == expected
 
 
+def test_processes_work_together_where_signals_stay_inside() -> None:
+    code = """
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    answer = pool.map(abs, [-1, 2])
+"""
+    assert child(code, Rules(fork=True, pid_namespace=True)) == [1, 2]
+
+
 def test_truncate_rule(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     assert child("answer = attempt(os.truncate, 'file', 2)", Rules(truncate=True), cwd=tmp_path) == "worked"

@@ -1,6 +1,6 @@
 """Owns the attacks that take more than their share: memory, processor, threads, descriptors, disk, inodes.
 
-Judged by what the host measured. Each of them ends by itself and takes less than 1.5 GB; the profile's limits
+Judged by what the host measured. Each of them ends by itself and takes less than 1 GB; the profile's limits
 are set far below that.
 """
 
@@ -13,7 +13,7 @@ from .probe import Judge, Outcome, Probe
 from .scene import Scene
 
 MIB = 1024 * 1024
-MEMORY, FILE, DISK, FILES, THREADS, OPEN = 512 * MIB, 64 * MIB, 128 * MIB, 2000, 64, 256
+MEMORY, FILE, DISK, FILES, THREADS, OPEN = 256 * MIB, 32 * MIB, 64 * MIB, 1000, 64, 256
 LIMITS = {
     "memory_bytes": MEMORY,
     "file_bytes": FILE,
@@ -88,7 +88,7 @@ def _re(
     )
 
 
-too_much_memory = most("memory_bytes", MEMORY * 3 // 2 + 64 * MIB)
+too_much_memory = most("memory_bytes", MEMORY + 320 * MIB)
 too_much_disk = most("disk_bytes", DISK + 512 * MIB, kept=DISK * 5 // 4)
 too_many_files = most("disk_files", FILES + 30_000, kept=FILES * 5 // 4)
 too_many_threads = most("threads", THREADS + 800, kept=THREADS * 3 // 2)
@@ -103,55 +103,55 @@ def touch(pages):
 
 MEMORY_PROBES = (
     _re("memory-list", "kept = []\nfor _ in range(1200):\n    kept.append(bytearray(1 << 20))" + PAUSE, too_much_memory),
-    _re("memory-bytearray", "kept = bytearray(1200 << 20)" + PAUSE, too_much_memory),
-    _re("memory-text", "kept = 'x' * (1200 << 20)" + PAUSE, too_much_memory),
-    _re("memory-numpy", "import numpy\nkept = numpy.ones(150_000_000)" + PAUSE, too_much_memory),
-    _re("memory-shared-map", TOUCHED + "kept = mmap.mmap(-1, 1200 << 20)\ntouch(kept)" + PAUSE, too_much_memory),
+    _re("memory-bytearray", "kept = bytearray(800 << 20)" + PAUSE, too_much_memory),
+    _re("memory-text", "kept = 'x' * (800 << 20)" + PAUSE, too_much_memory),
+    _re("memory-numpy", "import numpy\nkept = numpy.ones(100_000_000)" + PAUSE, too_much_memory),
+    _re("memory-shared-map", TOUCHED + "kept = mmap.mmap(-1, 800 << 20)\ntouch(kept)" + PAUSE, too_much_memory),
     _re("memory-many-maps", TOUCHED + """
 kept = []
-for _ in range(300):
+for _ in range(200):
     kept.append(mmap.mmap(-1, 4 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000))  # no reserve
     touch(kept[-1])
 """ + PAUSE, too_much_memory),
     _re("memory-dev-zero", TOUCHED + """
 with open("/dev/zero", "r+b") as zero:
-    kept = mmap.mmap(zero.fileno(), 1200 << 20)
+    kept = mmap.mmap(zero.fileno(), 800 << 20)
 touch(kept)
 """ + PAUSE, too_much_memory),
     _re("memory-copied-file-map", TOUCHED + """
 with open("base", "wb") as file:
-    file.truncate(60 << 20)
+    file.truncate(30 << 20)
 kept = []
 with open("base", "rb") as file:
-    for _ in range(20):
-        kept.append(mmap.mmap(file.fileno(), 60 << 20, access=mmap.ACCESS_COPY))
+    for _ in range(26):
+        kept.append(mmap.mmap(file.fileno(), 30 << 20, access=mmap.ACCESS_COPY))
         touch(kept[-1])
 """ + PAUSE, too_much_memory),
     _re("memory-memfd", TOUCHED + """
 fd = os.memfd_create("x")
-os.ftruncate(fd, 1200 << 20)
-kept = mmap.mmap(fd, 1200 << 20)
+os.ftruncate(fd, 800 << 20)
+kept = mmap.mmap(fd, 800 << 20)
 touch(kept)
 """ + PAUSE, too_much_memory),
     _re("memory-dev-shm", TOUCHED + """
 fd = os.open("/dev/shm/" + T["mark"], os.O_CREAT | os.O_RDWR)
 os.unlink("/dev/shm/" + T["mark"])
-os.ftruncate(fd, 1200 << 20)
-kept = mmap.mmap(fd, 1200 << 20)
+os.ftruncate(fd, 800 << 20)
+kept = mmap.mmap(fd, 800 << 20)
 touch(kept)
 """ + PAUSE, too_much_memory),
     _re("memory-system-v", """
 libc.shmat.restype = ctypes.c_void_p
-which = libc.shmget(0, ctypes.c_size_t(1200 << 20), 0o600 | 0o1000)
+which = libc.shmget(0, ctypes.c_size_t(800 << 20), 0o600 | 0o1000)
 if which < 0:
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 where = libc.shmat(which, None, 0)
 libc.shmctl(which, 0, None)
-ctypes.memset(where, 1, 1200 << 20)
+ctypes.memset(where, 1, 800 << 20)
 """ + PAUSE, too_much_memory),
     _re("memory-c-heap", """
 libc.malloc.restype = ctypes.c_void_p
-for _ in range(1200):
+for _ in range(800):
     one = libc.malloc(ctypes.c_size_t(1 << 20))
     if not one:
         raise MemoryError
@@ -159,7 +159,7 @@ for _ in range(1200):
 """ + PAUSE, too_much_memory),
     _re("memory-program-break", """
 libc.sbrk.restype = ctypes.c_long
-for _ in range(300):
+for _ in range(200):
     start = libc.sbrk(ctypes.c_long(4 << 20))
     if start == -1:
         raise MemoryError
@@ -174,7 +174,7 @@ def use():
     ctypes.memset(deep, 1, 40 << 20)
     done.wait(3)
 done = threading.Event()
-threads = [threading.Thread(target=use) for _ in range(30)]
+threads = [threading.Thread(target=use) for _ in range(20)]
 for one in threads:
     one.start()
 """ + PAUSE + "done.set()\nfor one in threads:\n    one.join()", too_much_memory),
@@ -182,20 +182,20 @@ for one in threads:
 import sqlite3
 base = sqlite3.connect(":memory:")
 base.execute("create table t (a)")
-for _ in range(1200):
+for _ in range(800):
     base.execute("insert into t values (zeroblob(1048576))")
 """ + PAUSE, too_much_memory),
     _re("memory-zip-bomb", """
 import zlib
 packer = zlib.compressobj(1)
-bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(1100)) + packer.flush()
-kept = zlib.decompress(bomb, bufsize=1100 << 20)
+bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(750)) + packer.flush()
+kept = zlib.decompress(bomb, bufsize=725 << 20)
 """ + PAUSE, too_much_memory),
     _re("memory-remapped", TOUCHED + """
 libc.mmap.restype = libc.mremap.restype = ctypes.c_long
 where, size = libc.mmap(0, 4096, 3, 0x21, -1, ctypes.c_long(0)), 4096  # shared, anonymous
 pages = mmap.mmap(-1, 4096)
-pages.resize(1200 << 20)
+pages.resize(800 << 20)
 touch(pages)
 """ + PAUSE, too_much_memory),
     _re("memory-after-raised-limits", """
@@ -208,13 +208,13 @@ for name in ("RLIMIT_DATA", "RLIMIT_AS", "RLIMIT_RSS", "RLIMIT_STACK"):
             break
         except (OSError, ValueError) as error:
             print(error)
-kept = bytearray(1200 << 20)
+kept = bytearray(800 << 20)
 """ + PAUSE, too_much_memory),
     _re("memory-of-children", """
 for _ in range(4):
     if os.fork() == 0:
         try:
-            kept = bytearray(300 << 20)
+            kept = bytearray(200 << 20)
             time.sleep(1.5)
         finally:
             os._exit(0)
@@ -349,7 +349,7 @@ while time.process_time() < 6:
 DISK_PROBES = (
     _re("disk-one-file", """
 with open("large", "wb") as file:
-    for _ in range(300):
+    for _ in range(60):
         file.write(bytes(1 << 20))
 """, largest_file),
     _re("disk-hole", """
@@ -362,49 +362,49 @@ os.pwrite(fd, b"x", 1 << 35)
 """, largest_file),
     _re("disk-reserved", """
 fd = os.open("large", os.O_CREAT | os.O_RDWR)
-os.posix_fallocate(fd, 0, 900 << 20)
+os.posix_fallocate(fd, 0, 100 << 20)
 """, largest_file),
     _re("disk-many-files", """
-for n in range(18):
+for n in range(12):
     with open(f"large-{n}", "wb") as file:
-        for _ in range(50):
+        for _ in range(25):
             file.write(bytes(1 << 20))
 time.sleep(3)
 """, too_much_disk, seconds=15),
     _re("disk-reserved-in-parts", """
-for n in range(18):
+for n in range(12):
     fd = os.open(f"large-{n}", os.O_CREAT | os.O_RDWR)
-    os.posix_fallocate(fd, 0, 50 << 20)
+    os.posix_fallocate(fd, 0, 25 << 20)
 time.sleep(3)
 """, too_much_disk, seconds=15),
     _re("disk-without-names", """
 kept = []
-for n in range(18):
+for n in range(12):
     kept.append(open("large", "wb"))
     os.unlink("large")
-    for _ in range(50):
+    for _ in range(25):
         kept[-1].write(bytes(1 << 20))
     kept[-1].flush()
 time.sleep(3)
 """, too_much_disk, seconds=15),
     _re("disk-never-named", """
 kept = []
-for n in range(18):
+for n in range(12):
     kept.append(os.open(T["work"], 0o20200000 | os.O_RDWR, 0o600))  # O_TMPFILE
-    for _ in range(50):
+    for _ in range(25):
         os.write(kept[-1], bytes(1 << 20))
 time.sleep(3)
 """, too_much_disk, seconds=15),
     _re("disk-only-mapped", TOUCHED + """
 kept = []
-for n in range(18):
+for n in range(12):
     with open("large", "w+b") as file:
-        file.truncate(50 << 20)
-        kept.append(mmap.mmap(file.fileno(), 50 << 20))
+        file.truncate(25 << 20)
+        kept.append(mmap.mmap(file.fileno(), 25 << 20))
     os.unlink("large")
-    kept[-1].write(bytes(50 << 20))
+    kept[-1].write(bytes(25 << 20))
 time.sleep(3)
-claim("900 MB in deleted files that are only mapped")
+claim("300 MB in deleted files that are only mapped")
 """, None, claims=True, seconds=15),
     _re("disk-of-sqlite", """
 import sqlite3
@@ -413,7 +413,7 @@ base = sqlite3.connect("")
 base.execute("pragma temp_store = 1")
 base.execute("pragma cache_size = 10")
 base.execute("create table t (a)")
-for _ in range(900):
+for _ in range(300):
     base.execute("insert into t values (zeroblob(1000000))")
     base.commit()
 time.sleep(3)
@@ -423,42 +423,42 @@ import tempfile
 folder = tempfile.mkdtemp()
 for n in range(12):
     with open(os.path.join(folder, f"large-{n}"), "wb") as file:
-        for _ in range(50):
+        for _ in range(25):
             file.write(bytes(1 << 20))
 time.sleep(3)
-if sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)) > 500 << 20:
-    claim("600 MB in the temporary folder")
+if sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)) > 250 << 20:
+    claim("300 MB in the temporary folder")
 """, None, claims=True, seconds=15),
     _re("disk-home", """
 folder = os.path.expanduser("~")
 for n in range(12):
     with open(os.path.join(folder, f"large-{n}"), "wb") as file:
-        for _ in range(50):
+        for _ in range(25):
             file.write(bytes(1 << 20))
 time.sleep(3)
-claim("600 MB in the kernel's home")
+claim("300 MB in the kernel's home")
 """, None, claims=True, seconds=15),
     _re("disk-files", """
-for n in range(15_000):
+for n in range(4_000):
     os.close(os.open(f"small-{n}", os.O_CREAT))
 time.sleep(3)
 """, too_many_files, seconds=15),
     _re("disk-folders", """
-for n in range(12_000):
+for n in range(4_000):
     os.mkdir(f"folder-{n}")
 time.sleep(3)
 """, too_many_files, seconds=15),
     _re("disk-long-names", """
-for n in range(9_000):
+for n in range(4_000):
     os.close(os.open(f"{n:0250}", os.O_CREAT))
 time.sleep(3)
 """, too_many_files, seconds=15),
     _re("disk-deep-tree", """
-for n in range(15_000):
+for n in range(3_000):
     os.mkdir("d")
     os.chdir("d")
 time.sleep(3)
-claim("a tree of 15,000 levels")
+claim("a tree of 3,000 levels")
 """, None, claims=True, seconds=15),
     _re("disk-unreadable", """
 os.mkdir("closed")
@@ -466,10 +466,10 @@ os.chdir("closed")
 os.chmod(".", 0o300)
 for n in range(15):
     with open(f"large-{n}", "wb") as file:
-        for _ in range(50):
+        for _ in range(25):
             file.write(bytes(1 << 20))
 time.sleep(3)
-claim("750 MB in a folder that cannot be listed")
+claim("375 MB in a folder that cannot be listed")
 """, None, claims=True, seconds=15),
 )  # fmt: skip
 
