@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,7 @@ LAYERS = {
     "frontends": 4,
     "in_kernel": -1,
 }
+BOUNDARY = ("supervisor", "launcher")
 ADAPTERS = {"models", "sandbox", "tools", "notebook"}
 MODULES = sorted(ROOT.rglob("*.py"))
 
@@ -83,6 +85,9 @@ def test_imports_point_down(path: Path) -> None:
         if not target.startswith("codeact_kernel"):
             continue
         there = room(target)
+        if name_of(path) == "codeact_kernel.sandbox.launcher":
+            assert target == "codeact_kernel.in_kernel.app" or ".sandbox.confine" in target
+            continue  # It becomes the sandbox kernel.
         if here == "in_kernel":
             assert there in {"in_kernel", "wire"}, f"{path.name} imports {target}"
             continue
@@ -108,6 +113,28 @@ def test_wire_is_stdlib_only(path: Path) -> None:
     for target in imports_of(path):
         top = target.split(".")[0]
         assert top in sys.stdlib_module_names or top in optional or room(target) == "wire"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*sorted((ROOT / "sandbox" / "confine").glob("*.py")), *(ROOT / "sandbox" / f"{n}.py" for n in BOUNDARY)],
+    ids=name_of,
+)
+def test_the_boundary_is_stdlib_only(path: Path) -> None:
+    """It runs before the kernel's code, and in any interpreter that has ipykernel."""
+    for target in imports_of(path):
+        ours = target.startswith(("codeact_kernel.sandbox.confine", "codeact_kernel.in_kernel.app"))
+        assert ours or target.split(".")[0] in sys.stdlib_module_names, f"{path.name} imports {target}"
+
+
+def test_the_supervisor_imports_nothing_dear() -> None:
+    """Every kernel waits for it."""
+    code = "import sys; before = set(sys.modules); import codeact_kernel.sandbox.supervisor; " + (
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    dear = {"dataclasses", "inspect", "subprocess", "tempfile", "pathlib", "shutil", "ctypes", "socket"}
+    assert not dear & set(done.stdout.split())
 
 
 def test_in_kernel_needs_only_ipython_and_wire() -> None:

@@ -12,7 +12,7 @@ from ..wire.messages import Json
 from . import brief
 from .documents import SCHEMA_VERSION
 from .page import Page
-from .terminal import clean
+from .terminal import clean, clip
 
 SIGNS = {True: ("✓", "green"), False: ("✗", "red"), None: ("·", "")}
 NAME = 16
@@ -146,9 +146,7 @@ def _show_layer(page: Page, layer: Layer) -> None:
 
 def _show_cage(page: Page, cage: Cage, default: bool) -> None:
     if cage.problem:
-        page.line(
-            f"  ✗ {cage.tier}  not to be had: {clean(cage.problem)}", "" if cage.tier != "A" else "yellow"
-        )
+        page.line(f"  ✗ {cage.tier}  not to be had: {clip(clean(cage.problem), 300)}", "yellow")
         return
     held = f"holds {len(cage.verdicts) - len(cage.escapes)} of {brief.count(len(cage.verdicts), 'probe')}"
     times = f"start {cage.start_ms:.0f} ms, of it cage and self-test {cage.report.milliseconds:.0f} ms"

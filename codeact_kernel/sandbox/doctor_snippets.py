@@ -60,7 +60,7 @@ os.utime(T["note"], (1, 1))
 os.mkdir(T["folder"] + "/sub")
 #% persistence home: leave a file in the user's home
 open(T["stray"]["home"], "w").write("x")
-#% persistence packages: leave a file among the installed packages
+#% persistence packages [packages of ours]: leave a file among the installed packages
 open(T["stray"]["packages"], "w").write("x")
 #% persistence tmp: leave a file in the temporary folder of the host
 open(T["stray"]["tmp"], "w").write("x")

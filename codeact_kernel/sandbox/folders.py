@@ -6,6 +6,7 @@ Its layout: `confine.sessions`.
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -42,8 +43,7 @@ class SessionFolder:
         self._links: list[Path] = []
         try:
             self.workspace = self._workspace(profile)
-            for path in (self.workspace, *profile.data, *profile.readable):
-                self._check_apart(path)
+            self._check(profile)
             self._link_data(profile)
         except BaseException:
             self.remove()
@@ -84,16 +84,17 @@ class SessionFolder:
             raise UsageError(f"workspace {str(profile.workspace)!r} is not writable; name another folder")
         return folder
 
-    def _check_apart(self, path: Path) -> None:
-        """What the kernel may read or write must not hold its own session's folder, keys and sockets."""
-        given, own = os.path.realpath(path.expanduser()), os.path.realpath(self.path)
-        inside = os.path.commonpath([given, own]) == given
-        if inside or given == os.path.realpath(Path.home()) == os.path.realpath(self.workspace):
-            raise UsageError(
-                f"the sandbox cannot have {str(path)!r}: "
-                + ("the folders of its own session are in it" if inside else "that is your home folder")
-                + "; name a folder below it"
-            )
+    def _check(self, profile: SandboxProfile) -> None:
+        """What the kernel gets must not hold its own session's keys and sockets, nor may it write what
+        the host runs. Raises UsageError."""
+        for path in (self.workspace, *profile.data, *profile.readable):
+            if _holds(path, self.path):
+                raise _too_much(path, "the folders of its own session are in it")
+        if _holds(self.workspace, Path.home()):
+            raise _too_much(self.workspace, "your home folder is in it, with everything that is yours")
+        for code in (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]):
+            if _holds(self.workspace, code):
+                raise _too_much(self.workspace, f"{str(code)!r} is in it, where the host runs code from")
 
     def _link_data(self, profile: SandboxProfile) -> None:
         for given in profile.data:
@@ -111,3 +112,12 @@ class SessionFolder:
                 )
             link.symlink_to(target)
             self._links.append(link)
+
+
+def _holds(folder: Path, path: Path) -> bool:
+    given = os.path.realpath(folder.expanduser())
+    return os.path.commonpath([given, os.path.realpath(path)]) == given
+
+
+def _too_much(path: Path, why: str) -> UsageError:
+    return UsageError(f"the sandbox cannot have {str(path)!r}: {why}; name a folder below it")

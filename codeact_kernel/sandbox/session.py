@@ -50,6 +50,7 @@ class KernelSession:
 
     def __init__(self, settings: Settings = Settings()) -> None:
         self._settings = settings
+        self._limits = settings.limits
         self._folder: SessionFolder | None = None
         self._process: KernelProcess | None = None
         self._carrier: Carrier | None = None
@@ -111,7 +112,7 @@ class KernelSession:
 
     async def execute(self, action: Action, handler: CallHandler) -> AsyncGenerator[Output, None]:
         """As `Executor.execute`; what `handler` itself raises ends the cell and comes out of here."""
-        async with aclosing(self._cell(action.code, handler, self._settings.limits.step_timeout_s)) as cell:
+        async with aclosing(self._cell(action.code, handler, self._limits.step_timeout_s)) as cell:
             async for output in cell:
                 if self.files is not None and isinstance(output, Finished):
                     output = self.files.ended(output)
@@ -160,8 +161,8 @@ class KernelSession:
                     run.truncated = not run.idle  # Only a kernel that forges messages gets here.
                     break
                 if run.stopping is not None:
-                    stubborn = f"{run.stopping}, but did not stop within {self._grace:g} s and was killed"
-                    yield run.killed(stubborn)
+                    grace = f"{self._limits.interrupt_grace_s:g} s"
+                    yield run.killed(f"{run.stopping}, but did not stop within {grace} and was killed")
                     return
                 self._stop_cell(run, f"it ran longer than {run.limit:g} s and was interrupted")
             try:
@@ -211,13 +212,9 @@ class KernelSession:
             return
         run.stopping = why
         if run.reply is None:
-            run.deadline = asyncio.get_running_loop().time() + self._grace
+            run.deadline = asyncio.get_running_loop().time() + self._limits.interrupt_grace_s
         if run.begun:
             self._mailbox.interrupt()
-
-    @property
-    def _grace(self) -> float:
-        return self._settings.limits.interrupt_grace_s
 
     # --- the process ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import codeact_kernel
 from codeact_kernel.config import Limits, SandboxLimits, SandboxProfile, Settings
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.sandbox.confine import bwrap, landlock, policy
@@ -121,12 +123,22 @@ def test_limits_too_small_for_a_kernel_are_refused() -> None:
     lab.close()
 
 
-def test_folders_that_hold_the_session_itself_are_refused(tmp_path: Path) -> None:
-    for profile in (SandboxProfile(workspace=Path("/")), SandboxProfile(readable=(Path("/"),))):
-        lab = Lab(Settings(profile=profile))
-        with pytest.raises(UsageError, match="the folders of its own session are in it"):
-            lab.start()
-        lab.close()
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        (SandboxProfile(workspace=Path("/")), "the folders of its own session are in it"),
+        (SandboxProfile(readable=(Path("/"),)), "the folders of its own session are in it"),
+        (SandboxProfile(data=(Path(tempfile.gettempdir()),)), "the folders of its own session are in it"),
+        (SandboxProfile(workspace=Path.home()), "your home folder is in it"),
+        (SandboxProfile(workspace=Path(sys.prefix)), "where the host runs code from"),
+        (SandboxProfile(workspace=Path(codeact_kernel.__file__).parents[1]), "where the host runs code from"),
+    ],
+)
+def test_folders_that_would_give_too_much_are_refused(profile: SandboxProfile, why: str) -> None:
+    lab = Lab(Settings(profile=profile))
+    with pytest.raises(UsageError, match=f"{why}.*; name a folder below it"):
+        lab.start()
+    lab.close()
 
 
 def test_the_same_defaults_on_both_sides() -> None:
@@ -173,6 +185,7 @@ def test_too_many_threads(open_lab: OpenLab) -> None:
     lab = open_lab(small())
     cell = lab.run(
         "import threading, time\nfor _ in range(100): threading.Thread(target=time.sleep, args=(5,)).start()"
+        ""
         "\ntime.sleep(5)"
     )
     stopped = (cell.status, cell.reason) == ("killed", "its kernel was stopped: too many threads (limit 40)")
@@ -182,7 +195,8 @@ def test_too_many_threads(open_lab: OpenLab) -> None:
 def test_too_much_on_disk(open_lab: OpenLab) -> None:
     lab = open_lab(small())
     cell = lab.run(
-        "import time\nfor i in range(200):\n    with open(str(i), 'wb') as file: file.write(bytes(10**6))\ntime.sleep(5)"
+        "import time\nfor i in range(200):\n    with open(str(i), 'wb') as file: file.write(bytes(10**6))"
+        "\ntime.sleep(5)"
     )
     assert cell.status == "killed"
     assert "(limit 64 MiB)" in cell.reason

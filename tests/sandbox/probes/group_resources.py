@@ -102,7 +102,7 @@ def touch(pages):
 """
 
 MEMORY_PROBES = (
-    _re("memory-list", "kept = []\nfor _ in range(1200):\n    kept.append(bytearray(1 << 20))" + PAUSE, too_much_memory),
+    _re("memory-list", "kept = []\nfor _ in range(800):\n    kept.append(bytearray(1 << 20))" + PAUSE, too_much_memory),
     _re("memory-bytearray", "kept = bytearray(800 << 20)" + PAUSE, too_much_memory),
     _re("memory-text", "kept = 'x' * (800 << 20)" + PAUSE, too_much_memory),
     _re("memory-numpy", "import numpy\nkept = numpy.ones(100_000_000)" + PAUSE, too_much_memory),
@@ -192,9 +192,7 @@ bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(750)) + packer.fl
 kept = zlib.decompress(bomb, bufsize=725 << 20)
 """ + PAUSE, too_much_memory),
     _re("memory-remapped", TOUCHED + """
-libc.mmap.restype = libc.mremap.restype = ctypes.c_long
-where, size = libc.mmap(0, 4096, 3, 0x21, -1, ctypes.c_long(0)), 4096  # shared, anonymous
-pages = mmap.mmap(-1, 4096)
+pages = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 pages.resize(800 << 20)
 touch(pages)
 """ + PAUSE, too_much_memory),
