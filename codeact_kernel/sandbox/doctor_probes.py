@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from textwrap import indent
 
 from ..wire.messages import Json
-from .doctor_snippets import FILES, PROCESSES, RIGHTS
+from .doctor_snippets import FILES
+from .doctor_snippets_calls import PROCESSES, RIGHTS
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from codeact_kernel.config import SandboxProfile
 from codeact_kernel.frontends import documents
 from codeact_kernel.outputs import Display, Error, Result, Stream, WorkspaceFile
 from codeact_kernel.replay import Drift, ReplayReport, StepVerdict
@@ -87,11 +86,11 @@ def test_a_cell_that_was_stopped_says_why(status: str, ename: str) -> None:
 
 
 def test_exec_document() -> None:
-    sandbox = documents.sandbox_document(SandboxProfile(mode="isolated"), {"python": "3.11.1", "numpy": "2"})
+    sandbox = documents.sandbox_document({"tier": "A"}, {"python": "3.11.1", "numpy": "2"})
     document = documents.exec_document([CELL, CELL], sandbox)
     assert list(document) == ["schema_version", "cells", "sandbox", "files"]
     assert document["schema_version"] == 1
-    assert document["sandbox"] == {"mode": "isolated", "python": "3.11.1", "versions": {"numpy": "2"}}
+    assert document["sandbox"] == {"tier": "A", "python": "3.11.1", "versions": {"numpy": "2"}}
 
 
 def test_usage_document() -> None:
@@ -106,7 +105,7 @@ def test_usage_document() -> None:
 
 def test_replay_document() -> None:
     report = ReplayReport((StepVerdict(1), StepVerdict(2, (Drift("tool", "refund(7) was refund(8)"),))))
-    assert documents.replay_document(report, Path("run.ipynb")) == {
+    assert documents.replay_document(report, Path("run.ipynb"), {"tier": "B"}) == {
         "schema_version": 1,
         "agrees": False,
         "steps": [
@@ -114,6 +113,7 @@ def test_replay_document() -> None:
             {"index": 2, "agrees": False, "drifts": [{"kind": "tool", "detail": "refund(7) was refund(8)"}]},
         ],
         "trajectory": "run.ipynb",
+        "sandbox": {"tier": "B"},
     }
 
 

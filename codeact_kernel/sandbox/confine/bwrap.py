@@ -45,17 +45,24 @@ MASKED = tuple(
 
 
 def find(places: tuple[str, ...] = SYSTEM_PLACES) -> str | None:
-    """Path of a bubblewrap: one of `places`, else one on PATH, else that of the wheel."""
+    """Path of the first bubblewrap of `find_all`, if there is one."""
+    return next(iter(find_all(places)), None)
+
+
+def find_all(places: tuple[str, ...] = SYSTEM_PLACES) -> list[str]:
+    """Paths of every bubblewrap: in `places`, on PATH, in the wheel. The system's may be too old, and the
+    wheel's may be denied what the system's is allowed: which one works is found by trying."""
     on_path = [
         os.path.join(folder, "bwrap")
         for folder in os.environ.get("PATH", "").split(os.pathsep)
         if os.path.isabs(folder)
     ]
     in_wheel = [os.path.join(folder, WHEEL) for folder in sys.path if os.path.isabs(folder)]
+    found: dict[str, str] = {}
     for candidate in (*places, *on_path, *in_wheel):
         if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
-            return candidate
-    return None
+            found.setdefault(os.path.realpath(candidate), candidate)
+    return list(found.values())
 
 
 def arguments(bwrap: str, policy: Policy, command: list[str]) -> list[str]:

@@ -85,13 +85,14 @@ def _attempts(plan: Plan, remarks: list[str]) -> Iterator[tuple[str, Policy, str
     if profile.sandbox == "none":
         yield "without a sandbox", _policy(plan, namespaces=False)._replace(confined=False), None
         return
-    found = bwrap.find()
+    found = bwrap.find_all()
     if "namespaces" in profile.without:
         remarks.append("namespaces: switched off")
-    elif found is None:
+    elif not found:
         remarks.append("namespaces: bubblewrap is not installed")
     else:
-        yield "namespaces", _policy(plan, namespaces=True), found
+        for path in found:
+            yield f"namespaces ({path})", _policy(plan, namespaces=True), path
     yield "without namespaces", _policy(plan, namespaces=False), None
 
 

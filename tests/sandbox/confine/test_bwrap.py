@@ -346,7 +346,7 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return str(path)
 
     monkeypatch.setenv("PATH", f":relative:{tmp_path / 'closed'}:{tmp_path / 'path'}")
-    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "packages")])
     places = (str(tmp_path / "not-there"),)
     assert bwrap.find(places) is None
     program("closed/bwrap", 0o644)
@@ -355,4 +355,5 @@ def test_find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert bwrap.find(places) == wheel
     on_path = program("path/bwrap")
     assert bwrap.find(places) == on_path
+    assert bwrap.find_all((on_path, *places)) == [on_path, wheel]
     assert bwrap.find((*places, wheel)) == wheel

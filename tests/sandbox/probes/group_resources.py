@@ -47,7 +47,7 @@ def outlived(what: str) -> Judge:
     """Escaped: the snippet came to its end."""
 
     def judge(_: Scene, outcome: Outcome) -> str | None:
-        return f"{what}, and the cell went on" if outcome.ended == "ok" else None
+        return f"{what}, and the cell went on" if outcome.ended == "ok" and outcome.seconds else None
 
     return judge
 
