@@ -23,6 +23,7 @@ START_S = 60.0
 LEAST_MEMORY = 384 * MIB
 """Bytes with which a kernel starts and imports its libraries."""
 POLL_S = 0.004
+LOOK_S = 0.1
 
 
 def kernel_spec() -> KernelSpec:
@@ -44,6 +45,7 @@ class KernelProcess:
         self._profile = profile
         self._lifeline = -1
         self._pidfd = -1
+        self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.mailbox: Mailbox | None = None
         runtime = folder.runtime()
@@ -137,17 +139,30 @@ class KernelProcess:
         return provisioner is None or provisioner.process is None or provisioner.process.poll() is not None
 
     def _watch(self) -> None:
-        self._pidfd = os.pidfd_open(self._manager.provisioner.process.pid)
-        self._loop.add_reader(self._pidfd, self._on_exit)
+        if sys.platform == "linux":
+            self._pidfd = os.pidfd_open(self._manager.provisioner.process.pid)
+            self._loop.add_reader(self._pidfd, self._on_exit)
+        else:
+            self._look()
+
+    def _look(self) -> None:
+        """Where no descriptor tells of the end of a process."""
+        if self._exited():
+            self._on_exit()
+        else:
+            self._timer = self._loop.call_later(LOOK_S, self._look)
 
     def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
             self._pidfd = -1
 
     def _on_exit(self) -> None:
-        self._loop.remove_reader(self._pidfd)
+        if self._pidfd >= 0:
+            self._loop.remove_reader(self._pidfd)
         if self.mailbox is not None:
             self.mailbox.kernel_died()
 

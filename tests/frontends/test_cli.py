@@ -99,7 +99,10 @@ USAGE = {
     "negative timeout": (["run", "t", "--step-timeout", "-1"], "'-1'"),
     "endless cost": (["run", "t", "--max-cost", "inf"], "'inf'"),
     "import that is no name": (["run", "t", "--allow-import", "os;x"], "'os;x'"),
-    "tier that does not exist": (["run", "t", "--sandbox", "D"], "'D' cannot be used; give one of auto, A, B"),
+    "tier that does not exist": (
+        ["run", "t", "--sandbox", "D"],
+        "'D' cannot be used; give one of auto, A, B",
+    ),
     "no cage in other words": (["run", "t", "--sandbox", "none"], "is asked for with --unsandboxed"),
     "memory that is none": (["exec", "x.py", "--memory", "lots"], "--memory: 'lots' cannot be used"),
     "nothing to read": (["run", "t", "--readable", "no/lib"], "--readable 'no/lib' does not exist"),

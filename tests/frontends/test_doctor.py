@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from codeact_kernel.frontends.cli import main
-from codeact_kernel.frontends.command_doctor import DoctorApp
 from codeact_kernel.frontends.doctor_view import (
     ABOUT,
     control_document,
@@ -26,7 +24,7 @@ from codeact_kernel.sandbox.doctor import Cage, Examination, Verdict
 from codeact_kernel.sandbox.doctor_layers import Layer, elsewhere
 from codeact_kernel.sandbox.doctor_probes import GROUPS, Probe
 
-from .conftest import Command
+from .conftest import SCRIPT, Command
 
 CONTAINER = Path(__file__).parents[1] / "sandbox" / "container.py"
 READ = Probe("read", "files", "read a file of the host", "open(1)")
@@ -100,7 +98,12 @@ def test_the_document() -> None:
     document = json.loads(json.dumps(document_of(Examination(LAYERS, (MISSING, HELD)))))
     assert list(document) == ["schema_version", "default", "holds", "layers", "tiers", "not_claimed"]
     assert (document["schema_version"], document["default"], document["holds"]) == (1, "B", True)
-    layer = {"name": "bubblewrap", "there": False, "detail": "not installed", "remedy": "apt install bubblewrap"}
+    layer = {
+        "name": "bubblewrap",
+        "there": False,
+        "detail": "not installed",
+        "remedy": "apt install bubblewrap",
+    }
     assert document["layers"][2] == layer
     missing, held = document["tiers"]
     assert (missing["problem"], missing["holds"], missing["probes"]) == (MISSING.problem, False, 0)
@@ -134,9 +137,28 @@ def test_every_group_of_probes_is_described() -> None:
     assert set(ABOUT) == set(GROUPS)
 
 
-@pytest.mark.parametrize("control", [False, True])
-def test_the_command_on_this_machine(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], control: bool
-) -> None:
-    """Few probes: that all of them hold, and bite, is tested with the doctor itself."""
-    assert {"--control", "--json"} <= set(DoctorApp().options) if False else True
+def test_every_tier_of_this_machine_holds(codeact: Command) -> None:
+    """All probes, in a real kernel of every tier that can be had."""
+    shown = codeact("doctor", "--json")
+    document = json.loads(shown.stdout)
+    had = [cage for cage in document["tiers"] if not cage["problem"]]
+    escapes = [verdict for cage in had for verdict in cage["verdicts"] if not verdict["held"]]
+    assert escapes == []
+    assert [cage["tier"] for cage in document["tiers"]] == ["A", "B", "C"]
+    assert all(cage["holds"] and cage["report"]["tier"] == cage["tier"] for cage in had)
+    assert document["default"] == (had[0]["tier"] if had else None)
+    assert shown.returncode == (0 if had else 3)
+    assert "holds every probe" in shown.stderr or not had
+
+
+def test_the_command_where_no_tier_is_to_be_had(environment: dict[str, str]) -> None:
+    shown = subprocess.run(
+        [sys.executable, str(CONTAINER), "--no-seccomp", "--", str(SCRIPT), "doctor"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert (shown.returncode, shown.stderr) == (3, "")
+    assert "codeact refuses to run code" in shown.stdout
+    assert shown.stdout.count("not to be had") == 3

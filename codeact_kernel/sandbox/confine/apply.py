@@ -4,11 +4,14 @@ nothing but the standard library is loaded and there is one thread."""
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 from . import landlock, privileges, seccomp
 from .policy import Bounds, Policy, Report
 from .selftest import selftest
+
+SEATBELT_HOLDS = ("read", "write", "create", "network", "unix socket", "exec", "fork", "signal")
 
 
 def confine(policy: Policy) -> Report:
@@ -18,7 +21,12 @@ def confine(policy: Policy) -> Report:
     """
     began = time.perf_counter()
     try:
-        report = _confined(policy) if policy.confined else _unconfined(policy)
+        if not policy.confined:
+            report = _unconfined(policy)
+        elif sys.platform == "darwin":
+            report = _in_seatbelt(policy)
+        else:
+            report = _confined(policy)
     except (OSError, ValueError) as problem:
         report = Report(problem=str(problem), uid=os.getuid())
     return report._replace(milliseconds=round((time.perf_counter() - began) * 1000, 1))
@@ -44,7 +52,6 @@ def _confined(policy: Policy) -> Report:
     )
     digest = seccomp.install(rules)
     tried = selftest(policy)
-    failed = [f"{what} {how}" for what, how in tried.items() if how not in ("held", "allowed")]
     return Report(
         tier="C" if not version else "A" if policy.namespaces else "B",
         landlock_abi=version,
@@ -52,8 +59,21 @@ def _confined(policy: Policy) -> Report:
         uid=os.getuid(),
         limits={name: "kernel" if name in enforced else "watchdog" for name in Bounds._fields},
         selftest=tried,
-        problem=f"the self-test failed: {'; '.join(failed)}" if failed else "",
+        problem=_problem(tried),
     )
+
+
+def _in_seatbelt(policy: Policy) -> Report:
+    """macOS. Written without a Mac at hand and never run; see `seatbelt`."""
+    _prepare(policy)
+    privileges.private_files()
+    tried = {name: how for name, how in selftest(policy).items() if name in SEATBELT_HOLDS}
+    return Report(tier="M", uid=os.getuid(), selftest=tried, problem=_problem(tried))
+
+
+def _problem(tried: dict[str, str]) -> str:
+    failed = [f"{what} {how}" for what, how in tried.items() if how not in ("held", "allowed")]
+    return f"the self-test failed: {'; '.join(failed)}" if failed else ""
 
 
 def _unconfined(policy: Policy) -> Report:
@@ -62,7 +82,8 @@ def _unconfined(policy: Policy) -> Report:
 
 
 def _prepare(policy: Policy) -> None:
-    privileges.die_with_parent(policy.parent)
+    if sys.platform == "linux":
+        privileges.die_with_parent(policy.parent)
     kept = {*policy.sockets.values(), policy.channel, policy.report}
     privileges.close_descriptors(kept - {-1})
     for descriptor in kept - {-1}:

@@ -13,7 +13,8 @@ MIB = 1024 * 1024
 REPORT_BYTES = 32 * 1024
 """Of a report; less than a pipe holds, so that writing it never blocks."""
 TIERS = ("A", "B", "C")
-"""A: namespaces + Landlock + seccomp. B: without namespaces. C: without Landlock. Best first."""
+"""A: namespaces + Landlock + seccomp. B: without namespaces. C: without Landlock. Best first. On macOS there
+is only M, Seatbelt, which none of them includes."""
 LAYERS = ("namespaces", "landlock")
 """What a cage can do without, one at a time; seccomp it cannot."""
 
@@ -80,7 +81,7 @@ class Policy(NamedTuple):
 class Report(NamedTuple):
     """What came of it; stamped into the trajectory.
 
-    `tier`: one of `TIERS`, or "none". `filter`: digest of the system-call filter. `limits`: how each
+    `tier`: one of `TIERS`, "M", or "none". `filter`: digest of the system-call filter. `limits`: how each
     bound is enforced ("kernel", "watchdog", "cgroup"). `selftest`: "held" or what went wrong, by what was
     tried. `problem`: why there is no cage. `remarks`: what was tried before, and why it was not to be had.
     """

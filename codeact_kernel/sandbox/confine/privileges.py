@@ -10,6 +10,7 @@ import math
 import os
 import resource
 import signal
+import sys
 from collections.abc import Iterable
 
 from .libc import call
@@ -39,7 +40,9 @@ Words = ctypes.c_uint32 * 6
 def close_descriptors(keep: Iterable[int]) -> None:
     """Closes every descriptor but standard input, output, error and those in `keep`."""
     kept = {0, 1, 2, *keep}
-    for descriptor in {int(name) for name in os.listdir("/proc/self/fd")} - kept:
+    for descriptor in {
+        int(name) for name in os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
+    } - kept:
         try:
             os.close(descriptor)
         except OSError:

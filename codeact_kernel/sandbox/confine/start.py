@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from typing import NamedTuple, NoReturn
 
-from . import bwrap, sessions
+from . import bwrap, seatbelt, sessions
 from .policy import REPORT_BYTES, TIERS, Policy, Profile, Report, dumps, load_report
 
 LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "launcher.py")
@@ -24,6 +25,9 @@ REMEDY = (
 
 class Refused(Exception):
     """No cage that is good enough. The message says why, and what to do."""
+
+
+SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 
 
 class Plan(NamedTuple):
@@ -80,10 +84,13 @@ def end(pid: int) -> int:
 
 
 def _attempts(plan: Plan, remarks: list[str]) -> Iterator[tuple[str, Policy, str | None]]:
-    """Name, policy without the report's descriptor, and the bubblewrap to put around it, best first."""
+    """Name, policy without the report's descriptor, and the program to put around it, best first."""
     profile = plan.profile
     if profile.sandbox == "none":
         yield "without a sandbox", _policy(plan, namespaces=False)._replace(confined=False), None
+        return
+    if sys.platform == "darwin":
+        yield "Seatbelt", _policy(plan, namespaces=False), SANDBOX_EXEC
         return
     found = bwrap.find_all()
     if "namespaces" in profile.without:
@@ -127,7 +134,9 @@ def _attempt(plan: Plan, policy: Policy, around: str | None) -> tuple[Cage | Non
     try:
         policy = policy._replace(report=write_end)
         command = [plan.python, "-I", "-B", LAUNCHER, dumps(policy)]
-        if around is not None:
+        if around == SANDBOX_EXEC:
+            command = [around, "-p", seatbelt.profile_text(policy, plan.python), *command]
+        elif around is not None:
             command = bwrap.arguments(around, policy, command)
         pid = _spawn(plan, command, write_end)
         os.close(write_end)

@@ -43,11 +43,13 @@ def reached(scene: Scene, probe: Probe, outcome: Outcome) -> str | None:
     return found
 
 
-def try_one(cage: Cage, probe: Probe) -> tuple[Outcome, str | None]:
-    """Runs a probe; ends the session unless the next probe can have it."""
+def try_one(cage: Cage, probe: Probe, *, keep: bool) -> tuple[Outcome, str | None]:
+    """Runs a probe; ends the session unless the next probe can have it, if it is to `keep`."""
     outcome = cage.run(probe)
     found = reached(cage.scene, probe, outcome) or cage.harm()
-    if probe.alone or found or cage.gone or not outcome.answered or probe.end != "shutdown":
+    denied = outcome.ended == "error" and outcome.answered  # by an exception: it has done nothing
+    lost = found or cage.gone or not outcome.answered or not keep
+    if lost or (probe.alone and not denied):
         found = cage_ended(cage, probe, found)
     else:
         cage.scene.tidy()

@@ -116,7 +116,8 @@ class Probe:
     claims: bool = False
     """Whether a `claim(…)` of the snippet counts: only where the host can see nothing of a success."""
     alone: bool = False
-    """Runs in a kernel of its own: it may die, hang, or leave a kernel that the next probe could not use."""
+    """May die, hang, or leave a kernel that the next probe could not use: no other probe follows in it, unless
+    it was denied by an exception."""
     needs: str = ""
     """"root" or "user": only as such can the control bite (why: a comment beside it). "": as both."""
     seconds: float = SECONDS

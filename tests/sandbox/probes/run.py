@@ -87,7 +87,10 @@ def _work(job: dict[str, object]) -> list[Result]:
         raise RuntimeError(
             f"the worker for {job!r:.300} failed:\n{done.stdout[-500:]}\n{done.stderr[-3000:]}"
         )
-    return [Result(**json.loads(line)) for line in done.stdout.splitlines()]
+    results = [Result(**json.loads(line)) for line in done.stdout.splitlines()]
+    bad = len(wrong(results))
+    sys.stderr.write(f"{job['tier']} {job['user']} {job['transport']}: {len(results)} probes, {bad} wrong\n")
+    return results
 
 
 def table(results: list[Result]) -> list[str]:
