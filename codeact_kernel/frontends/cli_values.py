@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 
 TIERS = ("auto", "A", "B", "C")
+LEAST_MEMORY = 384 * 1024**2
+"""Bytes. Below it a kernel does not start: see `sandbox.process`."""
 
 
 def whole(value: str) -> int | None:
@@ -55,11 +57,11 @@ def tier(value: str) -> str:
 
 
 def size(value: str) -> int:
-    """Bytes, as `512M` or `2G` (of 1024); at least 64M."""
+    """Bytes, as `512M` or `2G` (of 1024); at least what a kernel needs."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?", value, re.IGNORECASE)
     count = float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " ") if found else 0.0
-    if not 64 * 1024**2 <= count < 2**60:
-        raise ValueError("give a size of at least 64M, such as 512M or 2G")
+    if not LEAST_MEMORY <= count < 2**60:
+        raise ValueError("give a size of at least 384M, such as 512M or 2G")
     return int(count)
 
 

@@ -16,6 +16,7 @@ from traitlets.config import Configurable
 from .. import config
 from ..exceptions import UsageError
 from ..sandbox.confine.policy import LAYERS, TIERS
+from .cli_values import LEAST_MEMORY
 
 _LIMITS, _TOOLS, _OUTPUT = config.Limits(), config.ToolLimits(), config.OutputLimits()
 _CONTEXT, _PROFILE, _CAGE = config.ContextLimits(), config.SandboxProfile(), config.SandboxLimits()
@@ -132,7 +133,7 @@ class SandboxProfile(Configurable):  # type: ignore[misc]  # traitlets: as above
 class SandboxLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
     """What one sandbox kernel may use."""
 
-    memory_bytes = Int(_CAGE.memory_bytes, min=64 * MIB, help="Bytes of memory.").tag(config=True)
+    memory_bytes = Int(_CAGE.memory_bytes, min=LEAST_MEMORY, help="Bytes of memory.").tag(config=True)
     cpu_seconds = Float(
         _CAGE.cpu_seconds, min=1, allow_none=True, help="Seconds of processor time, all cells together."
     ).tag(config=True)

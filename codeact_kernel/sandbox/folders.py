@@ -60,12 +60,15 @@ class SessionFolder:
     def remove(self) -> None:
         """Everything that is ours; a workspace that the user named keeps what the run wrote."""
         for link in self._links:
-            link.unlink(missing_ok=True)
+            try:
+                link.unlink()
+            except OSError:
+                pass  # Gone, or the run put something of its own in its place.
         if self._links:
             try:
                 self._links[0].parent.rmdir()
             except OSError:
-                pass  # The run put files of its own there.
+                pass  # As above.
         remove_tree(str(self.path))
 
     def _workspace(self, profile: SandboxProfile) -> Path:

@@ -24,8 +24,8 @@ PLUMBING = (
     "CODEACT_CHANNEL_FD",
     "CODEACT_REPORT",
 )
-HOST_ONLY = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "JPY_PARENT_PID")
-"""For the supervisor, which does not pass them on."""
+HOST_ONLY = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "JPY_PARENT_PID", "JPY_SESSION_NAME")
+"""For the supervisor, which does not pass them on (of the notebook's path its name)."""
 STOP_S = 3.0
 POLL_S = 0.004
 OWN_MODULES = ("codeact_kernel.sandbox.supervisor", supervisor.__file__)

@@ -72,7 +72,7 @@ class Supervisor:
             sys.stderr.write(f"{self._over}\n")
             return LIMIT
         if code not in ORDERLY:
-            os.write(2, b"".join(self._tail))
+            sys.stderr.write(printable(b"".join(self._tail)))
         return code
 
     def _start(self) -> None:
@@ -175,6 +175,14 @@ class Supervisor:
             pass
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
+
+
+def printable(output: bytes) -> str:
+    """For a terminal, or a server's log: what the kernel wrote, without the power to control either."""
+    text = output.decode("utf-8", "replace")
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text
+    )
 
 
 def subreaper() -> None:

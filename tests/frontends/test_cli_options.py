@@ -11,6 +11,8 @@ from codeact_kernel import config
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends import traits
 from codeact_kernel.frontends.cli_options import COMMANDS, Parsed, parse
+from codeact_kernel.frontends.cli_values import LEAST_MEMORY
+from codeact_kernel.sandbox import process
 
 TASK = "count the rows"
 DATA = "SandboxProfile.data"
@@ -89,15 +91,15 @@ def test_the_cage() -> None:
 
 @pytest.mark.parametrize(
     ("given", "count"),
-    [("512M", 512 * 2**20), ("2G", 2**31), ("2g", 2**31), ("2GiB", 2**31), ("100MB", 100 * 2**20)],
+    [("512M", 512 * 2**20), ("2G", 2**31), ("2g", 2**31), ("2GiB", 2**31), ("400MB", 400 * 2**20)],
 )
 def test_sizes(given: str, count: int) -> None:
     assert read(TASK, "--memory", given).traits == {"SandboxLimits.memory_bytes": count}
 
 
-@pytest.mark.parametrize("given", ["2", "63M", "-1G", "1e9G", "G", "2X", "9999999T", ""])
+@pytest.mark.parametrize("given", ["2", "383M", "-1G", "1e9G", "G", "2X", "9999999T", ""])
 def test_sizes_that_cannot_be_meant(given: str) -> None:
-    with pytest.raises(UsageError, match="at least 64M"):
+    with pytest.raises(UsageError, match="at least 384M"):
         read(TASK, f"--memory={given}")
 
 
@@ -131,3 +133,7 @@ def test_groups_have_the_fields_and_defaults_of_their_value_objects(group: type)
     default = value_object()
     for name, value in offered.items():
         assert value == (list(held) if isinstance(held := getattr(default, name), tuple) else held)
+
+
+def test_the_least_memory_is_what_a_kernel_needs() -> None:
+    assert LEAST_MEMORY == process.LEAST_MEMORY

@@ -137,6 +137,7 @@ def test_every_group_of_probes_is_described() -> None:
     assert set(ABOUT) == set(GROUPS)
 
 
+@pytest.mark.kernel
 def test_every_tier_of_this_machine_holds(codeact: Command) -> None:
     """All probes, in a real kernel of every tier that can be had."""
     shown = codeact("doctor", "--json")
@@ -151,6 +152,7 @@ def test_every_tier_of_this_machine_holds(codeact: Command) -> None:
     assert "holds every probe" in shown.stderr or not had
 
 
+@pytest.mark.kernel
 def test_the_command_where_no_tier_is_to_be_had(environment: dict[str, str]) -> None:
     shown = subprocess.run(
         [sys.executable, str(CONTAINER), "--no-seccomp", "--", str(SCRIPT), "doctor"],

@@ -21,6 +21,7 @@ from codeact_kernel.sandbox.doctor_layers import Layer, apparmor, elsewhere, sur
 from codeact_kernel.sandbox.doctor_probes import GROUPS, PRELUDE, PROBES, Probe, cell, parsed
 from codeact_kernel.sandbox.doctor_scene import Scene
 
+pytestmark = pytest.mark.kernel
 CONTAINER = Path(__file__).with_name("container.py")
 
 

@@ -89,6 +89,18 @@ def test_named_workspace_and_data(open_lab: OpenLab, tmp_path: Path) -> None:
     assert table.exists()
 
 
+def test_what_takes_the_place_of_a_data_link_is_the_runs(open_lab: OpenLab, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").touch()
+    work = tmp_path / "work"
+    lab = open_lab(Settings(profile=SandboxProfile(workspace=work, data=(tmp_path / "table.csv",))))
+    assert lab.session._folder is not None
+    folder = lab.session._folder.path
+    value_of(lab, "import os\nos.remove('data/table.csv'), os.makedirs('data/table.csv/kept')")
+    lab.wait(lab.session.aclose())
+    assert (work / "data" / "table.csv" / "kept").is_dir()
+    assert not folder.exists()
+
+
 def test_workspace_outlives_a_restart(open_lab: OpenLab) -> None:
     lab = open_lab()
     lab.run("open('kept.txt', 'w').write('still here')")

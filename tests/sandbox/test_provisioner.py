@@ -14,7 +14,7 @@ from typing import Any
 import ipykernel
 import pytest
 from jupyter_client import BlockingKernelClient, KernelManager
-from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
 from codeact_kernel.exceptions import SandboxError, UsageError
 from codeact_kernel.sandbox import supervisor
@@ -47,7 +47,7 @@ def kernel(
     if spec is not None:
         manager._kernel_spec = spec
     notebooks = folder / "notebooks"
-    notebooks.mkdir()
+    notebooks.mkdir(exist_ok=True)
     manager.start_kernel(cwd=str(notebooks))
     client: BlockingKernelClient = manager.client()
     client.start_channels()
@@ -109,6 +109,31 @@ def test_our_kernelspec_under_a_stock_client(
         assert_caged(run, tmp_path)
         assert run("import os; 'tell-nobody' in str(os.environ)") == "False"
         assert run("os.listdir(), os.getcwd().endswith('/work')") == "([], True)"
+
+
+@pytest.mark.parametrize("provisioned", [True, False], ids=["provisioner", "none, as in VS Code"])
+def test_a_strangers_folder_runs_nothing_outside(
+    tmp_path: Path, provisioned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "tell-nobody")
+    monkeypatch.setenv("JPY_SESSION_NAME", "somewhere/private/notes.ipynb")
+    spec = KernelSpecManager().get_kernel_spec("codeact-python") if not provisioned else None
+    if spec is not None:
+        spec.metadata = {}
+    marker = tmp_path / "ran"
+    planted = f"open({str(marker)!r}, 'w').close()"
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for name in ("json", "select", "sitecustomize", "usercustomize", "ipykernel_launcher", "codeact_kernel"):
+        (folder / f"{name}.py").write_text(planted)
+    (folder / "codeact_kernel").mkdir()
+    (folder / "codeact_kernel" / "__init__.py").write_text(planted)
+    with kernel(tmp_path, spec) as run:
+        assert_caged(run, tmp_path)
+        assert run("import os; 'tell-nobody' in str(os.environ)") == "False"
+        assert run("os.environ['JPY_SESSION_NAME']") == "'notes.ipynb'"
+        assert run("os.listdir()") == "[]"
+    assert not marker.exists()
 
 
 def test_tcp_with_transport_encryption(tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def environment(session: str, profile: Profile, host: dict[str, str]) -> dict[st
         env |= dict.fromkeys(THREAD_POOLS, str(MOST_THREADS))
     if "CODEACT_CHANNEL_FD" in host:
         env["CODEACT_CHANNEL_FD"] = host["CODEACT_CHANNEL_FD"]
+    if "JPY_SESSION_NAME" in host:  # The notebook, for messages; its folder is none of the kernel's business.
+        env["JPY_SESSION_NAME"] = os.path.basename(host["JPY_SESSION_NAME"])
     if profile.import_ceiling is not None:
         env["CODEACT_IMPORT_CEILING"] = ",".join(profile.import_ceiling)
     return env | {name: host[name] for name in (*PASSED_ON, *profile.env) if name in host}

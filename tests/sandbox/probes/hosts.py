@@ -7,12 +7,12 @@ whoever's; no bound on sizes, no check of what a message has for its fields, fil
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from typing import Any, Protocol
 
 from jupyter_client import KernelManager
@@ -131,23 +131,32 @@ class Naive:
         )
         command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         self._manager._kernel_spec = KernelSpec(argv=command, display_name="stock", language="python")
-        self._manager.start_kernel(cwd=str(scene.work), env=scene.environment)
+        env = {**scene.environment, "HOME": str(scene.root / "client")}  # where it writes its history
+        self._manager.start_kernel(cwd=str(scene.work), env=env)
         self._client: BlockingKernelClient = self._manager.client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=30)
+        self._quiet()
+
+    def _quiet(self) -> None:
+        """What came of the start: its idle is not the first cell's."""
+        try:
+            while True:
+                self._client.get_iopub_msg(timeout=0.5)
+        except Empty:
+            pass
 
     def run(self, code: str) -> Told:
         began = time.monotonic()
         pieces: list[str] = []
-        ended, problem = "ok", ""
         try:
             self._client.execute(code, allow_stdin=True)
             while not self._take(pieces, began + BOUND_S + 0.5 - time.monotonic()):
                 pass
             pieces += [path.read_text("latin-1") for path in self._folder.iterdir() if not path.is_dir()]
+            return Told("\n".join(pieces), "ok", time.monotonic() - began)
         except Exception as raised:
-            ended, problem = "failed", f"the host raised {raised!r:.200}"
-        return Told("\n".join(pieces), ended, time.monotonic() - began, problem)
+            return Told("", "failed", time.monotonic() - began, f"the host raised {raised!r:.200}")
 
     def _take(self, pieces: list[str], seconds: float) -> bool:
         """Takes one message; whether the cell is over."""
@@ -183,7 +192,3 @@ def peak_memory(*, reset: bool = False) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
-
-def open_files() -> int:
-    """Descriptors of this process."""
-    return len(os.listdir("/proc/self/fd"))
