@@ -17,7 +17,7 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.events import EventManager
 
-from codeact_kernel.in_kernel import attach
+from codeact_kernel.in_kernel import attach, denials_hooks
 from codeact_kernel.in_kernel.bounded import BoundedSession
 from codeact_kernel.in_kernel.streams import OBSERVATIONS, CappedOutStream
 
@@ -39,12 +39,17 @@ class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publi
         failed: bool = await super().run_code(code_obj, result, async_=async_)
         return failed
 
+    def system(self, cmd: str) -> None:
+        denials_hooks.refuse_program(cmd)
+        super().system(cmd)
+
     def _get_exc_info(self, exc_tuple: Any = None) -> tuple[Any, Any, Any]:
         kind, value, tb = super()._get_exc_info(exc_tuple)
         seen: set[int] = set()
         error = value
         while isinstance(error, BaseException) and id(error) not in seen:
             seen.add(id(error))
+            denials_hooks.of_shown(error)
             if error is not value and error.__traceback__ is not None:
                 error.__traceback__ = self._trim(error.__traceback__)
             error = error.__cause__ or error.__context__
@@ -104,6 +109,7 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
         finally:
             streams = [s for s in (sys.stdout, sys.stderr) if isinstance(s, CappedOutStream)]
             missing = [stream.end_cell() for stream in streams]
+            denials_hooks.end_cell()
         if not silent:
             OBSERVATIONS._close(int(reply.get("execution_count", 0)))
             after = self._bindings()

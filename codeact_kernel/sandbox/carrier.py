@@ -10,18 +10,18 @@ import asyncio
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast, get_args
 
 from ..config import ToolLimits
 from ..interfaces import CallHandler
-from ..trajectory import Refusal
+from ..trajectory import Refusal, RefusalKind
 from ..wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
 
 CHUNK = 1 << 18
 MAX_UNSENT = 4 * MAX_FRAME
 """Bytes of answers that wait for a kernel which does not read them."""
-REFUSAL_KINDS = ("import", "builtin", "magic", "attribute")
+REFUSAL_KINDS = get_args(RefusalKind)
 MAX_REFUSALS = 1000
 """Recorded per cell; a cell that loops over a refused import is told each time, but recorded so often."""
 
@@ -124,7 +124,7 @@ class Carrier:
             case {"t": "refused", "kind": str(kind), "name": str(name)} if kind in REFUSAL_KINDS:
                 self._refusals += 1
                 if self._handler is not None and self._refusals <= MAX_REFUSALS:
-                    self._handler.refused(Refusal(cast("Literal['import']", kind), name[:200]))
+                    self._handler.refused(Refusal(cast(RefusalKind, kind), name[:200]))
             case _:
                 raise FrameError(f"no message of ours: {str(message)[:200]!r}")
 

@@ -27,17 +27,19 @@ PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(_
 if __name__ == "__main__":
     sys.path.append(PACKAGE_ROOT)
 
-from codeact_kernel.sandbox.confine import preparation, sessions  # noqa: E402  # once the path is set
+from codeact_kernel.sandbox.confine import cgroup, preparation, sessions  # noqa: E402  # once the path is set
+from codeact_kernel.sandbox.confine.cgroup import Cgroup  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.policy import Report  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.start import Refused, end, start  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.usage import children  # noqa: E402  # as above
-from codeact_kernel.sandbox.confine.watch import Watch  # noqa: E402  # as above
+from codeact_kernel.sandbox.confine.watch import Watch, size  # noqa: E402  # as above
 
 TAIL_BYTES = 48 * 1024  # Less than a pipe holds, so that writing it never blocks.
 PR_SET_CHILD_SUBREAPER = 36
 PARENT_CHECK_S = 1.0
 REFUSED, LIMIT = 98, 97
 """Exit codes: there is no cage; the kernel went over a limit. One sentence on stderr says more."""
+BY_GROUP = {"memory_bytes": "cgroup", "threads": "cgroup"}
 ORDERLY = (0, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
@@ -51,6 +53,7 @@ class Supervisor:
         self._parent = os.getppid()
         self._pid = 0
         self._watched: Watch | None = None
+        self._group: Cgroup | None = None
         self._over = ""
         """Which limit the kernel went over."""
 
@@ -79,8 +82,16 @@ class Supervisor:
         subreaper()
         plan = self._prepared.plan
         profile = plan.profile
-        self._pid, report = start(plan)
-        if profile.sandbox != "none":
+        if profile.sandbox == "none":
+            self._pid, report = start(plan)
+        else:
+            group = cgroup.enter(profile.limits)
+            if isinstance(group, Cgroup):
+                self._group = group
+                plan = plan._replace(group=group.procs)
+            self._pid, report = start(plan)
+            if self._group is not None:
+                report = report._replace(limits=report.limits | BY_GROUP)
             folders = (plan.workspace, *(os.path.join(plan.session, name) for name in sessions.OWN))
             self._watched = Watch(self._pid, profile.limits, folders, profile.allow_fork)
         os.close(plan.output)
@@ -162,6 +173,10 @@ class Supervisor:
         if self._pid == 0:
             return 1
         status = end(self._pid)
+        if self._group is not None:
+            self._group.kill()
+            if self._group.oom_killed():
+                self._over = f"out of memory (limit {size(self._prepared.plan.profile.limits.memory_bytes)})"
         # As a subreaper, this process inherits whatever the kernel left running.
         while left := children(os.getpid()):
             for pid in left:
@@ -169,6 +184,8 @@ class Supervisor:
                     end(pid)
                 except ChildProcessError:
                     pass
+        if self._group is not None:
+            self._group.remove()
         poll = select.poll()
         poll.register(self._prepared.plan.read_output, select.POLLIN)
         while poll.poll(0) and self._drain():

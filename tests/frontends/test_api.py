@@ -17,7 +17,15 @@ from typing import Any
 import pytest
 
 from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel, tool
-from codeact_kernel.events import Event, OutputShown, StepFinished, ToolFinished, TurnFinished, TurnStarted
+from codeact_kernel.events import (
+    Event,
+    OutputShown,
+    SandboxReady,
+    StepFinished,
+    ToolFinished,
+    TurnFinished,
+    TurnStarted,
+)
 from codeact_kernel.exceptions import (
     BudgetError,
     ScriptExhausted,
@@ -129,7 +137,9 @@ def test_events_stream_in_order(out: Path) -> None:
         *("TurnStarted", "ToolFinished", "OutputShown", "StepFinished", "TurnFinished"),
         *("TurnStarted", "StepFinished", "TurnFinished"),
     ]
-    assert events[0] == TurnStarted("one")
+    assert isinstance(events[0], SandboxReady)  # Once, before the first turn of the session.
+    assert events[1] == TurnStarted("one")
+    assert sum(isinstance(event, SandboxReady) for event in events) == 1
     assert isinstance(events[-1], TurnFinished)
 
 

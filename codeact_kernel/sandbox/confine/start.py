@@ -32,7 +32,8 @@ SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 
 class Plan(NamedTuple):
     """What all attempts have in common. `python`: path of the interpreter. `roots`: where it imports from.
-    `output`: descriptor for what the kernel's process writes itself; `read_output` is its other end."""
+    `output`: descriptor for what the kernel's process writes itself; `read_output` is its other end.
+    `group`: file that takes who enters the control group of the kernel, "" without one."""
 
     profile: Profile
     session: str
@@ -48,6 +49,7 @@ class Plan(NamedTuple):
     read_output: int
     environment: dict[str, str]
     arguments: tuple[str, ...] = ()
+    group: str = ""
 
 
 class Cage(NamedTuple):
@@ -168,6 +170,9 @@ def _spawn(plan: Plan, command: list[str], report: int) -> int:
 
 def _become(plan: Plan, command: list[str], report: int) -> NoReturn:
     os.setsid()
+    if plan.group:
+        with open(plan.group, "w", encoding="ascii") as file:
+            file.write("0")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -270,8 +270,9 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _remove(path: str) -> None:
     """Of any depth, with any permissions."""
-    for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-        subprocess.run([*command, "--", path], check=False, capture_output=True)
+    for command in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+        if os.path.lexists(path):  # a link is gone after the first, so that chmod follows none
+            subprocess.run([*command, "--", path], check=False, capture_output=True)
 
 
 def _namespace() -> int:
