@@ -31,7 +31,7 @@ from codeact_kernel.sandbox.confine import cgroup, preparation, sessions  # noqa
 from codeact_kernel.sandbox.confine.cgroup import Cgroup  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.policy import Report  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.start import Refused, end, start  # noqa: E402  # as above
-from codeact_kernel.sandbox.confine.usage import children  # noqa: E402  # as above
+from codeact_kernel.sandbox.confine.usage import children, look_at  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.watch import Watch, size  # noqa: E402  # as above
 
 TAIL_BYTES = 48 * 1024  # Less than a pipe holds, so that writing it never blocks.
@@ -150,9 +150,9 @@ class Supervisor:
         return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _kernel(self) -> int:
-        """The kernel itself: inside bubblewrap, which would die of a signal, it is the innermost process."""
+        """The kernel itself, inside the processes of bubblewrap, which would die of a signal."""
         pid = self._pid
-        while below := children(pid):
+        while (process := look_at(pid)) and process.name == b"bwrap" and (below := children(pid)):
             pid = below[0]
         return pid
 
