@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         ContextLimits,
         Limits,
         OutputLimits,
+        SandboxLimits,
         SandboxProfile,
         ToolLimits,
     )
@@ -29,6 +30,7 @@ _WHERE = {
     "ToolLimits": "config",
     "OutputLimits": "config",
     "ContextLimits": "config",
+    "SandboxLimits": "config",
     "SandboxProfile": "config",
 }
 
@@ -38,6 +40,7 @@ __all__ = [
     "Limits",
     "OutputLimits",
     "Run",
+    "SandboxLimits",
     "SandboxProfile",
     "ScriptedModel",
     "ToolLimits",

@@ -19,6 +19,7 @@ NAMES = [
     "Limits",
     "OutputLimits",
     "Run",
+    "SandboxLimits",
     "SandboxProfile",
     "ScriptedModel",
     "ToolLimits",

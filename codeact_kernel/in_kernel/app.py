@@ -14,6 +14,7 @@ from ipykernel.iostream import IOPubThread
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.shellchannel import ShellChannelThread
 
+from codeact_kernel.in_kernel import denials_hooks
 from codeact_kernel.in_kernel.attach import attach_from_environment
 from codeact_kernel.in_kernel.bounded import BoundedSession
 from codeact_kernel.in_kernel.kernel import ActionKernel
@@ -120,4 +121,5 @@ def launch(connection_file: str, sockets: Mapping[str, int], arguments: Sequence
     app.config.HistoryManager.enabled = False
     app.initialize(list(arguments))
     inherit_context()
+    denials_hooks.ready()
     app.start()

@@ -93,12 +93,15 @@ class Denials:
 
     # --- from the wrapped functions ---
 
-    def of_file(self, error: OSError, kind: Literal["read", "write"]) -> None:
-        """Explains the error of a function that names its file or files in it, where that is the cage's."""
+    def of_file(self, error: OSError, kind: Literal["read", "write"], folder: object = None) -> None:
+        """Explains the error of a function that names its file or files in it, where that is the cage's.
+
+        `folder`: the descriptor that relative names start from, if any.
+        """
         if error.errno not in _FILE_ERRORS and not (error.errno == ENOENT and self._cage.namespaces):
             return
         for name in (error.filename, error.filename2):
-            path = _absolute(name)
+            path = _absolute(name, folder)
             if path is not None and self.is_beyond(path, kind):
                 self.explain(error, kind, path, READ if kind == "read" else WRITE)
                 return
@@ -213,12 +216,13 @@ def _without_uri(database: object) -> object:
     return database
 
 
-def _absolute(name: object) -> str | None:
+def _absolute(name: object, folder: object = None) -> str | None:
     """The path that an OSError names, if it names one."""
     if not isinstance(name, str | bytes | os.PathLike):
         return None  # Nothing, or a descriptor.
     try:
-        return os.path.abspath(os.fsdecode(name))
+        start = os.readlink(f"/proc/self/fd/{folder}") if isinstance(folder, int) else os.getcwd()
+        return os.path.normpath(os.path.join(start, os.fsdecode(name)))
     except OSError:
         return None  # The current folder is gone.
 

@@ -58,7 +58,6 @@ def install(cage: Cage) -> None:
     _wrap_files(denials)
     _wrap_calls(denials)
     _wrap_later(denials)
-    sys.meta_path.append(HiddenPackages(denials))
 
 
 def _report(kind: str, name: str) -> None:
@@ -67,6 +66,12 @@ def _report(kind: str, name: str) -> None:
 
 
 # --- for the kernel ---
+
+
+def ready() -> None:
+    """Called when all is imported that the kernel needs, and tried whether it is there."""
+    if active is not None:
+        sys.meta_path.append(HiddenPackages(active))
 
 
 def end_cell() -> None:
@@ -101,10 +106,10 @@ def _wrap_files(denials: Denials) -> None:
     def opened_descriptor(error: OSError, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         flags = args[1] if len(args) > 1 else kwargs.get("flags", 0)
         writes = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-        denials.of_file(error, "write" if flags & writes else "read")
+        denials.of_file(error, "write" if flags & writes else "read", kwargs.get("dir_fd"))
 
     def named(kind: Literal["read", "write"]) -> Judge:
-        return lambda error, args, kwargs: denials.of_file(error, kind)
+        return lambda error, args, kwargs: denials.of_file(error, kind, kwargs.get("dir_fd"))
 
     _wrap(io, ("open",), opened)
     builtins.open = io.open

@@ -7,8 +7,7 @@ import importlib.metadata
 import json
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from codeact_kernel.in_kernel.denials import Denials
 
@@ -47,5 +46,5 @@ def _development_folder(package: importlib.metadata.Distribution) -> str | None:
     """Source: the PyPA specification of direct_url.json."""
     match json.loads(package.read_text("direct_url.json") or "null"):
         case {"url": str(url), "dir_info": {"editable": True}}:
-            return url2pathname(urlsplit(url).path)
+            return unquote(urlsplit(url).path)
     return None

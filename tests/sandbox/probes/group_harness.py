@@ -26,8 +26,10 @@ class HostOutcome(Outcome):
     harms: tuple[str, ...] = ()
 
 
-def _harmed(_: Scene, outcome: Outcome) -> str | None:
-    assert isinstance(outcome, HostOutcome)
+def harmed(_: Scene, outcome: Outcome) -> str | None:
+    """The judge of what a host could tell."""
+    if not isinstance(outcome, HostOutcome):
+        return None
     return outcome.harms[0] if outcome.harms else None
 
 
@@ -137,7 +139,7 @@ def guesses():
 
 
 def _ha(name: str, code: str) -> Probe:
-    return Probe(f"ha-{name}", "harness", code, _harmed, alone=True, seconds=BOUND_S, through="codeact", drive=_drive)
+    return Probe(f"ha-{name}", "harness", code, harmed, alone=True, seconds=BOUND_S, through="codeact", drive=_drive)
 
 
 FORGERIES = (

@@ -34,6 +34,7 @@ BOUND_S = 9.0
 ASLEEP_S = 3.0
 """The host's event loop has other things to do."""
 GROWTH = 200 * 1024 * 1024
+STOCK = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 WITHOUT = {"B": ("namespaces",), "C": ("landlock",)}
 
 
@@ -122,20 +123,23 @@ async def longest_wait() -> float:
 class Naive:
     """A stock kernel and client, without a cage."""
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, command: list[str] = STOCK) -> None:
         self._folder = scene.work
         self._manager = KernelManager(
             transport="ipc",
             ip=str(scene.root / "runtime" / "k"),
             connection_file=str(scene.root / "runtime" / "kernel-own.json"),
         )
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         self._manager._kernel_spec = KernelSpec(argv=command, display_name="stock", language="python")
         env = {**scene.environment, "HOME": str(scene.root / "client")}  # where it writes its history
         self._manager.start_kernel(cwd=str(scene.work), env=env)
         self._client: BlockingKernelClient = self._manager.client()
         self._client.start_channels()
-        self._client.wait_for_ready(timeout=30)
+        try:
+            self._client.wait_for_ready(timeout=30)
+        except RuntimeError:
+            self.close()
+            raise
         self._quiet()
 
     def _quiet(self) -> None:

@@ -116,8 +116,8 @@ class Probe:
     claims: bool = False
     """Whether a `claim(…)` of the snippet counts: only where the host can see nothing of a success."""
     alone: bool = False
-    """May die, hang, or leave a kernel that the next probe could not use: no other probe follows in it, unless
-    it was denied by an exception."""
+    """May die, hang, or leave a kernel that the next probe could not use: no other probe follows in it,
+    unless it was denied by an exception."""
     needs: str = ""
     """"root" or "user": only as such can the control bite (why: a comment beside it). "": as both."""
     seconds: float = SECONDS
@@ -139,7 +139,7 @@ class Probe:
     through: Literal["jupyter", "codeact"] = "jupyter"
     """"codeact": the attack is on our own host (`KernelSession`), and `drive` runs it."""
     drive: Callable[[Scene, Probe, str], Outcome] | None = None
-    """For `through="codeact"`: opens the session (third argument: "auto", "A", … or "none"), runs, tells."""
+    """For `through="codeact"`: opens the session (third argument: "A", "B", "C" or "none"), runs, tells."""
 
     def __post_init__(self) -> None:
         if self.group not in GROUPS:

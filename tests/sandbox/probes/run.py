@@ -6,6 +6,7 @@ python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from .. import as_user
 from .catalog import PROBES
@@ -26,12 +28,25 @@ REPOSITORY = Path(__file__).parents[3]
 BATCH = 24
 WORKERS = 3
 CONTROL = "none"
+LANDLOCK_CREATE_RULESET = 444
 PROBE_S = 30.0
 
 
 def users() -> tuple[str, ...]:
     """As whom probes can be run here."""
     return ("ordinary",) if as_user.unavailable() else ("root", "ordinary")
+
+
+def tiers(user: str) -> tuple[str, ...]:
+    """Which this machine must give that user, found without the code under test."""
+    around = ["bwrap", "--ro-bind", "/", "/", "--unshare-user", "--unshare-pid", "true"]
+    try:
+        namespaces = not _as(user, around, stderr=subprocess.DEVNULL).returncode
+    except FileNotFoundError:
+        namespaces = False
+    landlock = ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1) > 0
+    found = {"A": namespaces and landlock, "B": landlock, "C": namespaces}
+    return tuple(tier for tier, given in found.items() if given)
 
 
 def bites(probe: Probe, user: str) -> bool:
@@ -48,7 +63,7 @@ def run_probes(
     """
     jobs = [
         {"probes": [p.name for p in batch], "tier": tier, "transport": transport, "user": user}
-        for batch in _batches(list(probes))
+        for batch in batches(list(probes))
     ]
     return run_jobs(jobs, workers)
 
@@ -59,10 +74,11 @@ def run_jobs(jobs: Sequence[dict[str, object]], workers: int = WORKERS) -> list[
         return [result for results in pool.map(_work, jobs) for result in results]
 
 
-def _batches(probes: list[Probe]) -> list[list[Probe]]:
+def batches(probes: list[Probe], size: int = BATCH) -> list[list[Probe]]:
+    """Parts of about this size; those that want a kernel of their own are spread."""
     shared = [p for p in probes if not p.alone]
     alone = [p for p in probes if p.alone]
-    count = max(1, -(-len(probes) // BATCH))
+    count = max(1, -(-len(probes) // size))
     return [batch for n in range(count) if (batch := shared[n::count] + alone[n::count])]
 
 
@@ -77,12 +93,7 @@ def _work(job: dict[str, object]) -> list[Result]:
         "cwd": REPOSITORY,
         "timeout": 30 + PROBE_S * len(names),
     }
-    if job["user"] == "ordinary" and os.geteuid() == 0:
-        done = as_user.run(command, **options)
-    else:
-        with tempfile.TemporaryDirectory(prefix="probes-") as home:
-            env = as_user.environment(home, {})
-            done = subprocess.run(command, env=env, text=True, check=False, **options)  # type: ignore[call-overload]  # as above
+    done = _as(str(job["user"]), command, **options)
     if done.returncode:
         raise RuntimeError(
             f"the worker for {job!r:.300} failed:\n{done.stdout[-500:]}\n{done.stderr[-3000:]}"
@@ -91,6 +102,14 @@ def _work(job: dict[str, object]) -> list[Result]:
     bad = len(wrong(results))
     sys.stderr.write(f"{job['tier']} {job['user']} {job['transport']}: {len(results)} probes, {bad} wrong\n")
     return results
+
+
+def _as(user: str, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    if user == "ordinary" and os.geteuid() == 0:
+        return as_user.run(command, **options)
+    with tempfile.TemporaryDirectory(prefix="probes-") as home:
+        env = as_user.environment(home, {})
+        return subprocess.run(command, env=env, text=True, check=False, **options)
 
 
 def table(results: list[Result]) -> list[str]:

@@ -1,0 +1,208 @@
+"""The attacks, in a rotation: every day others, spread over groups, tiers and users; each with its control.
+
+`make check-full` runs them all. To repeat a day's choice: CODEACT_PROBE_SEED=… pytest tests/sandbox/probes
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import os
+import random
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+import pytest
+
+from .. import as_user
+from .catalog import PROBES
+from .judge import Result, reached
+from .probe import GROUPS, Outcome, Probe
+from .run import CONTROL, batches, bites, run_jobs, table, tiers, users, wrong
+from .scene import Scene
+
+SEED = os.environ.get("CODEACT_PROBE_SEED") or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+PER_USER = 20
+TRANSPORTS = ("ipc", "ipc", "tcp")
+NEEDS = {"", "root", "user"}
+PLAIN = Probe("plain", "process", "pass")
+
+
+def rotation(user: str) -> dict[tuple[str, str], list[Probe]]:
+    """The day's probes of one user by (tier, transport): as many of each group as of the others."""
+    chance = random.Random(f"{SEED} {user}")
+    groups = [chance.sample(of_group, len(of_group)) for of_group in _by_group() if of_group]
+    chance.shuffle(groups)
+    in_turn = [
+        probe
+        for row in zip(*(g[: -(-PER_USER // len(groups))] for g in groups), strict=False)
+        for probe in row
+    ]
+    cages = [(tier, chance.choice(TRANSPORTS)) for tier in tiers(user)]
+    chosen: dict[tuple[str, str], list[Probe]] = {cage: [] for cage in cages}
+    for number, probe in enumerate(in_turn[:PER_USER]):
+        chosen[cages[number % len(cages)]].append(probe)
+    return chosen
+
+
+def _by_group() -> list[list[Probe]]:
+    return [[probe for probe in PROBES if probe.group == group] for group in GROUPS]
+
+
+@cache
+def results(user: str) -> tuple[Result, ...]:
+    """Of the rotation and of its controls, all side by side."""
+    chosen = rotation(user)
+    controls = [p for probes in chosen.values() for p in probes if bites(p, user)]
+    jobs = [
+        {"probes": [p.name for p in probes], "tier": tier, "transport": transport, "user": user}
+        for (tier, transport), probes in chosen.items()
+    ]
+    jobs += [
+        {"probes": [p.name for p in batch], "tier": CONTROL, "transport": "ipc", "user": user}
+        for batch in batches(controls, size=7)
+    ]
+    return tuple(run_jobs(jobs))
+
+
+@pytest.fixture(params=["root", "ordinary"])
+def user(request: pytest.FixtureRequest) -> str:
+    name = str(request.param)
+    if name not in users():
+        pytest.skip(f"as {name}: {as_user.unavailable() or 'only root can become another user'}")
+    return name
+
+
+@pytest.mark.kernel
+@pytest.mark.timeout(400)
+def test_cages_hold(user: str) -> None:
+    found = [r for r in results(user) if r.tier != CONTROL]
+    assert len(found) >= PER_USER
+    assert not wrong(found), f"seed {SEED!r}"
+
+
+@pytest.mark.kernel
+@pytest.mark.timeout(400)
+def test_without_the_sandbox_the_same_attacks_succeed(user: str) -> None:
+    found = [r for r in results(user) if r.tier == CONTROL]
+    assert len(found) >= PER_USER // 2
+    assert not wrong(found), f"seed {SEED!r}"
+
+
+def test_rotation_is_the_same_for_the_same_seed_and_reaches_every_tier() -> None:
+    for name in users():
+        assert rotation(name) == rotation(name)
+        assert {tier for tier, _ in rotation(name)} == set(tiers(name))
+        assert len({p.group for probes in rotation(name).values() for p in probes}) == sum(
+            map(bool, _by_group())
+        )
+
+
+def test_there_are_enough_of_every_kind() -> None:
+    counts = Counter(probe.group for probe in PROBES)
+    assert sum(counts.values()) >= 150
+    assert all(
+        counts[g] >= 20 for g in ("files_read", "files_write", "links", "network", "process", "privilege")
+    )
+    assert set(counts) <= set(GROUPS)
+    word_only = [p.name for p in PROBES if p.claims]
+    assert len(word_only) < len(PROBES) / 3, "a judgement of the host is better than the snippet's word"
+
+
+def test_all_are_well_formed() -> None:
+    for probe in PROBES:
+        compile(probe.code, probe.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        compile(probe.then, probe.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        code = probe.code + probe.then
+        assert re.fullmatch(r"\w+(-\w+)+", probe.name)
+        assert probe.needs in NEEDS, probe.name
+        assert probe.claims == ("claim(" in code or "granted(" in code), probe.name
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.close()
+
+
+def test_judge_finds_nothing_in_an_untouched_scene(scene: Scene) -> None:
+    assert reached(scene, PLAIN, Outcome("nothing of interest")) is None
+
+
+def test_judge_sees_a_secret_in_what_is_printed(scene: Scene) -> None:
+    for place, value in scene.secrets.items():
+        assert reached(scene, PLAIN, Outcome(f"x{value}x")) == f"secret read: {place}"
+        assert reached(scene, PLAIN, Outcome(then_text=value)) == f"secret read: {place}"
+
+
+def test_judge_takes_a_word_only_where_it_may(scene: Scene) -> None:
+    said = Outcome(f"{scene.claim}: root")
+    assert reached(scene, PLAIN, said) is None
+    assert reached(scene, replace(PLAIN, claims=True), said) == "claimed: root"
+
+
+def test_judge_sees_changed_files(scene: Scene) -> None:
+    (scene.root / "outside" / "plain.txt").chmod(0o600)
+    assert str(reached(scene, PLAIN, Outcome())).startswith("host file changed")
+
+
+def test_judge_sees_new_files(scene: Scene) -> None:
+    (scene.root / "home" / scene.mark).touch()
+    assert str(reached(scene, PLAIN, Outcome())).startswith("host file")
+
+
+def test_judge_sees_links_and_marker_in_the_workspace(scene: Scene) -> None:
+    (scene.work / "link").symlink_to("/etc")
+    assert str(reached(scene, PLAIN, Outcome())).startswith("symbolic link in the workspace")
+    scene.tidy()
+    assert reached(scene, PLAIN, Outcome()) is None
+    (scene.work / f"{scene.mark}-marker").touch()
+    assert "marker" in str(reached(scene, PLAIN, Outcome()))
+
+
+def test_tidying_follows_no_link(scene: Scene) -> None:
+    (scene.work / "link").symlink_to(scene.root / "outside")
+    scene.tidy()
+    assert reached(scene, PLAIN, Outcome()) is None
+
+
+def test_judge_sees_a_connection_that_is_over(scene: Scene) -> None:
+    socket.create_connection(scene.listeners.targets()["tcp"]).close()  # type: ignore[arg-type]  # a pair
+    assert reached(scene, PLAIN, Outcome()) == "listener reached: tcp"
+    assert reached(scene, PLAIN, Outcome()) is None
+
+
+@pytest.mark.parametrize("number", [9, 12, 19])
+def test_judge_sees_what_happens_to_the_victim(scene: Scene, number: int) -> None:
+    os.kill(scene.victim.pid, number)
+    os.waitid(
+        os.P_PID,
+        scene.victim.pid,
+        os.WEXITED | os.WSTOPPED | os.WNOWAIT | (os.WNOHANG if number == 12 else 0),
+    )
+    assert "victim" in str(reached(scene, PLAIN, Outcome()))
+
+
+def test_a_table_counts_what_is_as_it_should_be() -> None:
+    held = Result("a", "process", "A", "root", "ipc", "", "ok", 0.1, "")
+    lines = table([held, replace(held, escaped="out"), replace(held, tier=CONTROL, escaped="out")])
+    assert lines[0] == "| group | tier A, root, ipc | control, root, ipc |"
+    assert lines[-1] == "| all | 1 / 2 | 1 / 1 |"
+    assert wrong([held, replace(held, tier=CONTROL)]) == [replace(held, tier=CONTROL)]
+
+
+def test_an_ordinary_user_has_nothing_of_roots() -> None:
+    reason = as_user.unavailable()
+    if reason:
+        pytest.skip(reason)
+    done = as_user.run(
+        ["sh", "-c", "id -u; ls -a /root; touch /root/x; cat /proc/self/status"], capture_output=True
+    )
+    assert done.stdout.startswith(f"{as_user.UID}\n")
+    assert "CapEff:\t0000000000000000" in done.stdout
+    assert "Permission denied" in done.stderr
