@@ -53,7 +53,7 @@ def test_wheel_holds_what_runs(wheel: zipfile.ZipFile) -> None:
 def test_wheel_installs_the_kernelspec(wheel: zipfile.ZipFile) -> None:
     (name,) = [n for n in wheel.namelist() if n.endswith("share/jupyter/kernels/codeact-python/kernel.json")]
     spec = json.loads(wheel.read(name))
-    assert spec["argv"][:3] == ["python", "-m", "codeact_kernel.sandbox.supervisor"]
+    assert spec["argv"][:4] == ["python", "-P", "-m", "codeact_kernel.sandbox.supervisor"]
     assert spec["metadata"]["kernel_provisioner"]["provisioner_name"] == "codeact-sandbox"
 
 

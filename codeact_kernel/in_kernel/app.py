@@ -17,6 +17,7 @@ from ipykernel.shellchannel import ShellChannelThread
 from codeact_kernel.in_kernel import denials_hooks
 from codeact_kernel.in_kernel.attach import attach_from_environment
 from codeact_kernel.in_kernel.bounded import BoundedSession
+from codeact_kernel.in_kernel.denials import Cage
 from codeact_kernel.in_kernel.kernel import ActionKernel
 from codeact_kernel.in_kernel.streams import inherit_context
 
@@ -102,13 +103,21 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
             self.control_thread.join(2)
 
 
-def launch(connection_file: str, sockets: Mapping[str, int], arguments: Sequence[str] = ()) -> None:
+def launch(
+    connection_file: str,
+    sockets: Mapping[str, int],
+    arguments: Sequence[str] = (),
+    cage: Cage | None = None,
+) -> None:
     """Runs the kernel until it is told to shut down.
 
     Args:
         sockets: descriptors of the listening sockets, by channel.
         arguments: further options, as `ipykernel_launcher` takes them.
+        cage: what this process is confined to, if it is.
     """
+    if cage is not None:
+        denials_hooks.install(cage)
     sys.modules["debugpy"] = None  # type: ignore[assignment]  # 75 ms of start-up for nothing
     attach_from_environment()
     app = ActionApp.instance(

@@ -13,6 +13,8 @@ from jupyter_client.session import Session
 
 MAX_BYTES = 24 * 1024 * 1024
 """Of one message. The host takes 32 MiB."""
+MAX_REPLY_BYTES = 4 * 1024 * 1024
+"""Of a reply; what a cell shows is in none. The host takes 8 MiB."""
 MAX_TEXT = 100_000
 """Characters kept of each text of a message that is too large."""
 
@@ -25,7 +27,8 @@ class BoundedSession(Session):  # type: ignore[misc]  # jupyter_client's types a
     def serialize(self, msg: dict[str, Any], ident: Any = None) -> list[bytes]:
         frames: list[bytes] = super().serialize(msg, ident)
         content = msg.get("content")
-        if sum(map(len, frames)) <= MAX_BYTES or not isinstance(content, dict):
+        most = MAX_REPLY_BYTES if str(msg.get("msg_type")).endswith("_reply") else MAX_BYTES
+        if sum(map(len, frames)) <= most or not isinstance(content, dict):
             return frames
         self.cut += 1
         shorter: list[bytes] = super().serialize({**msg, "content": shortened(content)}, ident)

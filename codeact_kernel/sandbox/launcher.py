@@ -40,14 +40,10 @@ def main() -> None:
         os._exit(REFUSED)
     sys.argv[1:] = []
     sys.path.extend(root for root in policy.roots if root not in sys.path)
-    if policy.confined:
-        from codeact_kernel.in_kernel.denials import Cage
-        from codeact_kernel.in_kernel.denials_hooks import install
-
-        install(Cage(policy.read, policy.write, policy.namespaces, policy.fork))
     from codeact_kernel.in_kernel.app import launch
 
-    launch(policy.connection_file, policy.sockets, policy.arguments)
+    cage = policy if policy.confined else None
+    launch(policy.connection_file, policy.sockets, policy.arguments, cage)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Owns the Jupyter sockets of one kernel as the host reads them: bounded, and never trusted.
+"""Owns the Jupyter channels of one kernel as the host reads them: bounded, and never trusted.
 
-Plain zmq sockets with their file descriptor on the event loop: a step costs no thread switch, and
-what nobody reads between two cells stays in the kernel, which then waits.
+On the event loop, without a thread: a step costs no thread switch, and what nobody reads between two
+cells stays in the kernel, which then waits.
 """
 
 from __future__ import annotations
@@ -11,64 +11,51 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-import zmq
 from jupyter_client.session import Session
 
 from ..exceptions import SandboxError
+from .zmtp import Connection, ProtocolError
 
 Channel: TypeAlias = Literal["iopub", "shell", "control"]
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-"""A larger one ends the connection. The kernel shortens what an honest cell shows to less."""
-QUEUE = 50
-"""Messages that wait in this process when nobody reads; the rest waits in the kernel."""
+MIB = 1024 * 1024
+MAX_BYTES: Mapping[Channel, int] = {"shell": 8 * MIB, "control": MIB, "iopub": 32 * MIB}
+"""Of one message. A larger one ends the kernel, which shortens what an honest cell shows to less."""
+KINDS: Mapping[Channel, str] = {"shell": "DEALER", "control": "DEALER", "iopub": "SUB"}
+"""In the order in which they are read: replies before outputs, so that a flood cannot hide them."""
 BREATH = 64
 """Messages handled before other tasks of this event loop get a turn."""
-RECONNECT_MS = 5
 
 
 class KernelDied(Exception):
-    """The kernel's process is gone. Caught inside `sandbox`."""
+    """The kernel's process is gone, or of no more use; then the message says why. Caught inside `sandbox`."""
 
 
 class Mailbox:
     """Sends requests to one kernel and receives what comes back, in order of arrival per channel.
 
-    `connection`: as in a connection file, transport ipc.
+    `connection`: as in a connection file, transport ipc. Raises OSError when nobody listens there.
     """
 
     def __init__(self, connection: Mapping[str, Any]) -> None:
         self._session = Session(key=connection["key"], signature_scheme=connection["signature_scheme"])
-        self._connection = connection
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._died = self._closed = self._stirred = False
         self._taken = 0
-        self._control = self._connect("control", zmq.DEALER)
-        self._shell = self._connect("shell", zmq.DEALER)
-        self._iopub = self._connect("iopub", zmq.SUB)
-        for sock in (self._shell, self._control, self._iopub):
-            self._loop.add_reader(sock.FD, self._wake.set)
-
-    def _connect(self, channel: str, kind: int) -> zmq.Socket[Any]:
-        sock: zmq.Socket[Any] = zmq.Context.instance().socket(kind)
-        sock.linger = 0
-        sock.set(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
-        sock.set(zmq.RCVHWM, QUEUE)
-        sock.set(zmq.RECONNECT_IVL, RECONNECT_MS)
-        if kind == zmq.SUB:
-            sock.subscribe(b"")
-        else:
-            sock.identity = self._session.bsession
-        sock.connect(f"ipc://{self._connection['ip']}-{self._connection[f'{channel}_port']}")
-        return sock
+        self._watched: set[int] = set()
+        self._channels: dict[Channel, Connection] = {}
+        for channel, kind in KINDS.items():
+            path = f"{connection['ip']}-{connection[f'{channel}_port']}"
+            identity = self._session.bsession if kind == "DEALER" else b""
+            self._channels[channel] = Connection(path, kind, identity, MAX_BYTES[channel])
 
     def close(self) -> None:
         """Whoever is in `receive` gets KernelDied."""
         self._closed = True
         self._wake.set()
-        for sock in (self._shell, self._control, self._iopub):
-            self._loop.remove_reader(sock.FD)
-            sock.close(linger=0)
+        for connection in self._channels.values():
+            self._unwatch(connection)
+            connection.close()
 
     def kernel_died(self) -> None:
         """Called once by whoever watches the process."""
@@ -106,14 +93,15 @@ class Mailbox:
         request = self._session.msg("execute_request", content)
         # Jupyter counts its messages; what has run before must not know how this one will be called.
         request["header"]["msg_id"] = request["msg_id"] = secrets.token_hex(16)
-        message = self._session.send(self._shell, request)
-        self._wake.set()  # Sending may have consumed the descriptor's edge.
-        return str(message["header"]["msg_id"])
+        self._send("shell", request)
+        return str(request["msg_id"])
 
     def interrupt(self) -> None:
         """Asks the control channel, which answers when the signal has been sent."""
-        self._session.send(self._control, "interrupt_request", {})
-        self._wake.set()
+        self._send("control", self._session.msg("interrupt_request", {}))
+
+    def _send(self, channel: Channel, message: dict[str, Any]) -> None:
+        self._channels[channel].send(self._session.serialize(message))
 
     async def receive(self, deadline: float | None) -> tuple[Channel, dict[str, Any], int] | None:
         """The next message, its channel and its size in bytes; None when `deadline` (loop time) passed
@@ -128,42 +116,65 @@ class Mailbox:
             if self._stirred:
                 self._stirred = False
                 return None
-            for channel, sock in self._channels():
-                while (frames := await self._take(sock)) is not None:
-                    message = self._parse(frames)
+            for channel, connection in self._channels.items():
+                while (parts := await self._take(channel, connection)) is not None:
+                    message = self._parse(parts)
                     if message is not None:
-                        return channel, message, sum(map(len, frames))
+                        return channel, message, sum(map(len, parts))
                     if deadline is not None and self._loop.time() > deadline:
                         return None  # A flood of malformed messages must not outlast the deadline.
             if self._died or self._closed:
                 raise KernelDied
-            try:
-                async with asyncio.timeout_at(deadline):
-                    await self._wake.wait()
-            except TimeoutError:
+            if not await self._woken(deadline):
                 return None
 
-    def _channels(self) -> tuple[tuple[Channel, zmq.Socket[Any]], ...]:
-        return ("shell", self._shell), ("control", self._control), ("iopub", self._iopub)
-
-    async def _take(self, sock: zmq.Socket[Any]) -> list[bytes] | None:
+    async def _take(self, channel: Channel, connection: Connection) -> list[bytes] | None:
+        self._taken += 1
         if self._taken >= BREATH:
             self._taken = 0
             await asyncio.sleep(0)
         if self._closed:
             return None
         try:
-            frames = sock.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
-        self._taken += 1
-        return frames
+            return connection.receive()
+        except ProtocolError as problem:
+            raise KernelDied(f"it broke the protocol of the {channel} channel: {problem}") from None
 
-    def _parse(self, frames: list[bytes]) -> dict[str, Any] | None:
+    async def _woken(self, deadline: float | None) -> bool:
+        """Waits until there is something to receive; False when the deadline came first."""
+        for connection in self._channels.values():
+            if not connection.ended and connection.fileno() not in self._watched:
+                self._watched.add(connection.fileno())
+                self._loop.add_reader(connection.fileno(), self._on_readable, connection)
+            if not connection.flush():
+                self._loop.add_writer(connection.fileno(), self._on_writable, connection)
         try:
-            _, rest = self._session.feed_identities(frames, copy=True)
+            async with asyncio.timeout_at(deadline):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _on_readable(self, connection: Connection) -> None:
+        # Once is enough: while nobody receives, what waits there is not to keep the event loop busy.
+        self._loop.remove_reader(connection.fileno())
+        self._watched.discard(connection.fileno())
+        self._wake.set()
+
+    def _on_writable(self, connection: Connection) -> None:
+        if connection.flush():
+            self._loop.remove_writer(connection.fileno())
+
+    def _unwatch(self, connection: Connection) -> None:
+        self._watched.discard(connection.fileno())
+        self._loop.remove_reader(connection.fileno())
+        self._loop.remove_writer(connection.fileno())
+
+    def _parse(self, parts: list[bytes]) -> dict[str, Any] | None:
+        try:
+            _, rest = self._session.feed_identities(parts, copy=True)
             message: dict[str, Any] = self._session.deserialize(rest, content=True, copy=True)
         except Exception:  # Whatever a hostile message does to the parser, it is only dropped.
             return None
-        parts = (message.get(part) for part in ("header", "parent_header", "content"))
-        return message if all(isinstance(part, dict) for part in parts) else None
+        fields = (message.get(field) for field in ("header", "parent_header", "content"))
+        return message if all(isinstance(field, dict) for field in fields) else None

@@ -78,7 +78,10 @@ class KernelProcess:
             channel.close()  # Only the kernel's side may keep it open, so that its end is noticed.
         self._watch()
         await self._wait_for_report()
-        self.mailbox = Mailbox(self._manager.get_connection_info(session=False))
+        try:
+            self.mailbox = Mailbox(self._manager.get_connection_info(session=False))
+        except OSError as problem:
+            raise SandboxError(f"the sandbox kernel did not start: {self.exit_reason()}") from problem
         if self._exited():
             self.mailbox.kernel_died()
         return self.mailbox
@@ -90,7 +93,11 @@ class KernelProcess:
             self.mailbox = None
         self._unwatch()
         if self._manager.has_kernel:
-            await self._manager.shutdown_kernel(now=True)
+            # Not `shutdown_kernel`: it sends an interrupt first, and where the kernel has broken its end
+            # of the connection that blocks for ever.
+            await self._manager.provisioner.kill()
+            await self._manager.provisioner.wait()
+            await self._manager.cleanup_resources()
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1

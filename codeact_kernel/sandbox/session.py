@@ -167,9 +167,11 @@ class KernelSession:
                 self._stop_cell(run, f"it ran longer than {run.limit:g} s and was interrupted")
             try:
                 received = await mailbox.receive(run.deadline)
-            except KernelDied:
+            except KernelDied as problem:
+                run.reply = None  # Whatever it has said, it is to be ended.
                 closed = "the session was closed or restarted while it ran"
-                yield run.killed(closed if self._process is None else self._process.exit_reason())
+                gone = closed if self._process is None else self._process.exit_reason()
+                yield run.killed(str(problem) or gone)
                 return
             if received is not None:
                 output = self._on_message(run, *received)

@@ -361,7 +361,8 @@ SPELLINGS = _table(
     import timeit; timeit.timeit("__import__('os').mkdir('canary')", number=1)
     ### threading keeps sys
     import threading
-    threading.Thread(target=threading._sys.modules["os"].mkdir, args=("canary",)).start()
+    t = threading.Thread(target=threading._sys.modules["os"].mkdir, args=("canary",))
+    t.start(); t.join()
     ### in a thread
     import threading
     def f():

@@ -20,10 +20,10 @@ UID = 61234
 """Nobody's: no process of this user is there but the test's."""
 REPOSITORY = Path(__file__).parents[2]
 STAGE = "/mnt"
-# Arguments: COUNT, then COUNT times COVER FOLDER, then the command.
+# Arguments: USER, COUNT, then COUNT times COVER FOLDER, then the command.
 SCRIPT = f"""
 set -e
-count=$1; shift
+user=$1; count=$2; shift 2
 mount -t tmpfs -o mode=0755 stage {STAGE}
 covered=
 number=0
@@ -46,7 +46,7 @@ echo "$pairs" | while IFS='	' read -r cover folder number; do
   mount --rbind {STAGE}/$number "$folder"
 done
 umount -l {STAGE}
-exec setpriv --reuid {UID} --regid {UID} --clear-groups --inh-caps=-all --bounding-set=-all "$@"
+exec setpriv --reuid $user --regid $user --clear-groups --inh-caps=-all --bounding-set=-all "$@"
 """
 
 
@@ -61,11 +61,11 @@ def unavailable() -> str | None:
     return f"no private mount namespace: {probe.stderr.strip()}" if probe.returncode else None
 
 
-def command(argv: list[str]) -> list[str]:
-    """The command that runs `argv` as user `UID`. Only for root."""
+def command(argv: list[str], uid: int = UID) -> list[str]:
+    """The command that runs `argv` as the user `uid`, who need not exist. Only for root."""
     covers = [word for pair in _covers() for word in pair]
     unshare = ["unshare", "-m", "--propagation", "private", "sh", "-c", SCRIPT, "as_user"]
-    return [*unshare, str(len(covers) // 2), *covers, *argv]
+    return [*unshare, str(uid), str(len(covers) // 2), *covers, *argv]
 
 
 def environment(home: str, extra: Mapping[str, str]) -> dict[str, str]:
@@ -75,13 +75,13 @@ def environment(home: str, extra: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(
-    argv: list[str], env: Mapping[str, str] | None = None, **options: Any
+    argv: list[str], env: Mapping[str, str] | None = None, uid: int = UID, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Like `subprocess.run` in text mode, in a home of its own that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="as-user-") as home:
-        os.chown(home, UID, UID)
+        os.chown(home, uid, uid)
         return subprocess.run(
-            command(argv), env=environment(home, env or {}), text=True, check=False, **options
+            command(argv, uid), env=environment(home, env or {}), text=True, check=False, **options
         )
 
 

@@ -1,8 +1,8 @@
-"""What a program in the cage is told when the system says no, and what the host records of it, in each tier."""
+"""What a program in the cage is told when the system says no, and what the host records, in each tier."""
 
 from __future__ import annotations
 
-import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,6 +55,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
     for folder in made:
         for name in ("text.csv", "data.db", "array.npy"):
             (folder / name).write_text("a,b\n1,2\n")
+    connection = sqlite3.connect(made.shared / "good.db")
+    connection.execute("create table t (x)")
+    connection.close()
     (made.shared / "tree").mkdir()
     (made.shared / "tree/leaf").write_text("")
     return made
@@ -77,7 +80,8 @@ def caged(request: pytest.FixtureRequest, host: Host) -> Iterator[Caged]:
 
 
 PREPARE = """
-import asyncio, io, multiprocessing, os, pathlib, shutil, socket, sqlite3, subprocess, urllib.request
+import asyncio, importlib.machinery, io, multiprocessing, os, pathlib, shutil, socket, sqlite3
+import subprocess, urllib.request
 import numpy, pandas
 pathlib.Path('mine').write_text('mine')
 """
@@ -92,8 +96,15 @@ DENIED: Sequence[tuple[str, str, str, str]] = [
     ("shutil.copy('{secret}/text.csv', 'copy')", READ, "read", "{secret}/text.csv"),
     ("pandas.read_csv('{secret}/text.csv')", READ, "read", "{secret}/text.csv"),
     ("numpy.load('{secret}/array.npy')", READ, "read", "{secret}/array.npy"),
+    (
+        "importlib.machinery.SourceFileLoader('m', '{secret}/text.csv').get_code('m')",
+        READ,
+        "read",
+        "{secret}/text.csv",
+    ),
     ("sqlite3.connect('{secret}/data.db')", READ, "read", "{secret}/data.db"),
     ("sqlite3.connect('file:{secret}/data.db?mode=ro', uri=True)", READ, "read", "{secret}/data.db"),
+    ("sqlite3.connect('{shared}/new.db')", WRITE, "write", "{shared}/new.db"),
     ("open('{secret}/new', 'w')", WRITE, "write", "{secret}/new"),
     ("open('{shared}/text.csv', 'r+')", WRITE, "write", "{shared}/text.csv"),
     ("os.open('{shared}/new', os.O_CREAT | os.O_WRONLY)", WRITE, "write", "{shared}/new"),
@@ -188,48 +199,43 @@ def test_a_lookup_that_fails_for_another_reason_is_left_alone(caged: Caged) -> N
 
 
 def test_what_is_the_programs_own_fault_is_left_alone(caged: Caged) -> None:
-    workspace = Path(caged.lab.session.workspace)
-    locked = workspace / "locked"
-    locked.mkdir()
-    (locked / "file").write_text("")
+    locked = Path(caged.lab.session.workspace) / "locked"
+    locked.write_text("")
     locked.chmod(0)
-    try:
-        for code in (
-            "open('no/such/file')",
-            "os.listdir('nowhere')",
-            f"open('{caged.host.shared}/nothing')",
-            "open('locked/file')",
-            "open('mine/file', 'w')",
-            "os.mkdir('locked')",
-            "sqlite3.connect('no/such.db')",
-            "os.kill(os.getpid(), 1000)",
-            "raise PermissionError(13, 'Permission denied', '/etc/shadow')",
-            "raise PermissionError('not for you')",
-            "subprocess.Popen([])",
-        ):
-            cell, recorded = caged.run(code)
-            assert cell.status == "error", code
-            assert "sandbox" not in "".join(cell.error.traceback) + cell.error.evalue, code
-            assert recorded == [], code
-    finally:
-        locked.chmod(0o700)
+    for code in (
+        "open('no/such/file')",
+        "os.listdir('nowhere')",
+        f"open('{caged.host.shared}/nothing')",
+        "open('locked')",
+        "open('mine/file', 'w')",
+        "os.mkdir('mine')",
+        "sqlite3.connect('no/such.db')",
+        "os.kill(os.getpid(), 1000)",
+        "raise PermissionError(13, 'Permission denied', '/etc/shadow')",
+        "raise PermissionError('not for you')",
+        "subprocess.Popen([])",
+    ):
+        cell, recorded = caged.run(code)
+        assert cell.status == "error", code
+        assert "sandbox" not in "".join(cell.error.traceback) + cell.error.evalue, code
+        assert recorded == [], code
 
 
 def test_what_libraries_look_for_and_do_without_is_not_recorded(caged: Caged) -> None:
     cell, recorded = caged.run(
         f"""
-import contextlib, ctypes.util, glob, types
-library = types.ModuleType("library")
+import ctypes.util, glob
+library = dict(__name__="library")
 exec('''
-def probe(open):
+def probe():
     for path in ("{caged.host.secret}/text.csv", "/nowhere/library.conf"):
         try:
             open(path)
         except OSError:
             pass
-''', vars(library))
+''', library)
 for _ in range(100):
-    library.probe(open)
+    library["probe"]()
 ctypes.util.find_library("nothing-of-this-name"), glob.glob("{caged.host.secret}/*")
 """
     )
@@ -273,25 +279,47 @@ def test_a_denial_in_a_thread_is_recorded(caged: Caged) -> None:
 
 def test_an_extension_modules_error_gets_a_note(caged: Caged) -> None:
     cell, recorded = caged.run(
-        "def library():\n    import _socket\n    _socket.socket(2, 1)\n"
-        "library.__globals__['g'] = g = dict(__name__='library')\n"
-        "exec('def f():\\n    import _socket\\n    _socket.socket(2, 1)', g)\ng['f']()"
+        "library = dict(__name__='library')\n"
+        "exec('def f():\\n    import _socket\\n    _socket.socket(2, 1)', library)\n"
+        "library['f']()"
     )
     assert cell.error.evalue == "[Errno 1] Operation not permitted"
     assert "The sandbox may be why: " in "".join(cell.error.traceback)
     assert recorded == [("system", "[Errno 1] Operation not permitted")]
 
 
-def test_a_database_of_the_data_cannot_be_written(caged: Caged) -> None:
-    path = caged.host.shared / "made.db"
-    import sqlite3
+def test_a_library_that_looks_before_it_opens_gets_a_note(caged: Caged) -> None:
+    cell, recorded = caged.run(f"numpy.loadtxt('{caged.host.secret}/text.csv')")
+    assert "he sandbox " in "".join(cell.error.traceback)
+    assert recorded == [("read", f"{caged.host.secret}/text.csv")]
+    cell, recorded = caged.run("numpy.loadtxt('nothing.csv')")
+    assert "sandbox" not in "".join(cell.error.traceback)
+    assert recorded == []
 
-    with sqlite3.connect(path) as connection:
-        connection.execute("create table t (x)")
-    connection.close()
-    cell, _ = caged.run(f"sqlite3.connect('{path}').execute('insert into t values (1)')")
+
+def test_a_database_of_the_data_cannot_be_written(caged: Caged) -> None:
+    cell, _ = caged.run(f"sqlite3.connect('{caged.host.shared}/good.db').execute('insert into t values (1)')")
     assert cell.error.ename == "OperationalError"
     assert "The sandbox may be why: " in "".join(cell.error.traceback)
+
+
+def test_a_denial_that_a_library_turns_into_an_own_error_is_recorded(caged: Caged) -> None:
+    cell, recorded = caged.run(
+        f"""
+library = dict(__name__="library")
+exec('''
+def load():
+    try:
+        return open("{caged.host.secret}/text.csv")
+    except OSError as error:
+        raise ValueError("no data") from error
+''', library)
+library["load"]()
+"""
+    )
+    assert cell.error.evalue == "no data"
+    assert READ in "".join(cell.error.traceback)
+    assert recorded == [("read", f"{caged.host.secret}/text.csv")]
 
 
 def test_the_model_reads_what_was_denied(caged: Caged) -> None:
@@ -322,12 +350,24 @@ def test_allow_lists_and_cage_together(open_lab: OpenLab, host: Host) -> None:
 
 def test_processes_may_be_allowed_and_programs_still_not(open_lab: OpenLab, host: Host) -> None:
     caged = Caged("", open_lab(caged_settings(allow_fork=True)), host)
-    cell, recorded = caged.run("import os\npid = os.fork()\nif not pid: os._exit(7)\nos.waitpid(pid, 0)[1] >> 8")
+    cell, recorded = caged.run(
+        "import os\npid = os.fork()\nif not pid: os._exit(7)\nos.waitpid(pid, 0)[1] >> 8"
+    )
     assert cell.result == "7"
     assert recorded == []
     cell, recorded = caged.run("import subprocess\nsubprocess.run('ls')")
     assert PROGRAM in cell.error.evalue
     assert recorded == [("process", "ls")]
+    cell, recorded = caged.run(
+        "if not os.fork():\n"
+        "    for _ in range(2):\n"
+        "        try: open('/nowhere/file', 'w')\n"
+        "        except OSError as error: open('said', 'w').write(str(error))\n"
+        "    os._exit(0)\n"
+        "os.wait()\nopen('said').read()"
+    )
+    assert WRITE in cell.result
+    assert recorded == []  # Two processes on one channel would garble what the other says.
 
 
 def test_without_a_cage_nothing_is_touched(open_lab: OpenLab) -> None:
@@ -336,4 +376,3 @@ def test_without_a_cage_nothing_is_touched(open_lab: OpenLab) -> None:
     assert lab.run(code).result == "['open']"  # IPython's own
     cell = lab.run("open('/no/such/file')")
     assert cell.error.evalue == "[Errno 2] No such file or directory: '/no/such/file'"
-    assert os.path.exists("/proc/self")

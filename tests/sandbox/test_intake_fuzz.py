@@ -33,7 +33,7 @@ from codeact_kernel.wire.lines import dump_line
 
 MINE = "the-cell-that-runs"
 CHANNELS = ("shell", "control", "iopub")
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 scalars = st.one_of(
     st.none(),

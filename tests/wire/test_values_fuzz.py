@@ -108,7 +108,7 @@ def read(document: Any) -> object:
 
 @given(changed())
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 def test_almost_honest_document_is_a_value_or_a_decode_error(document: Any) -> None:
     began = time.monotonic()
@@ -119,7 +119,7 @@ def test_almost_honest_document_is_a_value_or_a_decode_error(document: Any) -> N
 
 
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: type(frame).__name__)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_size_of_a_table_can_lie(frame: Any, data: st.DataObject) -> None:
     document = json.loads(json.dumps(encode(frame)))

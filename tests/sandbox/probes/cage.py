@@ -18,6 +18,7 @@ from . import prelude
 from .measure import Sampler, descendants, is_over
 from .probe import Outcome, Probe, Usage
 from .scene import Scene
+from .victims import LIVING
 
 KERNELSPECS = Path(__file__).parents[3] / "kernelspec"
 PRELUDE = Path(prelude.__file__).read_text().replace("from __future__ import annotations\n", "")
@@ -197,7 +198,7 @@ class Cage:
         return f"processes outlived the session: {left}" if left else None
 
     def _left(self) -> list[int]:
-        return [pid for pid in descendants(os.getpid()) if pid != self.scene.victim.pid and not is_over(pid)]
+        return [pid for pid in descendants(os.getpid()) if pid not in LIVING and not is_over(pid)]
 
 
 def _read(message: dict[str, Any], parent: str) -> tuple[str, bool, bool]:

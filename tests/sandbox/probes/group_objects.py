@@ -1,4 +1,4 @@
-"""Owns the attacks that walk from harmless objects to dangerous ones: classes, frames, closures, the kernel."""
+"""Owns the attacks that walk from harmless objects to dangerous ones: classes, frames, closures, kernel."""
 
 from __future__ import annotations
 

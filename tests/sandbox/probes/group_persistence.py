@@ -1,8 +1,8 @@
-"""Owns the attacks that plant something for the next kernel: of a new session in the same workspace, or of the
-same session after a restart.
+"""Owns the attacks that plant something for the next kernel: of a new session in the same workspace, or of
+the same session after a restart.
 
-What was planted tells by the marker in the workspace that it ran, or by a claim that it was read. The control is a
-stock kernel, started as many kernelspecs do (`python -c`), with a home that stays.
+What was planted tells by the marker in the workspace that it ran, or by a claim that it was read. The control
+is a stock kernel, started as many kernelspecs do (`python -c`), with a home that stays.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def _restarted(scene: Scene, probe: Probe, tier: str) -> str | None:
         then = host.run(_cell(scene, probe.then)).text
     finally:
         host.close()
-    return reached(scene, Probe(probe.name, probe.group, "", claims=probe.claims), Outcome(first, then_text=then))
+    unjudged = Probe(probe.name, probe.group, "", claims=probe.claims)
+    return reached(scene, unjudged, Outcome(first, then_text=then))
 
 
 def _cell(scene: Scene, code: str) -> str:
@@ -126,10 +127,11 @@ lines = {"InteractiveShellApp": {"exec_lines": [RUNS]}}
 plant(os.path.join(get_ipython().profile_dir.location, "ipython_kernel_config.json"), json.dumps(lines))
 """),
     _pe("ipython-extension", """
-plant(os.path.join(get_ipython().ipython_dir, "extensions", "evil_extension.py"), RUNS + "def load_ipython_extension(shell): pass\\n")
+EXTENSION = RUNS + "def load_ipython_extension(shell): pass\\n"
+plant(os.path.join(get_ipython().ipython_dir, "extensions", "evil_extension.py"), EXTENSION)
 lines = "get_config().InteractiveShellApp.extensions = ['evil_extension']\\n"
 plant(os.path.join(get_ipython().profile_dir.location, "ipython_kernel_config.py"), lines)
-plant("evil_extension.py", RUNS + "def load_ipython_extension(shell): pass\\n")
+plant("evil_extension.py", EXTENSION)
 """),
     _pe("ipython-history", """
 unlikely = "remembered by the next kernel"
@@ -173,7 +175,8 @@ SHADOWS = (
     _shadow("uuid"),
     _shadow("ctypes/__init__"),
     _pe("shadow-everything", """
-for name in sys.stdlib_module_names | {"codeact_kernel", "launcher", "supervisor", "confine", "numpy", "sitecustomize"}:
+ours = {"codeact_kernel", "launcher", "supervisor", "confine", "numpy", "sitecustomize"}
+for name in sys.stdlib_module_names | ours:
     plant(f"{name}.py")
 """),
     _pe("shadow-extension", """

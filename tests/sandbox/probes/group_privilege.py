@@ -64,6 +64,7 @@ status = dict(line.split(":\\t", 1) for line in open("/proc/self/status"))
 if int(status["CapEff"], 16) or int(status["CapBnd"], 16) & (1 << 21):
     claim("capabilities")
 """,
+        root=True,
     ),
     _p(
         "gain-setuid",

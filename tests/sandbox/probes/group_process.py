@@ -502,6 +502,7 @@ cold = 20
 claim(syscall("process_madvise", pidfd, vector, 1, cold, 0))
 """,
         claims=True,
+        needs="root",  # CAP_SYS_NICE
     ),
     _p(
         "move-pages",

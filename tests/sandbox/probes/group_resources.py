@@ -102,11 +102,14 @@ def touch(pages):
 """
 
 MEMORY_PROBES = (
-    _re("memory-list", "kept = []\nfor _ in range(800):\n    kept.append(bytearray(1 << 20))" + PAUSE, too_much_memory),
+    _re("memory-list", "kept = [bytearray(1 << 20) for _ in range(800)]" + PAUSE, too_much_memory),
     _re("memory-bytearray", "kept = bytearray(800 << 20)" + PAUSE, too_much_memory),
     _re("memory-text", "kept = 'x' * (800 << 20)" + PAUSE, too_much_memory),
     _re("memory-numpy", "import numpy\nkept = numpy.ones(100_000_000)" + PAUSE, too_much_memory),
-    _re("memory-shared-map", TOUCHED + "kept = mmap.mmap(-1, 800 << 20)\ntouch(kept)" + PAUSE, too_much_memory),
+    _re("memory-shared-map", TOUCHED + """
+kept = mmap.mmap(-1, 800 << 20)
+touch(kept)
+""" + PAUSE, too_much_memory),
     _re("memory-many-maps", TOUCHED + """
 kept = []
 for _ in range(200):

@@ -7,6 +7,7 @@ whoever's; no bound on sizes, no check of what a message has for its fields, fil
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from contextlib import aclosing
@@ -40,7 +41,7 @@ WITHOUT = {"B": ("namespaces",), "C": ("landlock",)}
 
 @dataclass(frozen=True)
 class Told:
-    """What a host says of one cell. `problem`: what it raised, or how it was held up; "" when all was well."""
+    """What a host says of one cell. `problem`: what it raised, or how it was held up; "" when well."""
 
     text: str
     ended: str
@@ -85,6 +86,7 @@ class Ours:
         collector = Collector(OutputLimits())
         finished = Finished("killed")
         watching = asyncio.ensure_future(longest_wait())
+        await asyncio.sleep(0)  # It has begun: else it would be cancelled before it can answer.
         async with aclosing(self._session.execute(Action(code), NoCalls())) as outputs:
             async for output in outputs:
                 collector.add(output)
@@ -132,7 +134,8 @@ class Naive:
         )
         self._manager._kernel_spec = KernelSpec(argv=command, display_name="stock", language="python")
         env = {**scene.environment, "HOME": str(scene.root / "client")}  # where it writes its history
-        self._manager.start_kernel(cwd=str(scene.work), env=env)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._manager.start_kernel(cwd=str(scene.work), env=env, **quiet)
         self._client: BlockingKernelClient = self._manager.client()
         self._client.start_channels()
         try:
@@ -195,4 +198,3 @@ def peak_memory(*, reset: bool = False) -> int:
         Path("/proc/self/clear_refs").write_text("5")
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-

@@ -43,7 +43,7 @@ def reached(scene: Scene, probe: Probe, outcome: Outcome) -> str | None:
     return found
 
 
-def try_one(cage: Cage, probe: Probe, *, keep: bool) -> tuple[Outcome, str | None]:
+def try_one(cage: Cage, probe: Probe, *, keep: bool = False) -> tuple[Outcome, str | None]:
     """Runs a probe; ends the session unless the next probe can have it, if it is to `keep`."""
     outcome = cage.run(probe)
     found = reached(cage.scene, probe, outcome) or cage.harm()

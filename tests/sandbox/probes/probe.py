@@ -119,7 +119,8 @@ class Probe:
     """May die, hang, or leave a kernel that the next probe could not use: no other probe follows in it,
     unless it was denied by an exception."""
     needs: str = ""
-    """"root" or "user": only as such can the control bite (why: a comment beside it). "": as both."""
+    """"root": only as such can the control bite (why: a comment beside it). "user": only as an ordinary
+    user may it be run, one that nothing else runs as. "": as both."""
     seconds: float = SECONDS
     """Before the cell is interrupted; 2 s later its process is killed."""
     then: str = ""

@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ REPOSITORY = Path(__file__).parents[3]
 BATCH = 24
 WORKERS = 3
 CONTROL = "none"
+USERS = 4000
+"""Every worker is another user: some controls reach all processes of theirs."""
 LANDLOCK_CREATE_RULESET = 444
 PROBE_S = 30.0
 
@@ -51,7 +54,9 @@ def tiers(user: str) -> tuple[str, ...]:
 
 def bites(probe: Probe, user: str) -> bool:
     """Whether the control of the probe can succeed as this user."""
-    return not probe.needs or probe.needs == ("root" if user == "root" else "user")
+    if probe.needs == "user":  # it reaches all processes of the user, so a user of its own
+        return user == "ordinary" and not as_user.unavailable()
+    return not probe.needs or user == "root"
 
 
 def run_probes(
@@ -106,7 +111,7 @@ def _work(job: dict[str, object]) -> list[Result]:
 
 def _as(user: str, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     if user == "ordinary" and os.geteuid() == 0:
-        return as_user.run(command, **options)
+        return as_user.run(command, uid=as_user.UID + 1 + secrets.randbelow(USERS), **options)
     with tempfile.TemporaryDirectory(prefix="probes-") as home:
         env = as_user.environment(home, {})
         return subprocess.run(command, env=env, text=True, check=False, **options)

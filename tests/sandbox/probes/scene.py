@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import hashlib
 import json
@@ -43,6 +44,7 @@ class Scene:
     """Everything one kernel is tempted with."""
 
     def __init__(self) -> None:
+        atexit.register(self.close)  # also when the worker fails: it leaves nothing on the machine
         self.root = Path(tempfile.mkdtemp(prefix="cap-"))
         self.mark = f"codeact-probe-{secrets.token_hex(6)}"
         self.claim = f"CLAIM-{secrets.token_hex(6)}"
@@ -131,6 +133,7 @@ class Scene:
 
     def close(self) -> None:
         """Removes all of it, also what a probe left in the drops."""
+        atexit.unregister(self.close)
         self.victim.end()
         self.listeners.close()
         self.venv_file.unlink(missing_ok=True)

@@ -16,6 +16,8 @@ from typing import Any
 
 FOREIGN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
 IOPRIO_GET = 252
+LIVING: set[int] = set()
+"""Pids of the victims of all scenes of this process."""
 
 
 def main() -> None:
@@ -55,6 +57,7 @@ class Victim:
             env={"VICTIM_PASSWORD": secrets["environment of the victim"]},
         )
         self.pid = self._process.pid
+        LIVING.add(self.pid)
         kept = [secrets["memory of the victim"], secrets["open file of the victim"]]
         self.told = self._ask(json.dumps(kept))
         self._before = self._state()
@@ -76,6 +79,7 @@ class Victim:
         """Ends the process, stopped or not."""
         self._process.kill()
         self._process.communicate()
+        LIVING.discard(self.pid)
 
     def _ask(self, line: str) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -33,28 +33,28 @@ def main() -> None:
 def results(job: dict[str, Any]) -> Iterator[Result]:
     """Of the job's probes, in order; one kernel for those that leave it usable."""
     cage: Cage | None = None
-    last: Probe | None = None
+    last = None
     for probe in (BY_NAME[name] for name in job["probes"]):
         began = time.monotonic()
-        if probe.through == "codeact":
+        own = _own_kernel(probe, job["tier"])
+        if own:
+            yield from _late(cage, last, job)
+        if probe.drive is not None:
             outcome, found = _through_codeact(probe, job["tier"])
         else:
-            own = _own_kernel(probe, job["tier"])
-            if own or cage is None or cage.gone:
-                if cage is not None and not cage.gone and last is not None:
-                    yield from _late(cage, last, job)
+            if cage is None or cage.gone:
                 cage = Cage(job["tier"], probe.transport or job["transport"], probe)
             outcome, found = try_one(cage, probe, keep=not own)
             last = probe
         yield _result(probe, job, outcome, found, time.monotonic() - began)
-    if cage is not None and not cage.gone and last is not None:
-        yield from _late(cage, last, job)
+    yield from _late(cage, last, job)
 
 
 def _own_kernel(probe: Probe, tier: str) -> bool:
     """In a cage most of what wants to be alone is denied, and harms nobody."""
     return bool(
         (probe.alone and (tier == "none" or probe.end != "shutdown"))
+        or probe.drive
         or probe.transport
         or not probe.provisioned
         or probe.limits
@@ -64,9 +64,9 @@ def _own_kernel(probe: Probe, tier: str) -> bool:
     )
 
 
-def _late(cage: Cage, probe: Probe, job: dict[str, Any]) -> Iterator[Result]:
+def _late(cage: Cage | None, probe: Probe | None, job: dict[str, Any]) -> Iterator[Result]:
     """A shared kernel ends: what is found now is one of its probes' doing, so a result of its own."""
-    found = cage_ended(cage, probe, None)
+    found = cage_ended(cage, probe, None) if cage and probe and not cage.gone else None
     if found:
         yield _result(probe, job, Outcome(), f"at the end of a shared kernel: {found}", 0.0)
 

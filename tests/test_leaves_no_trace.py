@@ -1,0 +1,201 @@
+"""`codeact exec` of a hostile file leaves the machine as it was, however it ends."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from codeact_kernel.sandbox.confine import bwrap, landlock
+
+from .sandbox import as_user
+from .sandbox.support import until
+
+pytestmark = pytest.mark.kernel
+SCRIPT = Path(sys.executable).with_name("codeact")
+HOSTILE = Path(__file__).parent / "sandbox" / "hostile.py"
+IMPORTS = "atexit ctypes os shutil signal socket subprocess threading".split()
+FILES = (".bashrc", ".ssh/authorized_keys", ".config/autostart/x", ".ipython/profile_default/startup/0.py")
+SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")
+"""Where anybody may write: the hostile file does so without a cage too."""
+PACKAGES = sysconfig.get_path("purelib")
+PRIVATE = (
+    *("/", "/etc", "/etc/cron.d", "/var/spool/cron", "/dev", "/run", "/usr/local/bin", PACKAGES, sys.prefix),
+    *map(str, (Path.home(), Path(sys.base_prefix), HOSTILE.parents[2], HOSTILE.parents[3])),
+)
+"""Where it only tries in the cage."""
+UNCHANGED = ("/etc", "/usr/local", PACKAGES)
+NUMBERS = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
+INTERPROCESS = {"shm": "shm", "sem": "sem", "msg": "msg"}
+
+Snapshot = dict[str, tuple[object, ...]]
+
+
+@dataclass
+class Place:
+    """A home, folder for temporary files and working folder for one `codeact`, and what names its traces."""
+
+    folder: Path
+    uid: int
+    mark: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
+    port: int = 0
+    key: int = field(default_factory=lambda: secrets.randbelow(2**30) + 1)
+    victim: subprocess.Popen[bytes] | None = None
+
+    def code(self, *, caged: bool, stay: bool) -> str:
+        assert self.victim is not None
+        own = [str(self.folder / name) for name in ("home", "tmp", "cwd")]
+        given = {
+            "MARK": self.mark,
+            "PLACES": [*own, *SHARED, *(PRIVATE if caged else ())],
+            "FILES": [str(self.folder / "home" / name) for name in FILES],
+            "PORT": self.port,
+            "KEY": self.key,
+            "VICTIM": self.victim.pid,
+            "STAY": stay,
+        }
+        return "".join(f"{name} = {value!r}\n" for name, value in given.items()) + HOSTILE.read_text()
+
+    def start(self, *options: str, caged: bool = True, stay: bool = False) -> subprocess.Popen[str]:
+        """`codeact exec` of the hostile file."""
+        file = self.folder / "cwd" / "hostile.py"
+        before = file.parent.stat()
+        file.write_text(self.code(caged=caged, stay=stay))
+        os.utime(file.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+        command = [str(SCRIPT), "exec", str(file), *options, "--allow-import", *IMPORTS]
+        env = as_user.environment(str(self.folder / "home"), {"TMPDIR": str(self.folder / "tmp")})
+        return subprocess.Popen(
+            as_user.command(command) if self.uid != os.geteuid() else command,
+            cwd=self.folder / "cwd",
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Belongs to the user that the test's parameter `ordinary` names."""
+    uid = as_user.UID if request.node.callspec.params.get("ordinary") else os.geteuid()
+    with tempfile.TemporaryDirectory(prefix="place-", dir="/tmp") as folder, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        made = Place(Path(folder), uid, port=taken.getsockname()[1])
+        taken.close()
+        for name in ("tmp", "cwd", *(f"home/{name}" for name in FILES)):
+            path = made.folder / name
+            path.mkdir(parents=True) if "/" not in name else path.parent.mkdir(parents=True, exist_ok=True)
+            if "/" in name:
+                path.write_text("what was here\n")
+        for path in (made.folder, *made.folder.rglob("*")):
+            os.chown(path, uid, -1)
+        with subprocess.Popen(["sleep", "1000"], user=uid if uid != os.geteuid() else None) as victim:
+            made.victim = victim
+            yield made
+            victim.kill()
+
+
+# --- what is there -----------------------------------------------------------------------------
+
+
+def snapshot(*folders: str | Path) -> Snapshot:
+    """Everything below, but for compiled modules, with what a change would change."""
+    found: Snapshot = {}
+    for folder in folders:
+        for root, names, files in os.walk(folder):
+            names[:] = [name for name in names if name != "__pycache__"]
+            for path in (root, *(os.path.join(root, name) for name in (*names, *files))):
+                info = os.lstat(path)
+                found[path] = (info.st_ino, info.st_mode, info.st_uid, info.st_size, info.st_mtime_ns)
+    return found
+
+
+def traces(place: Place) -> set[str]:
+    """Whatever bears the place's mark, by kind."""
+    return {
+        *(f"file {path}" for path in _marked_files(place)),
+        *(f"process {name}" for name in _processes(place).values()),
+        *(f"socket {kind}" for kind in _sockets(place)),
+        *(f"ipc {kind}" for kind in INTERPROCESS if _has_key(place, kind)),
+        *({"key"} if place.mark in _read("/proc/keys") else ()),
+        *({"victim"} if place.victim is None or place.victim.poll() is not None else ()),
+    }
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_bytes().decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _marked_files(place: Place) -> Iterator[str]:
+    for folder in (*SHARED, *PRIVATE):
+        if os.path.isdir(folder):
+            yield from (entry.path for entry in os.scandir(folder) if place.mark in entry.name)
+
+
+def _processes(place: Place) -> dict[int, str]:
+    """Those that name the place in their arguments or environment, which children inherit."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and str(place.folder) in _read(entry / "cmdline") + _read(entry / "environ"):
+            found[int(entry.name)] = _read(entry / "comm").strip()
+    return found
+
+
+def _sockets(place: Place) -> Iterator[str]:
+    for kind, tables in NUMBERS.items():
+        if any(f":{place.port:04X} " in _read(f"/proc/net/{table}") for table in tables):
+            yield kind
+    unix = _read("/proc/net/unix")
+    if place.mark in unix or str(place.folder) in unix:
+        yield "unix"
+
+
+def _has_key(place: Place, kind: str) -> bool:
+    lines = _read(f"/proc/sysvipc/{kind}").splitlines()[1:]
+    return any(line.split()[0] == str(place.key) for line in lines)
+
+
+# --- the tests ---------------------------------------------------------------------------------
+
+
+def cages() -> list[object]:
+    found = []
+    for ordinary in (False, True):
+        why = as_user.unavailable() if ordinary else None
+        for tier, options, there in (
+            ("A", ("--sandbox", "A"), landlock.abi() and bwrap.find()),
+            ("B", ("--SandboxProfile.without=namespaces",), landlock.abi()),
+        ):
+            missing = why or (None if there else f"this machine gives no tier {tier}")
+            marks = pytest.mark.skipif(bool(missing), reason=str(missing))
+            name = f"{tier}-{'ordinary' if ordinary else 'self'}"
+            found.append(pytest.param(options, ordinary, marks=marks, id=name))
+    return found
+
+
+@pytest.mark.parametrize(("options", "ordinary"), cages())
+def test_nothing_is_left(place: Place, options: tuple[str, ...]) -> None:
+    before, elsewhere = snapshot(place.folder), snapshot(*UNCHANGED)
+    done = place.start(*options)
+    said, _ = done.communicate(timeout=100)
+    assert done.returncode == 1, said
+    assert "exit code 3" in said
+    (place.folder / "cwd" / "hostile.py").unlink()
+    assert snapshot(place.folder) == before
+    assert snapshot(*UNCHANGED) == elsewhere
+    assert traces(place) == set()
