@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,13 +50,12 @@ class Place:
 
     folder: Path
     uid: int
+    port: int
+    victim: subprocess.Popen[bytes]
     mark: str = field(default_factory=lambda: f"mark-{secrets.token_hex(6)}")
-    port: int = 0
     key: int = field(default_factory=lambda: secrets.randbelow(2**30) + 1)
-    victim: subprocess.Popen[bytes] | None = None
 
     def code(self, *, caged: bool, stay: bool) -> str:
-        assert self.victim is not None
         own = [str(self.folder / name) for name in ("home", "tmp", "cwd")]
         given = {
             "MARK": self.mark,
@@ -68,43 +68,45 @@ class Place:
         }
         return "".join(f"{name} = {value!r}\n" for name, value in given.items()) + HOSTILE.read_text()
 
-    def start(self, *options: str, caged: bool = True, stay: bool = False) -> subprocess.Popen[str]:
-        """`codeact exec` of the hostile file."""
-        file = self.folder / "cwd" / "hostile.py"
-        before = file.parent.stat()
-        file.write_text(self.code(caged=caged, stay=stay))
-        os.utime(file.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
-        command = [str(SCRIPT), "exec", str(file), *options, "--allow-import", *IMPORTS]
-        env = as_user.environment(str(self.folder / "home"), {"TMPDIR": str(self.folder / "tmp")})
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """`codeact exec` of the hostile file, which has been written."""
+        file = str(self.folder / "cwd" / "hostile.py")
+        command = [str(SCRIPT), "exec", file, *options, "--allow-import", *IMPORTS]
         return subprocess.Popen(
             as_user.command(command) if self.uid != os.geteuid() else command,
             cwd=self.folder / "cwd",
-            env=env,
+            env=as_user.environment(str(self.folder / "home"), {"TMPDIR": str(self.folder / "tmp")}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
 
-@pytest.fixture
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    """Belongs to the user that the test's parameter `ordinary` names."""
-    uid = as_user.UID if request.node.callspec.params.get("ordinary") else os.geteuid()
-    with tempfile.TemporaryDirectory(prefix="place-", dir="/tmp") as folder, socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        made = Place(Path(folder), uid, port=taken.getsockname()[1])
-        taken.close()
-        for name in ("tmp", "cwd", *(f"home/{name}" for name in FILES)):
-            path = made.folder / name
-            path.mkdir(parents=True) if "/" not in name else path.parent.mkdir(parents=True, exist_ok=True)
-            if "/" in name:
-                path.write_text("what was here\n")
-        for path in (made.folder, *made.folder.rglob("*")):
+@contextmanager
+def a_place(*, ordinary: bool = False, caged: bool = True, stay: bool = False) -> Iterator[Place]:
+    """Belongs to an ordinary user, or to whoever tests. Its hostile file ends hard, or stays."""
+    uid = as_user.UID if ordinary else os.geteuid()
+    with (
+        tempfile.TemporaryDirectory(prefix="place-", dir="/tmp") as name,
+        subprocess.Popen(["sleep", "1000"], user=uid if ordinary else None) as victim,
+    ):
+        folder = Path(name)
+        for path in (folder / "tmp" / "x", folder / "cwd" / "x", *(folder / "home" / name for name in FILES)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("what was here\n")
+        place = Place(folder, uid, _free_port(), victim)
+        (folder / "cwd" / "hostile.py").write_text(place.code(caged=caged, stay=stay))
+        for path in (folder, *folder.rglob("*")):
             os.chown(path, uid, -1)
-        with subprocess.Popen(["sleep", "1000"], user=uid if uid != os.geteuid() else None) as victim:
-            made.victim = victim
-            yield made
-            victim.kill()
+        yield place
+        victim.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
 
 
 # --- what is there -----------------------------------------------------------------------------
@@ -130,7 +132,7 @@ def traces(place: Place) -> set[str]:
         *(f"socket {kind}" for kind in _sockets(place)),
         *(f"ipc {kind}" for kind in INTERPROCESS if _has_key(place, kind)),
         *({"key"} if place.mark in _read("/proc/keys") else ()),
-        *({"victim"} if place.victim is None or place.victim.poll() is not None else ()),
+        *({"victim"} if place.victim.poll() is not None else ()),
     }
 
 
@@ -189,13 +191,35 @@ def cages() -> list[object]:
 
 
 @pytest.mark.parametrize(("options", "ordinary"), cages())
-def test_nothing_is_left(place: Place, options: tuple[str, ...]) -> None:
-    before, elsewhere = snapshot(place.folder), snapshot(*UNCHANGED)
-    done = place.start(*options)
-    said, _ = done.communicate(timeout=100)
-    assert done.returncode == 1, said
-    assert "exit code 3" in said
-    (place.folder / "cwd" / "hostile.py").unlink()
-    assert snapshot(place.folder) == before
-    assert snapshot(*UNCHANGED) == elsewhere
-    assert traces(place) == set()
+def test_nothing_is_left(options: tuple[str, ...], ordinary: bool) -> None:
+    with a_place(ordinary=ordinary) as place:
+        before = snapshot(place.folder), snapshot(*UNCHANGED)
+        process = place.start(*options)
+        said, _ = process.communicate(timeout=100)
+        assert (snapshot(place.folder), snapshot(*UNCHANGED)) == before
+        assert traces(place) == set()
+        assert process.returncode == 1, said
+        assert "exit code 3" in said
+
+
+@pytest.mark.parametrize(("options", "ordinary"), cages())
+def test_nothing_is_left_when_codeact_is_killed(options: tuple[str, ...], ordinary: bool) -> None:
+    with a_place(ordinary=ordinary, stay=True) as place:
+        before = snapshot(place.folder), snapshot(*UNCHANGED)
+        process = place.start(*options)
+        assert until(lambda: any(place.folder.glob("tmp/codeact-*/work/ready")), 60)
+        process.kill()
+        process.wait()
+        assert until(lambda: not _processes(place))
+        assert until(lambda: not any(place.folder.glob("tmp/codeact-*")))
+        assert traces(place) == set()
+        assert (snapshot(place.folder), snapshot(*UNCHANGED)) == before
+
+
+def test_without_a_cage_it_does_leave_traces() -> None:
+    with a_place(caged=False) as place:
+        before = snapshot(place.folder)
+        process = place.start("--unsandboxed")
+        said, _ = process.communicate(timeout=100)
+        print(said, traces(place), [k for k in snapshot(place.folder).keys()^before.keys()])
+        assert 0

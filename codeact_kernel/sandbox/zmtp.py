@@ -1,8 +1,8 @@
-"""Owns the wire below Jupyter's messages as the host reads it: ZMTP 3.0 on a unix socket, bounded in all it does.
+"""Owns the wire below Jupyter's messages as the host reads it: ZMTP 3.0 on a unix socket, and bounded.
 
 Not libzmq: that bounds a part of a message and the number of whole messages, but not the parts of one. A
-peer that never ends its message fills the memory of the host, at a gigabyte a second (measured). Here a message
-is bounded as a whole, and nothing is read while nobody waits. The kernel's end is libzmq as ever.
+peer that never ends its message fills the memory of the host, at a gigabyte a second (measured). Here a
+message is bounded as a whole, and nothing is read while nobody waits. The kernel's end is libzmq.
 Source: https://rfc.zeromq.org/spec/23/
 """
 
@@ -120,7 +120,7 @@ class Connection:
         if len(self._received) < 2:
             return False
         flags = self._received[0]
-        if flags > MORE | LONG | COMMAND or flags & COMMAND and flags & MORE:
+        if flags > MORE | LONG | COMMAND or (flags & COMMAND and flags & MORE):
             raise ProtocolError(f"a frame with the flags {flags:#x}")
         start = 9 if flags & LONG else 2
         if len(self._received) < start:

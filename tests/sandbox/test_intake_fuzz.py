@@ -123,9 +123,12 @@ class StandIn:
 
     async def _connect(self, connection: dict[str, Any]) -> None:
         self.mailbox = Mailbox(connection)
-        self._sockets["iopub"].recv()  # It has subscribed.
         self.mailbox.interrupt()
         self.mailbox.execute("1")
+        for sock in self._sockets.values():
+            while not sock.poll(0):  # While it receives, it shakes hands.
+                await self.mailbox.receive(asyncio.get_running_loop().time() + 0.01)
+        self._sockets["iopub"].recv()  # It has subscribed.
         self._peer = self._sockets["shell"].recv_multipart()[0]
         self._sockets["control"].recv_multipart()
 

@@ -331,11 +331,13 @@ for n in range(20_000):
 raise error
 """),
     _ha("endless-multipart", """
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 fd = iopub_fd()
 end = time.monotonic() + 6
-sent = 0
+sent, part = 0, bytes([3]) + struct.pack(">Q", 1 << 20) + bytes(1 << 20)
 while sent < 700 << 20 and time.monotonic() < end:  # ZMTP: another part of the same message is to come
-    write_all(fd, bytes([3]) + struct.pack(">Q", 1 << 20) + bytes(1 << 20))
+    write_all(fd, part)
     sent += 1 << 20
 """),
     _ha("endless-empty-parts", """
@@ -406,11 +408,6 @@ kernel.do_shutdown = lambda *_: time.sleep(60)
 threading.Thread(target=time.sleep, args=(60,)).start()
 background(lambda: forge("stream", stream))
 """),
-    _ha("event-loop-stopped", """
-import asyncio
-loop = asyncio.get_running_loop()
-loop.call_soon(loop.stop)
-"""),
     _ha("recursion-limit", """
 sys.setrecursionlimit(10**9)
 def down():
@@ -420,6 +417,11 @@ down()
 )  # fmt: skip
 
 OWNED = (
+    _ha("event-loop-stopped", """
+import asyncio
+loop = asyncio.get_running_loop()
+loop.call_soon(loop.stop)
+"""),
     _ha("wrong-reply", """
 saved = kernel.do_execute
 async def odd(*args, **kwargs):

@@ -105,10 +105,6 @@ def _found(name: str, where: str) -> Probe:
 
 
 STARTUP = (
-    _pe("user-site-pth", """
-plant(os.path.join(site.getusersitepackages(), "evil.pth"), "import sys; exec(" + repr(RUNS) + ")\\n")
-"""),
-    _pe("usercustomize", 'plant(os.path.join(site.getusersitepackages(), "usercustomize.py"))'),
     _pe("ipython-startup", """
 plant(os.path.join(get_ipython().profile_dir.startup_dir, "00-evil.py"))
 """),
