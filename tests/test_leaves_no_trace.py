@@ -27,7 +27,7 @@ from .sandbox.support import until
 pytestmark = pytest.mark.kernel
 SCRIPT = Path(sys.executable).with_name("codeact")
 HOSTILE = Path(__file__).parent / "sandbox" / "hostile.py"
-IMPORTS = "atexit ctypes os shutil signal socket subprocess threading".split()
+IMPORTS = ("atexit", "ctypes", "os", "shutil", "signal", "socket", "subprocess", "threading")
 FILES = (".bashrc", ".ssh/authorized_keys", ".config/autostart/x", ".ipython/profile_default/startup/0.py")
 SHARED = ("/tmp", "/var/tmp", "/dev/shm", "/run/lock")
 """Where anybody may write: the hostile file does so without a cage too."""
@@ -38,8 +38,9 @@ PRIVATE = (
 )
 """Where it only tries in the cage."""
 UNCHANGED = ("/etc", "/usr/local", PACKAGES)
-NUMBERS = {"tcp": ("tcp", "tcp6"), "udp": ("udp", "udp6")}
-INTERPROCESS = {"shm": "shm", "sem": "sem", "msg": "msg"}
+BOUND = {"tcp": (("tcp", "tcp6"), "0A"), "udp": (("udp", "udp6"), "07")}
+"""Tables below /proc/net and the state of a socket there that waits for others."""
+INTERPROCESS = ("shm", "sem", "msg")
 
 Snapshot = dict[str, tuple[object, ...]]
 
@@ -68,18 +69,23 @@ class Place:
         }
         return "".join(f"{name} = {value!r}\n" for name, value in given.items()) + HOSTILE.read_text()
 
-    def start(self, *options: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def running(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         """`codeact exec` of the hostile file, which has been written."""
         file = str(self.folder / "cwd" / "hostile.py")
         command = [str(SCRIPT), "exec", file, *options, "--allow-import", *IMPORTS]
-        return subprocess.Popen(
+        with subprocess.Popen(
             as_user.command(command) if self.uid != os.geteuid() else command,
             cwd=self.folder / "cwd",
             env=as_user.environment(str(self.folder / "home"), {"TMPDIR": str(self.folder / "tmp")}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 @contextmanager
@@ -98,8 +104,10 @@ def a_place(*, ordinary: bool = False, caged: bool = True, stay: bool = False) -
         (folder / "cwd" / "hostile.py").write_text(place.code(caged=caged, stay=stay))
         for path in (folder, *folder.rglob("*")):
             os.chown(path, uid, -1)
-        yield place
-        victim.kill()
+        try:
+            yield place
+        finally:
+            victim.kill()
 
 
 def _free_port() -> int:
@@ -112,16 +120,23 @@ def _free_port() -> int:
 # --- what is there -----------------------------------------------------------------------------
 
 
-def snapshot(*folders: str | Path) -> Snapshot:
-    """Everything below, but for compiled modules, with what a change would change."""
+def snapshot(place: Place) -> Snapshot:
+    """All below the place and `UNCHANGED`, but for compiled modules, with what a change would change."""
     found: Snapshot = {}
-    for folder in folders:
+    for folder in (place.folder, *UNCHANGED):
         for root, names, files in os.walk(folder):
             names[:] = [name for name in names if name != "__pycache__"]
             for path in (root, *(os.path.join(root, name) for name in (*names, *files))):
                 info = os.lstat(path)
                 found[path] = (info.st_ino, info.st_mode, info.st_uid, info.st_size, info.st_mtime_ns)
+    del found[str(place.folder / "tmp")]  # Where codeact makes a folder of its own, and takes it away.
     return found
+
+
+def changes(before: Snapshot, place: Place) -> set[str]:
+    """Paths that are new, gone or different."""
+    after = snapshot(place)
+    return {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
 
 
 def traces(place: Place) -> set[str]:
@@ -159,8 +174,9 @@ def _processes(place: Place) -> dict[int, str]:
 
 
 def _sockets(place: Place) -> Iterator[str]:
-    for kind, tables in NUMBERS.items():
-        if any(f":{place.port:04X} " in _read(f"/proc/net/{table}") for table in tables):
+    for kind, (tables, state) in BOUND.items():
+        rows = [row.split() for table in tables for row in _read(f"/proc/net/{table}").splitlines()[1:]]
+        if any(row[1].endswith(f":{place.port:04X}") and row[3] == state for row in rows):
             yield kind
     unix = _read("/proc/net/unix")
     if place.mark in unix or str(place.folder) in unix:
@@ -190,13 +206,27 @@ def cages() -> list[object]:
     return found
 
 
+def test_traces_of_what_still_runs_are_seen() -> None:
+    with a_place() as place, socket.create_server(("127.0.0.1", place.port)):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_UNIX) as unix:
+            udp.bind(("127.0.0.1", place.port))
+            unix.bind(f"\0{place.mark}")
+            with subprocess.Popen(["sleep", "1000"], env={"HOME": str(place.folder)}) as sleeper:
+                seen = traces(place)
+                sleeper.kill()
+            assert seen == {"socket tcp", "socket udp", "socket unix", "process sleep"}
+        place.victim.kill()
+        place.victim.wait()
+        assert traces(place) == {"socket tcp", "victim"}
+
+
 @pytest.mark.parametrize(("options", "ordinary"), cages())
 def test_nothing_is_left(options: tuple[str, ...], ordinary: bool) -> None:
     with a_place(ordinary=ordinary) as place:
-        before = snapshot(place.folder), snapshot(*UNCHANGED)
-        process = place.start(*options)
-        said, _ = process.communicate(timeout=100)
-        assert (snapshot(place.folder), snapshot(*UNCHANGED)) == before
+        before = snapshot(place)
+        with place.running(*options) as process:
+            said, _ = process.communicate(timeout=100)
+        assert changes(before, place) == set()
         assert traces(place) == set()
         assert process.returncode == 1, said
         assert "exit code 3" in said
@@ -205,21 +235,52 @@ def test_nothing_is_left(options: tuple[str, ...], ordinary: bool) -> None:
 @pytest.mark.parametrize(("options", "ordinary"), cages())
 def test_nothing_is_left_when_codeact_is_killed(options: tuple[str, ...], ordinary: bool) -> None:
     with a_place(ordinary=ordinary, stay=True) as place:
-        before = snapshot(place.folder), snapshot(*UNCHANGED)
-        process = place.start(*options)
-        assert until(lambda: any(place.folder.glob("tmp/codeact-*/work/ready")), 60)
-        process.kill()
-        process.wait()
+        before = snapshot(place)
+        with place.running(*options) as process:
+            assert until(lambda: any(place.folder.glob("tmp/codeact-*/work/ready")), 60)
+            process.kill()
         assert until(lambda: not _processes(place))
         assert until(lambda: not any(place.folder.glob("tmp/codeact-*")))
+        assert changes(before, place) == set()
         assert traces(place) == set()
-        assert (snapshot(place.folder), snapshot(*UNCHANGED)) == before
 
 
-def test_without_a_cage_it_does_leave_traces() -> None:
+def test_without_a_cage_it_leaves_traces_of_every_kind() -> None:
     with a_place(caged=False) as place:
-        before = snapshot(place.folder)
-        process = place.start("--unsandboxed")
-        said, _ = process.communicate(timeout=100)
-        print(said, traces(place), [k for k in snapshot(place.folder).keys()^before.keys()])
-        assert 0
+        before = snapshot(place)
+        try:
+            with place.running("--unsandboxed") as process:
+                process.communicate(timeout=100)
+            left, changed = traces(place), changes(before, place)
+        finally:
+            _clean_up(place)
+        assert {"ipc shm", "ipc sem", "key", "victim"} <= left
+        for what in (
+            "file",
+            "folder",
+            "link",
+            "pipe",
+            "startup.py",
+            "daemon",
+            "shell",
+            "thread",
+            "tcp",
+            "udp",
+        ):
+            marked = f"{place.mark}-{what}"
+            assert str(place.folder / "home" / marked) in changed
+            assert what == "shell" or f"file /dev/shm/{marked}" in left
+        assert {str(place.folder / "home" / name) for name in FILES} <= changed
+
+
+def _clean_up(place: Place) -> None:
+    for path in _marked_files(place):
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    for pid in _processes(place):
+        os.kill(pid, signal.SIGKILL)
+    libc, remove = ctypes.CDLL(None), 0
+    libc.shmctl(libc.shmget(place.key, 0, 0), remove, None)
+    libc.semctl(libc.semget(place.key, 0, 0), 0, remove)

@@ -99,7 +99,7 @@ class Supervisor:
             if descriptor >= 0:
                 os.close(descriptor)  # Only the kernel's end may keep it open.
         preparation.report(report)
-        if profile.sandbox == "none":
+        if profile.sandbox == "none" and "CODEACT_REPORT" not in os.environ:  # Our own host says it itself.
             sys.stderr.write("codeact: this kernel runs WITHOUT a sandbox, with all rights of your user.\n")
             sys.stderr.flush()
 

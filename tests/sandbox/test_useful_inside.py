@@ -13,12 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from codeact_kernel.config import SandboxProfile, Settings
 from codeact_kernel.sandbox.confine import bwrap, landlock
 
 from . import as_user
+from .support import SLOW, OpenLab, value_of
 from .useful import CAGES, SNIPPETS, Outcome
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
@@ -73,3 +76,26 @@ def test_it_works_or_says_why_not(
 
 def test_every_cage_is_tried() -> None:
     assert {cage for _, cage in WHERE} == set(CAGES)
+
+
+def test_the_users_font_cache_is_copied(
+    open_lab: OpenLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Making one takes matplotlib 5 ms for each font of the machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = tmp_path / "matplotlib"
+    cache.mkdir()
+    (cache / "fontlist-v1.json").write_text("{}")
+    (cache / "matplotlibrc").write_text("backend: none of the sandbox's business")
+    lab = open_lab()
+    assert value_of(lab, "import os\nos.listdir(os.environ['MPLCONFIGDIR'])") == "['fontlist-v1.json']"
+
+
+def test_joblib_stays_in_its_process_where_others_are_allowed(open_lab: OpenLab) -> None:
+    """Its workers are programs, which nothing allows; left to itself it tries them, and fails."""
+    lab = open_lab(Settings(limits=SLOW.limits, profile=SandboxProfile(allow_fork=True)))
+    code = SNIPPETS["scikit-learn in processes"]
+    if code.missing:
+        pytest.skip(code.missing)
+    cell = lab.run(code.code)
+    assert (cell.status, cell.err) == ("ok", "")

@@ -94,6 +94,8 @@ def environment(session: str, profile: Profile, host: dict[str, str]) -> dict[st
     }
     if (os.cpu_count() or 1) > MOST_THREADS:
         env |= dict.fromkeys(THREAD_POOLS, str(MOST_THREADS))
+    if profile.allow_fork and profile.sandbox != "none":
+        env["JOBLIB_MULTIPROCESSING"] = "0"  # Its workers are programs; it would fail, not work in this one.
     if "CODEACT_CHANNEL_FD" in host:
         env["CODEACT_CHANNEL_FD"] = host["CODEACT_CHANNEL_FD"]
     if "JPY_SESSION_NAME" in host:  # The notebook, for messages; its folder is none of the kernel's business.

@@ -7,6 +7,7 @@ whoever's; no bound on sizes, no check of what a message has for its fields, fil
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
 import time
@@ -122,6 +123,10 @@ async def longest_wait() -> float:
         return max(longest, time.monotonic() - last)
 
 
+def _too_long(*_: object) -> None:
+    raise TimeoutError("the host hangs")
+
+
 class Naive:
     """A stock kernel and client, without a cage."""
 
@@ -156,6 +161,8 @@ class Naive:
     def run(self, code: str) -> Told:
         began = time.monotonic()
         pieces: list[str] = []
+        signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, BOUND_S + 1)
         try:
             self._client.execute(code, allow_stdin=True)
             while not self._take(pieces, began + BOUND_S + 0.5 - time.monotonic()):
@@ -164,6 +171,8 @@ class Naive:
             return Told("\n".join(pieces), "ok", time.monotonic() - began)
         except Exception as raised:
             return Told("", "failed", time.monotonic() - began, f"the host raised {raised!r:.200}")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _take(self, pieces: list[str], seconds: float) -> bool:
         """Takes one message; whether the cell is over."""
