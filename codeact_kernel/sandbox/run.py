@@ -10,6 +10,10 @@ from typing import Any
 from ..outputs import Finished, Status
 
 MAX_NAMES = 10_000
+IDLE_S = 5.0
+"""Seconds of silence after the reply of a cell, before its last outputs are given up."""
+TRAIL_S = 6.0
+"""Seconds they may take in all."""
 
 
 @dataclass
@@ -31,6 +35,21 @@ class Run:
     received: int = 0
     """Bytes."""
     truncated: bool = False
+    trail_end: float | None = None
+    """Loop time by which the outputs must have ended, once there is a reply."""
+
+    def wait(self, seconds: float) -> None:
+        """The clock stood still for so long."""
+        if self.deadline is not None:
+            self.deadline += seconds
+        if self.trail_end is not None:
+            self.trail_end += seconds
+
+    def expect_end(self, now: float) -> None:
+        """The reply is there: what is left of the outputs has to come soon."""
+        if self.trail_end is None:
+            self.trail_end = now + TRAIL_S
+        self.deadline = min(now + IDLE_S, self.trail_end)
 
     @property
     def over(self) -> bool:

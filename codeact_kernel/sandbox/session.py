@@ -26,8 +26,6 @@ from .translate import output_of
 from .workspace import Workspace
 
 SETUP_S = 60.0
-IDLE_S = 5.0
-"""Seconds of silence after the reply of a cell, before its last outputs are given up."""
 REPORTED = ("codeact_kernel", "ipykernel", "ipython", "numpy", "pandas", "matplotlib")
 
 
@@ -141,8 +139,7 @@ class KernelSession:
                 async for output in outputs:
                     handed_over = loop.time()
                     yield output
-                    if run.deadline is not None:  # What the consumer takes is not the cell's time.
-                        run.deadline += loop.time() - handed_over
+                    run.wait(loop.time() - handed_over)  # What the consumer takes is not the cell's time.
         finally:
             self._run = None
             await carrier.end()
@@ -158,8 +155,9 @@ class KernelSession:
                 self._stop_cell(run, f"it broke the tool channel ({carrier.broken}) and was interrupted")
             if run.deadline is not None and loop.time() >= run.deadline:
                 if run.reply is not None:
-                    run.truncated = not run.idle  # Only a kernel that forges messages gets here.
-                    break
+                    run.reply = None  # Only a kernel that forges messages gets here: it is ended.
+                    yield run.killed("it replied, but its outputs did not end, and its kernel was killed")
+                    return
                 if run.stopping is not None:
                     grace = f"{self._limits.interrupt_grace_s:g} s"
                     yield run.killed(f"{run.stopping}, but did not stop within {grace} and was killed")
@@ -206,7 +204,7 @@ class KernelSession:
             run.truncated = True
             return None
         if run.reply is not None and not run.truncated:
-            run.deadline = asyncio.get_running_loop().time() + IDLE_S
+            run.expect_end(asyncio.get_running_loop().time())
         return output_of(message)
 
     def _stop_cell(self, run: Run, why: str) -> None:

@@ -190,7 +190,8 @@ def _descriptors(tcp: bool) -> dict[str, Block]:
     fast_open = 0x20000000  # a way to connect
     unix, netlink, stream = 1, 16, 1
     socket_level, tcp_level = 1, 6
-    tuning = (2, 7, 8, 9, 13, 15, 20, 21)  # buffers, time-outs, linger: what libraries set, on any socket
+    tuning = (2, 9, 13, 15, 20, 21)  # time-outs, linger: what libraries set, on any socket
+    buffers = (7, 8)  # memory of the kernel, megabytes a socket, which no limit counts: their size stays
     no_delay = is_one_of(1, (tcp_level,), is_one_of(2, (1,), ALLOW, DENY), DENY) if tcp else DENY
     not_a_clone = is_one_of(1, (clone_a_file,), fails(EOPNOTSUPP), fails(ENOTTY))
     return {
@@ -202,7 +203,9 @@ def _descriptors(tcp: bool) -> dict[str, Block]:
         "socketpair": is_one_of(0, (unix,), is_one_of(1, (stream,), ALLOW, DENY, mask=0xF), DENY),
         "sendto": is_null(4, has_any(3, fast_open, DENY, ALLOW), DENY),
         "getsockopt": is_one_of(1, (socket_level,), ALLOW, fails(EOPNOTSUPP)),
-        "setsockopt": is_one_of(1, (socket_level,), is_one_of(2, tuning, ALLOW, DENY), no_delay),
+        "setsockopt": is_one_of(
+            1, (socket_level,), is_one_of(2, buffers, fails(0), is_one_of(2, tuning, ALLOW, DENY)), no_delay
+        ),
     }
 
 
