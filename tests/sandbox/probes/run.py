@@ -9,6 +9,7 @@ import argparse
 import ctypes
 import json
 import os
+import platform
 import secrets
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,22 @@ def table(results: list[Result]) -> list[str]:
     return lines
 
 
+def heading() -> list[str]:
+    """What the table is of, when and where."""
+    machine = (
+        f"{platform.system()} {platform.release()}, {platform.machine()}, Python {platform.python_version()}"
+    )
+    today = datetime.now(tz=UTC).date().isoformat()
+    return [
+        "# The probes, all of them",
+        "",
+        f"{today}, {machine}. Attacks on the sandbox from inside, judged on the host "
+        "(`python -m tests.sandbox.probes.run --markdown`).",
+        "Tiers: held / tried. Controls, without a sandbox: bit / tried.",
+        "",
+    ]
+
+
 def wrong(results: list[Result]) -> list[Result]:
     """Escapes from a cage, and controls that did not bite."""
     return [r for r in results if bool(r.escaped) != (r.tier == CONTROL)]
@@ -177,7 +195,11 @@ def _report(results: list[Result], verbose: bool, markdown: bool) -> None:
         print(f"{r.name:28} {r.tier:4} {r.user:8} {r.transport} {r.ended:11} {r.seconds:5.1f} s  {verdict}")  # noqa: T201  # the command's output
         if not r.escaped:
             print(f"    {r.last_words[-160:]!r}")  # noqa: T201  # the command's output
-    lines = table(results) if markdown else [f"{len(results)} results, {len(wrong(results))} wrong"]
+    lines = (
+        [*heading(), *table(results)]
+        if markdown
+        else [f"{len(results)} results, {len(wrong(results))} wrong"]
+    )
     print("\n".join(lines))  # noqa: T201  # the command's output
 
 
