@@ -69,6 +69,8 @@ class Supervisor:
             return REFUSED
         finally:
             code = self._stop()
+            if self._group is not None:
+                self._group.remove()
             if client_gone or self._prepared.owns_session:
                 sessions.remove_tree(self._prepared.plan.session)
         if self._over:
@@ -184,8 +186,6 @@ class Supervisor:
                     end(pid)
                 except ChildProcessError:
                     pass
-        if self._group is not None:
-            self._group.remove()
         poll = select.poll()
         poll.register(self._prepared.plan.read_output, select.POLLIN)
         while poll.poll(0) and self._drain():
