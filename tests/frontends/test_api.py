@@ -48,7 +48,10 @@ def children() -> list[str]:
     """Process ids."""
     found: list[str] = []
     for task in Path("/proc/self/task").iterdir():
-        found += (task / "children").read_text().split()
+        try:
+            found += (task / "children").read_text().split()
+        except FileNotFoundError:
+            continue  # A thread that ended meanwhile.
     return found
 
 

@@ -33,7 +33,7 @@ BIG = b"big " * 20_000
 def trajectory(*data: Path, profile: tuple[str, ...] | None = None) -> Trajectory:
     files = record_data(data, Redactor({}))
     recorded = [str(path) for path in data] if profile is None else list(profile)
-    source = setup_source(SetupSpec("r", ("torch", "yaml"), files=files))
+    source = setup_source(SetupSpec("r", ("torch", "statistics"), files=files))
     return Trajectory(RunInfo("r", "m", "", source, profile={"data": recorded}))
 
 
@@ -98,7 +98,7 @@ def test_the_ceiling_holds_for_a_replay_too() -> None:
         assert spec is not None
         return spec.allow_imports
 
-    assert asked(SandboxProfile()) == ("torch", "yaml")
+    assert asked(SandboxProfile()) == ("torch", "statistics")
     assert import_note(told, SandboxProfile()) == ""
     strict = SandboxProfile(import_ceiling=())
     assert "torch" not in asked(strict)

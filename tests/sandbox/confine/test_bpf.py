@@ -117,7 +117,9 @@ def filter_of(rules: Rules, on: str) -> bytes:
         ("sendto", (0, 1, 1, 0x20000000, 0, 0), EPERM),
         ("getsockopt", (0, 1, 4), ALLOW),
         ("getsockopt", (0, 6, 11), EOPNOTSUPP),
-        ("setsockopt", (0, 1, 7), ALLOW),
+        ("setsockopt", (0, 1, 20), ALLOW),  # SO_RCVTIMEO
+        ("setsockopt", (0, 1, 7), 0),  # SO_SNDBUF: pretended
+        ("setsockopt", (0, 1, 8), 0),
         ("setsockopt", (0, 1, 26), EPERM),  # SO_ATTACH_FILTER
         ("setsockopt", (0, 6, 1), EPERM),
     ],
