@@ -148,7 +148,7 @@ def heading() -> list[str]:
     )
     today = datetime.now(tz=UTC).date().isoformat()
     return [
-        "# The probes, all of them",
+        "# The probes",
         "",
         f"{today}, {machine}. Attacks on the sandbox from inside, judged on the host "
         "(`python -m tests.sandbox.probes.run --markdown`).",
