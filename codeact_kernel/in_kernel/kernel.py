@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 import threading
@@ -13,58 +12,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
-from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.events import EventManager
 
 from codeact_kernel.in_kernel import attach, denials_hooks
 from codeact_kernel.in_kernel.bounded import BoundedSession
+from codeact_kernel.in_kernel.shell import ActionShell
 from codeact_kernel.in_kernel.streams import OBSERVATIONS, CappedOutStream
-
-_INTERRUPTED = compile("raise KeyboardInterrupt", "<interrupted before it began>", "exec")
-
-
-class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publishes no types
-    """A shell whose tracebacks show the user's frames and no library internals.
-
-    `interrupted`: an interrupt has come before the cell's own code could take it.
-    """
-
-    interrupted = False
-
-    async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
-        if self.interrupted:
-            self.interrupted = False
-            code_obj, async_ = _INTERRUPTED, False
-        failed: bool = await super().run_code(code_obj, result, async_=async_)
-        return failed
-
-    def system(self, cmd: str) -> None:
-        denials_hooks.refuse_program(cmd)
-        super().system(cmd)
-
-    def _get_exc_info(self, exc_tuple: Any = None) -> tuple[Any, Any, Any]:
-        kind, value, tb = super()._get_exc_info(exc_tuple)
-        seen: set[int] = set()
-        error = value
-        while isinstance(error, BaseException) and id(error) not in seen:
-            seen.add(id(error))
-            denials_hooks.of_shown(error)
-            if error is not value and error.__traceback__ is not None:
-                error.__traceback__ = self._trim(error.__traceback__)
-            error = error.__cause__ or error.__context__
-        return kind, value, (self._trim(tb) or tb) if tb is not None else None
-
-    def _trim(self, tb: types.TracebackType) -> types.TracebackType | None:
-        own = [t for t in _walk(tb) if self._is_users(t.tb_frame)]
-        trimmed: types.TracebackType | None = None
-        for entry in reversed(own):
-            trimmed = types.TracebackType(trimmed, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-        return trimmed
-
-    def _is_users(self, frame: types.FrameType) -> bool:
-        name = frame.f_code.co_filename
-        return name in self.compile._filename_map or name.startswith(os.getcwd() + os.sep)
 
 
 def _is_caught(frame: types.FrameType | None) -> bool:
@@ -75,12 +29,6 @@ def _is_caught(frame: types.FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def _walk(tb: types.TracebackType | None) -> Iterator[types.TracebackType]:
-    while tb is not None:
-        yield tb
-        tb = tb.tb_next
 
 
 class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes no types

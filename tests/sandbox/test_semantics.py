@@ -104,3 +104,27 @@ def test_input_is_refused(shared: Lab) -> None:
 def test_exit_of_the_shell_does_not_end_the_kernel_silently(shared: Lab) -> None:
     assert shared.run("raise SystemExit(3)").error.ename == "SystemExit"
     assert value_of(shared, "6 * 7") == "42"
+
+
+def test_an_exception_group_is_an_error_with_its_members(shared: Lab) -> None:
+    """IPython prints them as text, and sends no error."""
+    error = shared.run(
+        "import asyncio\nasync def fail(): raise KeyError('inner')\n"
+        "async with asyncio.TaskGroup() as group: group.create_task(fail())"
+    ).error
+    assert (error.ename, error.traceback[0].strip()) == (
+        "ExceptionGroup",
+        "+ Exception Group Traceback (most recent call last):",
+    )
+    assert "KeyError: 'inner'" in "".join(error.traceback)
+    assert "IPython" not in "".join(error.traceback)
+    assert (
+        shared.run("raise ValueError(1) from ExceptionGroup('g', [KeyError(2)])").error.ename == "ValueError"
+    )
+
+
+def test_a_traceback_that_cannot_be_made_is_an_error_all_the_same(shared: Lab) -> None:
+    error = shared.run(
+        "class Broken(Exception):\n    def _render_traceback_(self): raise MemoryError\nraise Broken('mine')"
+    ).error
+    assert (error.ename, error.evalue, error.traceback) == ("Broken", "mine", ("Broken: mine",))

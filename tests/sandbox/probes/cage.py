@@ -32,8 +32,9 @@ Ended = Literal["ok", "error", "interrupted", "killed", "died"]
 class Cage:
     """A scene and, one after the other, the kernels that are run in it."""
 
-    def __init__(self, tier: str, transport: str, probe: Probe) -> None:
+    def __init__(self, tier: str, transport: str, probe: Probe, poorer: str = "") -> None:
         self.tier = tier
+        self._without = [] if poorer else LAYERS_OFF[tier]  # A poorer host gives no more than that by itself.
         self._transport = transport
         self._limits = probe.limits
         self._profile = probe.profile
@@ -88,7 +89,7 @@ class Cage:
         runtime = self.scene.root / "runtime"
         profile = {
             "sandbox": self.tier,
-            "without": LAYERS_OFF[self.tier],
+            "without": self._without,
             "workspace": str(self.scene.work),
             "data": [str(self.scene.root / "data")],
             **({"limits": self._limits} if self._limits else {}),

@@ -140,7 +140,7 @@ subprocess.run(["./created", T["marker"]])
     ),
     _p("fork", CHILD + "in_child(os.fork())"),
     _p("forkpty", CHILD + "in_child(os.forkpty()[0])"),
-    _p("libc-fork", CHILD + "in_child(libc.fork())"),
+    _p("libc-fork", CHILD + "in_child(held.fork())"),
     _p("raw-fork", CHILD + 'in_child(syscall("fork"))'),
     _p("raw-clone", CHILD + 'in_child(syscall("clone", 17, 0, 0, 0, 0))'),
     _p(

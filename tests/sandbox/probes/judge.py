@@ -25,6 +25,8 @@ class Result:
     seconds: float
     last_words: str
     """End of what the kernel printed: why it was held, mostly."""
+    poorer: str = ""
+    """What the host was emulated to be; "" for this machine as it is."""
 
 
 def reached(scene: Scene, probe: Probe, outcome: Outcome) -> str | None:

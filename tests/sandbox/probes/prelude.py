@@ -14,6 +14,9 @@ import sys
 T: dict = globals().get("T", {})  # type: ignore[type-arg]  # runs as a cell; the targets come from the host
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
+# Keeps the interpreter's lock, which a child that was made without Python's knowledge could not get back.
+held = ctypes.PyDLL(None, use_errno=True)
+held.syscall.restype = ctypes.c_long
 _NUMBERS = """
 accept=43 acct=163 add_key=248 arch_prctl=158 bind=49 bpf=321 cachestat=451 capset=126 chdir=80
 chmod=90 chown=92 chroot=161 clock_adjtime=305 clock_settime=227 clone=56 clone3=435 close=3
@@ -51,7 +54,8 @@ def syscall(name, *args):  # type: ignore[no-untyped-def]  # runs as a cell
         a if isinstance(a, bytes | ctypes._SimpleCData) or not isinstance(a, int) else ctypes.c_long(a)
         for a in args
     ]
-    value = libc.syscall(ctypes.c_long(NR.get(name, name)), *words)
+    call = (held if name in ("fork", "vfork", "clone", "clone3") else libc).syscall
+    value = call(ctypes.c_long(NR.get(name, name)), *words)
     if value < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(name))
     return value

@@ -1,6 +1,7 @@
 """Owns running many probes: batches in processes of their own, as root and as an ordinary user; the table.
 
-python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp --control --markdown
+python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp \\
+    --poorer docker no-userns no-landlock --control --markdown
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ USERS = 4000
 """Every worker is another user: some controls reach all processes of theirs."""
 LANDLOCK_CREATE_RULESET = 444
 PROBE_S = 30.0
+CONTAINER = Path(as_user.__file__).with_name("container.py")
+POORER = {"docker": "B", "no-userns": "B", "no-landlock": "C"}
+"""Hosts that can be emulated (`container.LAYERS`), and the tier that each has to give by itself."""
 
 
 def users() -> tuple[str, ...]:
@@ -62,17 +66,26 @@ def bites(probe: Probe, user: str) -> bool:
 
 
 def run_probes(
-    probes: Iterable[Probe], tier: str, user: str, transport: str = "ipc", workers: int = WORKERS
+    probes: Iterable[Probe],
+    tier: str,
+    user: str,
+    transport: str = "ipc",
+    workers: int = WORKERS,
+    poorer: str = "",
 ) -> list[Result]:
     """Runs the probes in cages of this tier ("none": the control), many of them in one kernel.
 
-    Raises RuntimeError with the words of a worker that failed.
+    `poorer`: on a host emulated to be so, one of `POORER`. Raises RuntimeError with the words of a worker
+    that failed.
     """
-    jobs = [
-        {"probes": [p.name for p in batch], "tier": tier, "transport": transport, "user": user}
-        for batch in batches(list(probes))
-    ]
+    jobs = [job(batch, tier, user, transport, poorer) for batch in batches(list(probes))]
     return run_jobs(jobs, workers)
+
+
+def job(batch: list[Probe], tier: str, user: str, transport: str, poorer: str = "") -> dict[str, object]:
+    """What a worker is told."""
+    names = [p.name for p in batch]
+    return {"probes": names, "tier": tier, "transport": transport, "user": user, "poorer": poorer}
 
 
 def run_jobs(jobs: Sequence[dict[str, object]], workers: int = WORKERS) -> list[Result]:
@@ -91,6 +104,8 @@ def batches(probes: list[Probe], size: int = BATCH) -> list[list[Probe]]:
 
 def _work(job: dict[str, object]) -> list[Result]:
     command = [sys.executable, "-m", f"{__package__}.worker"]
+    if job["poorer"]:
+        command = [sys.executable, str(CONTAINER), f"--{job['poorer']}", "--", *command]
     names = job["probes"]
     assert isinstance(names, list)
     options = {
@@ -107,7 +122,8 @@ def _work(job: dict[str, object]) -> list[Result]:
         )
     results = [Result(**json.loads(line)) for line in done.stdout.splitlines()]
     bad = len(wrong(results))
-    sys.stderr.write(f"{job['tier']} {job['user']} {job['transport']}: {len(results)} probes, {bad} wrong\n")
+    where = f"{job['tier']} {job['user']} {job['transport']} {job['poorer']}".rstrip()
+    sys.stderr.write(f"{where}: {len(results)} probes, {bad} wrong\n")
     return results
 
 
@@ -121,16 +137,18 @@ def _as(user: str, command: list[str], **options: Any) -> subprocess.CompletedPr
 
 def table(results: list[Result]) -> list[str]:
     """Markdown: a row per group, a column per run: held / tried; of a control: bit / tried."""
-    runs = sorted({(r.tier, r.user, r.transport) for r in results})
+    runs = sorted({(r.poorer, r.tier, r.user, r.transport) for r in results})
     head = [
-        f"{'control' if tier == CONTROL else 'tier ' + tier}, {user}, {transport}"
-        for tier, user, transport in runs
+        ", ".join(
+            ["control" if tier == CONTROL else f"tier {tier}", *filter(None, (poorer, user, transport))]
+        )
+        for poorer, tier, user, transport in runs
     ]
     lines = ["| group | " + " | ".join(head) + " |", "|---|" + "---|" * len(runs)]
     good: Counter[tuple[str, ...]] = Counter()
     tried: Counter[tuple[str, ...]] = Counter()
     for r in results:
-        key = (r.tier, r.user, r.transport)
+        key = (r.poorer, r.tier, r.user, r.transport)
         for group in (r.group, "all"):
             tried[(group, *key)] += 1
             good[(group, *key)] += bool(r.escaped) == (r.tier == CONTROL)
@@ -170,6 +188,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--user", nargs="*", default=list(users()), choices=["root", "ordinary"])
     parser.add_argument("--transport", nargs="*", default=["ipc"], choices=["ipc", "tcp"])
     parser.add_argument(
+        "--poorer", nargs="*", default=[], choices=list(POORER), help="also on hosts emulated to be poorer"
+    )
+    parser.add_argument(
         "--control", action="store_true", help="also with the sandbox off: the probes must bite"
     )
     parser.add_argument("--markdown", action="store_true", help="a table for the docs")
@@ -180,6 +201,8 @@ def main(argv: list[str] | None = None) -> int:
     results: list[Result] = []
     for tier, user, transport in product(options.tier, options.user, options.transport):
         results += run_probes(chosen, tier, user, transport, options.workers)
+    for poorer, user in product(options.poorer, options.user):
+        results += run_probes(chosen, POORER[poorer], user, "ipc", options.workers, poorer)
     if options.control:
         for user in options.user:
             results += run_probes(

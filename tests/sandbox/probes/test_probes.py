@@ -22,7 +22,7 @@ from .. import as_user
 from .catalog import PROBES
 from .judge import Result, reached
 from .probe import GROUPS, Outcome, Probe
-from .run import CONTROL, batches, bites, run_jobs, table, tiers, users, wrong
+from .run import CONTROL, batches, bites, job, run_jobs, table, tiers, users, wrong
 from .scene import Scene
 
 SEED = os.environ.get("CODEACT_PROBE_SEED") or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
@@ -58,14 +58,8 @@ def results(user: str) -> tuple[Result, ...]:
     """Of the rotation and of its controls, all side by side."""
     chosen = rotation(user)
     controls = [p for probes in chosen.values() for p in probes if bites(p, user)]
-    jobs = [
-        {"probes": [p.name for p in probes], "tier": tier, "transport": transport, "user": user}
-        for (tier, transport), probes in chosen.items()
-    ]
-    jobs += [
-        {"probes": [p.name for p in batch], "tier": CONTROL, "transport": "ipc", "user": user}
-        for batch in batches(controls, size=7)
-    ]
+    jobs = [job(probes, tier, user, transport) for (tier, transport), probes in chosen.items()]
+    jobs += [job(batch, CONTROL, user, "ipc") for batch in batches(controls, size=7)]
     return tuple(run_jobs(jobs, workers=4))  # they wait more than they work
 
 

@@ -1,6 +1,7 @@
 """Owns the process that runs a batch of probes: alone with its kernels, so that what they leave falls to it.
 
-Reads a job as JSON on standard input: names of probes, tier, transport, user's name. Prints a result a line.
+Reads a job as JSON on standard input: names of probes, tier, transport, user's name, and
+what the host is emulated to be. Prints a result a line.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def results(job: dict[str, Any]) -> Iterator[Result]:
             outcome, found = _through_codeact(probe, job["tier"])
         else:
             if cage is None or cage.gone:
-                cage = Cage(job["tier"], probe.transport or job["transport"], probe)
+                cage = Cage(job["tier"], probe.transport or job["transport"], probe, job["poorer"])
             outcome, found = try_one(cage, probe, keep=not own)
             last = probe
         yield _result(probe, job, outcome, found, time.monotonic() - began)
@@ -93,6 +94,7 @@ def _result(probe: Probe, job: dict[str, Any], outcome: Outcome, found: str | No
         outcome.ended,
         seconds,
         words,
+        job["poorer"],
     )
 
 
