@@ -55,6 +55,8 @@ def test_wheel_installs_the_kernelspec(wheel: zipfile.ZipFile) -> None:
     spec = json.loads(wheel.read(name))
     assert spec["argv"][:4] == ["python", "-P", "-m", "codeact_kernel.sandbox.supervisor"]
     assert spec["metadata"]["kernel_provisioner"]["provisioner_name"] == "codeact-sandbox"
+    logos = ("logo-svg.svg", "logo-32x32.png", "logo-64x64.png")  # What a launcher shows.
+    assert {name.replace("kernel.json", logo) for logo in logos} <= set(wheel.namelist())
 
 
 def test_only_core_dependencies_are_required(wheel: zipfile.ZipFile) -> None:

@@ -3,6 +3,7 @@ socket of its own making: those it listens on are inherited, since a confined pr
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -50,6 +51,10 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
 
     def init_code(self) -> None:
         """No startup files, for the same reason."""
+
+    def parse_command_line(self, argv: Any = None) -> None:
+        if argv:  # To make the parser takes 6 ms.
+            super().parse_command_line(argv)
 
     def write_connection_file(self, **kwargs: Any) -> None:
         """It is the supervisor's, who has bound what it names."""
@@ -131,4 +136,5 @@ def launch(
     app.initialize(list(arguments))
     inherit_context()
     denials_hooks.ready()
+    gc.enable()  # The launcher had it off.
     app.start()

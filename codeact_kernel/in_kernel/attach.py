@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 
-from codeact_kernel.in_kernel.channel import Channel
+if TYPE_CHECKING:
+    from codeact_kernel.in_kernel.channel import Channel
 
 CHANNEL_FD = "CODEACT_CHANNEL_FD"
 """Environment variable with the number of the inherited socket; removed as soon as it is read."""
@@ -27,6 +29,8 @@ def attach_from_environment() -> None:
     number = os.environ.pop(CHANNEL_FD, None)
     if number is None:
         return
+    from codeact_kernel.in_kernel.channel import Channel  # 10 ms, which a stock Jupyter need not wait for.
+
     sock = socket.socket(fileno=int(number))
     sock.set_inheritable(False)
     channel = Channel(sock)
