@@ -110,9 +110,13 @@ def copy_artefacts(
     or a shell become `_`, and so does the dot of a hidden name: a copy is never read as configuration.
     Links are followed on neither side. `max_bytes`: of all copies.
 
-    Raises: UsageError when `destination` cannot be made or is the workspace itself.
+    Raises: UsageError when `destination` cannot be made, or is in the workspace, where the code could have
+    put a link in its place.
     """
     destination = Path(destination).expanduser().absolute()
+    workspace = Path(folder)
+    if destination.is_relative_to(workspace) or destination.resolve().is_relative_to(workspace.resolve()):
+        raise UsageError(f"{str(destination)!r} is in the workspace, as the files are; name another folder")
     try:
         destination.mkdir(parents=True, exist_ok=True)
         target = os.open(destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -121,8 +125,6 @@ def copy_artefacts(
             f"files cannot be kept in {str(destination)!r}: {problem.strerror}; name another folder"
         ) from problem
     try:
-        if os.path.exists(folder) and os.path.samestat(os.fstat(target), os.stat(folder)):
-            raise UsageError(f"{str(destination)!r} is the workspace: the files are there already")
         copier = _Copier(folder, destination, target, max_bytes)
         return tuple(copier.copy(name) for name in dict.fromkeys(names))
     finally:

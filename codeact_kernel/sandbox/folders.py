@@ -14,6 +14,7 @@ from ..config import SandboxProfile
 from ..exceptions import SandboxError, UsageError
 from .confine import sessions
 from .confine.sessions import remove_tree
+from .data_links import DataLinks
 
 MAX_SOCKET_PATH = 107
 
@@ -40,11 +41,12 @@ class SessionFolder:
     def __init__(self, profile: SandboxProfile) -> None:
         self.path = Path(sessions.make(str(_base())))
         self._starts = 0
-        self._links: list[Path] = []
+        self._links: DataLinks | None = None
         try:
             self.workspace = self._workspace(profile)
             self._check(profile)
-            self._link_data(profile)
+            self._links = DataLinks(self.workspace)
+            self._links.make(profile.data)
         except BaseException:
             self.remove()
             raise
@@ -59,16 +61,8 @@ class SessionFolder:
 
     def remove(self) -> None:
         """Everything that is ours; a workspace that the user named keeps what the run wrote."""
-        for link in self._links:
-            try:
-                link.unlink()
-            except OSError:
-                pass  # Gone, or the run put something of its own in its place.
-        if self._links:
-            try:
-                self._links[0].parent.rmdir()
-            except OSError:
-                pass  # As above.
+        if self._links is not None:
+            self._links.remove()
         remove_tree(str(self.path))
 
     def _workspace(self, profile: SandboxProfile) -> Path:
@@ -98,23 +92,6 @@ class SessionFolder:
         for code in (Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]):
             if _holds(self.workspace, code):
                 raise _too_much(self.workspace, f"{str(code)!r} is in it, where the host runs code from")
-
-    def _link_data(self, profile: SandboxProfile) -> None:
-        for given in profile.data:
-            target = given.expanduser().absolute()
-            if not os.access(target, os.R_OK):
-                state = "cannot be read" if target.exists() else "does not exist"
-                raise UsageError(f"data {str(given)!r} {state}; check the path and its permissions")
-            link = self.workspace / "data" / target.name
-            link.parent.mkdir(exist_ok=True)
-            if link.is_symlink() and link.readlink() == target:
-                continue
-            if link.exists():
-                raise UsageError(
-                    f"data {str(given)!r}: the workspace has a data/{target.name} already; rename one"
-                )
-            link.symlink_to(target)
-            self._links.append(link)
 
 
 def _holds(folder: Path, path: Path) -> bool:

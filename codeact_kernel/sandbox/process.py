@@ -22,6 +22,7 @@ from .mailbox import Mailbox
 START_S = 60.0
 LEAST_MEMORY = 384 * MIB
 """Bytes with which a kernel starts and imports its libraries."""
+LAST_WORDS = 500
 POLL_S = 0.004
 LOOK_S = 0.1
 
@@ -114,6 +115,8 @@ class KernelProcess:
             return f"its kernel was stopped: {words}"
         code = 128 - code if code < 0 else code  # The supervisor itself was hit.
         how = _signal(code - 128) if code > 128 else f"exit code {code}"
+        if self.mailbox is not None and words:  # The program's own: not to pass for ours.
+            words = f"the last it wrote, as text of the program: {words[-LAST_WORDS:]!r}"
         return f"its process ended ({how})" + (f": {words}" if words else "")
 
     def _environment(self, lifeline: int, channel: int) -> dict[str, str]:

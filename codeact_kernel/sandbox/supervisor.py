@@ -78,7 +78,7 @@ class Supervisor:
             return LIMIT
         if code not in ORDERLY:
             sys.stderr.write(printable(b"".join(self._tail)))
-        return code
+        return code if code not in (REFUSED, LIMIT) else 1  # These are ours to say.
 
     def _start(self) -> None:
         subreaper()

@@ -99,7 +99,7 @@ def test_a_workspace_of_the_users_keeps_what_it_has(out: Path, tmp_path: Path) -
         assert [file.name for file in agent.run_sync("write").files] == ["new.txt"]
     assert agent.workspace == space
     assert [copy.name for copy in agent.save_files(tmp_path / "kept")] == ["new.txt"]
-    with pytest.raises(UsageError, match="is the workspace"):
+    with pytest.raises(UsageError, match="is in the workspace"):
         agent.save_files(space)
 
 

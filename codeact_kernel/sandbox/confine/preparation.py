@@ -127,6 +127,8 @@ def _make_folders(session: str, workspace: str) -> None:
 
 
 def _link_data(workspace: str, data: tuple[str, ...]) -> None:
+    if os.path.islink(os.path.join(workspace, "data")):
+        return  # Of an earlier session, or the user's: what is behind it is not to be changed.
     for path in data:
         link = os.path.join(workspace, "data", os.path.basename(path))
         os.makedirs(os.path.dirname(link), mode=0o700, exist_ok=True)
