@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import TypeAlias, TypeVar, assert_never
 
 from .config import OutputLimits
 from .outputs import (
@@ -13,16 +13,26 @@ from .outputs import (
     DisplayUpdate,
     Error,
     Finished,
-    MimeBundle,
     Output,
     Result,
     Shown,
     Stream,
 )
+from .wire.lines import dump_line
+from .wire.messages import Json
 
 TAIL_SHARE = 4
-"""A quarter of the bytes is kept for the end of what was printed, and as much for an error."""
+"""A quarter of the bytes is kept for the end of what was printed, and as much for errors."""
 MAX_ITEMS = 10_000
+NESTED_BYTES = 64
+"""Counted for every list and object in JSON content: what an empty one takes, whose text is `[]`."""
+MAX_ID = 500
+"""Characters of a display's id; one with a longer id cannot be updated."""
+LEAST = 100
+"""Characters kept of an error's name and of its text, however little room there is."""
+MAX_COUNT = 2**63
+
+T = TypeVar("T", Display, Result)
 
 
 @dataclass(eq=False)
@@ -38,19 +48,40 @@ class _Text:
         return Stream("stderr" if self.name == "stderr" else "stdout", "".join(self.head) + gap + tail)
 
 
+@dataclass(eq=False)
+class _Updated:
+    """The displays of one id. Those that were updated are this one object, so that the next update costs
+    its own size, however many there are."""
+
+    fresh: list[int] = field(default_factory=list)
+    """Places of those that were not updated yet."""
+    count: int = 0
+    """Of those that were."""
+    size: int = 0
+    """Of all of them."""
+    display: Display = field(default_factory=lambda: Display({}))
+    """What the updated ones show."""
+
+
+_Item: TypeAlias = _Text | _Updated | Display | Result | Error
+
+
 class Collector:
     """Takes the outputs of one cell as they come and says what is visible at the end.
 
-    Holds at most about `limits.kept_bytes`, however much comes in.
+    Holds at most about `limits.kept_bytes`, however much comes in, and takes a time that grows with what
+    comes in and with nothing else.
     """
 
     def __init__(self, limits: OutputLimits) -> None:
         self._limits = limits
-        self._items: list[_Text | Display | Result | Error] = []
+        self._items: list[_Item] = []
         self._size = 0
         self._tail: deque[tuple[_Text, str]] = deque()
         self._tail_size = 0
         self._tail_limit = limits.kept_bytes // TAIL_SHARE
+        self._error_room = self._tail_limit
+        self._updated: dict[str, _Updated] = {}
         self._clear_next = False
         self.truncated = False
 
@@ -69,12 +100,16 @@ class Collector:
         match output:
             case Stream(name, text):
                 self._add_text(name, text)
-            case Display(data=data) | Result(data=data):
-                self._append(replace(output, data=self._fit(data)))
-            case DisplayUpdate(display_id, data, metadata):
-                self._update(display_id, data, metadata)
+            case Display():
+                self._add_display(output)
+            case Result(execution_count=count):
+                if self._has_room():
+                    sane = output if abs(count) < MAX_COUNT else replace(output, execution_count=0)
+                    self._items.append(self._fit(sane)[0])
+            case DisplayUpdate():
+                self._update(output)
             case Error():
-                self._append(self._fit_error(output))
+                self._add_error(output)
             case _:
                 assert_never(output)
 
@@ -83,29 +118,35 @@ class Collector:
         tails: dict[int, list[str]] = {}
         for text, part in self._tail:
             tails.setdefault(id(text), []).append(part)
-        return tuple(
-            item.shown("".join(tails.get(id(item), ()))) if isinstance(item, _Text) else item
-            for item in self._items
-        )
+        found: list[Shown] = []
+        for item in self._items:
+            if isinstance(item, _Text):
+                found.append(item.shown("".join(tails.get(id(item), ()))))
+            else:
+                found.append(item.display if isinstance(item, _Updated) else item)
+        return tuple(found)
 
-    def _append(self, item: _Text | Display | Result | Error) -> None:
-        if len(self._items) < MAX_ITEMS or isinstance(item, Error):
-            self._items.append(item)
-        else:
-            self.truncated = True  # A cell that shows things for ever.
+    def _has_room(self) -> bool:
+        room = len(self._items) < MAX_ITEMS
+        self.truncated = self.truncated or not room  # A cell that shows things for ever.
+        return room
 
     def _clear(self) -> None:
         self._items.clear()
         self._tail.clear()
+        self._updated.clear()
         self._size, self._tail_size, self._clear_next = 0, 0, False
+        self._error_room = self._tail_limit
+
+    # --- text ---
 
     def _add_text(self, name: str, text: str) -> None:
         last = self._items[-1] if self._items else None
         if not (isinstance(last, _Text) and last.name == name):
-            last = _Text(name)
-            self._append(last)
-            if self._items[-1] is not last:
+            if not self._has_room():
                 return
+            last = _Text(name)
+            self._items.append(last)
         room = max(0, self._limits.kept_bytes - self._tail_limit - self._size)
         head, rest = text[:room], text[room:]
         if head:
@@ -126,33 +167,88 @@ class Collector:
             self._tail_size -= gone
             self.truncated = True
 
+    # --- errors ---
+
+    def _add_error(self, error: Error) -> None:
+        """The last one is shown in any case: it is what ended the cell."""
+        if len(self._items) > MAX_ITEMS:
+            self._items.pop()
+            self.truncated = True
+        self._items.append(self._fit_error(error))
+
     def _fit_error(self, error: Error) -> Error:
-        size = len(error.evalue) + sum(map(len, error.traceback))
+        size = len(error.ename) + len(error.evalue) + sum(map(len, error.traceback))
         if self._size + size <= self._limits.kept_bytes:
             self._size += size
             return error
         self.truncated = True
+        ename, evalue = self._cut(error.ename), self._cut(error.evalue)
         lines: deque[str] = deque()
-        room = self._tail_limit
         for line in reversed(error.traceback):
-            room -= len(line)
-            if room < 0:
+            if len(line) > self._error_room:
                 lines.appendleft(f"[… {len(error.traceback) - len(lines)} parts not kept …]")
                 break
+            self._error_room -= len(line)
             lines.appendleft(line)
-        return Error(error.ename[: self._tail_limit], error.evalue[: self._tail_limit], tuple(lines))
+        return Error(ename, evalue, tuple(lines))
 
-    def _fit(self, data: MimeBundle) -> MimeBundle:
-        size = sum(len(str(value)) for value in data.values())
-        if self._size + size <= self._limits.kept_bytes:
-            self._size += size
-            return data
+    def _cut(self, text: str) -> str:
+        """As much of it as there is room for; half of it is left for the rest of the error."""
+        kept = text[: max(self._error_room // 2, LEAST)]
+        self._error_room = max(self._error_room - len(kept), 0)
+        return kept
+
+    # --- displays ---
+
+    def _add_display(self, display: Display) -> None:
+        if not self._has_room():
+            return
+        if len(display.display_id or "") > MAX_ID:
+            display = replace(display, display_id=None)
+        fitted, size = self._fit(display)
+        if fitted.display_id is not None:
+            group = self._updated.setdefault(fitted.display_id, _Updated())
+            group.fresh.append(len(self._items))
+            group.size += size
+        self._items.append(fitted)
+
+    def _update(self, update: DisplayUpdate) -> None:
+        group = self._updated.get(update.display_id)
+        if group is None:
+            return
+        for place in group.fresh:
+            self._items[place] = group
+        group.count += len(group.fresh)
+        group.fresh.clear()
+        self._size -= group.size
+        new = Display(update.data, update.metadata, update.display_id)
+        group.display, group.size = self._fit(new, times=group.count)
+
+    def _fit(self, item: T, times: int = 1) -> tuple[T, int]:
+        """It, or a note instead, and what it counts when it is shown so many times: kept it is once, but
+        written and shown it is as often."""
+        size = _size(item)
+        if self._size + times * size <= self._limits.kept_bytes:
+            self._size += times * size
+            return item, times * size
         self.truncated = True
-        kinds = ", ".join(list(data)[:10])
-        return {"text/plain": f"[… an output of {size:,} characters not kept: {kinds[:200]} …]"}
+        kinds = ", ".join(kind[:100] for kind in list(item.data)[:10])
+        data = {"text/plain": f"[… an output of {size:,} characters not kept: {kinds[:200]} …]"}
+        return replace(item, data=data, metadata={}), 0
 
-    def _update(self, display_id: str, data: MimeBundle, metadata: MimeBundle) -> None:
-        for i, item in enumerate(self._items):
-            if isinstance(item, Display) and item.display_id == display_id:
-                self._size -= sum(len(str(value)) for value in item.data.values())
-                self._items[i] = replace(item, data=self._fit(data), metadata=metadata)
+
+def _size(item: Display | Result) -> int:
+    size = sum(len(kind) + _measure(value) for kind, value in item.data.items())
+    if item.metadata:
+        size += _measure(item.metadata)
+    return size
+
+
+def _measure(value: Json) -> int:
+    if isinstance(value, str):
+        return len(value)
+    try:
+        text = str(value)
+    except RecursionError:  # The parser took it with more of the stack left.
+        text = dump_line(value)
+    return len(text) + NESTED_BYTES * (text.count("[") + text.count("{"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +22,7 @@ from codeact_kernel.outputs import (
     Shown,
     Stream,
 )
+from codeact_kernel.wire.messages import Json
 
 WIDE = OutputLimits(kept_bytes=1 << 20)
 
@@ -79,7 +84,7 @@ def test_bundle_that_does_not_fit_is_named() -> None:
     big = Display({"image/png": "x" * 5000, "text/plain": "figure"})
     collector = collected(Stream("stdout", "a"), big, limits=OutputLimits(kept_bytes=1000))
     assert collector.shown()[1] == Display(
-        {"text/plain": "[… an output of 5,006 characters not kept: image/png, text/plain …]"}
+        {"text/plain": "[… an output of 5,025 characters not kept: image/png, text/plain …]"}
     )
     assert collector.truncated
 
@@ -148,3 +153,103 @@ def test_nothing_is_lost_within_the_bounds(streams: list[Stream]) -> None:
         kept = "".join(s.text for s in collector.shown() if isinstance(s, Stream) and s.name == name)
         assert kept == "".join(s.text for s in streams if s.name == name)
     assert not collector.truncated
+
+
+# --- hostile cells ---
+
+Q = 0.5
+"""Seconds; what is measured takes a tenth of it, and took many times that before it was bounded."""
+
+
+def took(doing: Callable[[], object]) -> float:
+    began = time.process_time()
+    doing()
+    return time.process_time() - began
+
+
+def many(count: int, display_id: str = "d") -> Collector:
+    return collected(*[Display({"text/plain": "x"}, {}, display_id)] * count, limits=OutputLimits())
+
+
+def test_an_update_costs_its_size_and_not_that_times_the_displays() -> None:
+    collector = many(1000)
+    value: Json = [[[]]] * 10_000
+    assert took(lambda: collector.add(DisplayUpdate("d", {"application/json": value}))) < Q
+
+
+def test_many_small_updates_cost_little() -> None:
+    collector = many(10_000)
+
+    def updates() -> None:
+        for index in range(5000):
+            collector.add(DisplayUpdate("d", {"text/plain": str(index)}))
+
+    assert took(updates) < Q
+    assert collector.shown() == (Display({"text/plain": "4999"}, {}, "d"),) * 10_000
+
+
+def test_what_is_shown_many_times_counts_as_often() -> None:
+    """It is kept once, but a notebook has it once for each display."""
+    collector = collected(
+        *[Display({"text/plain": "x"}, {}, "d")] * 100, limits=OutputLimits(kept_bytes=10_000)
+    )
+    collector.add(DisplayUpdate("d", {"text/plain": "y" * 1000}))
+    assert collector.truncated
+    assert size(collector.shown()) < 10_000
+    collector.add(DisplayUpdate("d", {"text/plain": "short"}))
+    assert collector.shown() == (Display({"text/plain": "short"}, {}, "d"),) * 100
+
+
+def test_a_display_after_an_update_has_its_own_content() -> None:
+    one, update = Display({"text/plain": "1"}, {}, "d"), DisplayUpdate("d", {"text/plain": "2"})
+    two = Display({"text/plain": "2"}, {}, "d")
+    collector = collected(one, update, one)
+    assert collector.shown() == (two, one)
+    collector.add(update)
+    assert collector.shown() == (two, two)
+    assert collected(one, ClearOutput(), one, update).shown() == (two,)
+
+
+BIG = "y" * 100_000
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        Display({"text/plain": "x"}, {"m": BIG}),
+        Display({BIG: "x"}),
+        Display({"text/plain": "x"}, {}, BIG),
+        Result({"text/plain": "x"}, 1, {"m": BIG}),
+        Error("E" * 100_000, ""),
+        Error("", "", (BIG,)),
+        DisplayUpdate("d", {"text/plain": "x"}, {"m": BIG}),
+    ],
+    ids=["metadata", "type", "id", "result", "name of an error", "traceback", "update"],
+)
+def test_all_of_an_output_counts(output: Output) -> None:
+    outputs: list[Output] = [*[Display({"text/plain": "x"}, {}, "d")] * 20, *[output] * 20]
+    collector = collected(*outputs, limits=OutputLimits(kept_bytes=400_000))
+    assert sum(len(str(one)) for one in collector.shown()) < 600_000
+
+
+def test_empty_lists_count_as_what_they_take() -> None:
+    collector = collected(Display({"application/json": [[]] * 1000}), limits=OutputLimits(kept_bytes=20_000))
+    assert collector.truncated
+
+
+def test_errors_for_ever_are_bounded_and_the_last_is_shown() -> None:
+    errors = [Error("E", str(index), ("line",)) for index in range(11_000)]
+    shown = collected(*errors, limits=OutputLimits()).shown()
+    assert len(shown) == 10_001
+    assert shown[-1] == errors[-1]
+
+
+def test_the_error_that_ended_a_cell_is_shown_after_any_number_of_displays() -> None:
+    collector = many(10_000)
+    collector.add(Error("E", "the end"))
+    assert collector.shown()[-1] == Error("E", "the end")
+    assert not collector.truncated
+
+
+def test_a_number_of_thousands_of_digits_is_no_execution_count() -> None:
+    assert collected(Result({}, 10**4000)).shown() == (Result({}, 0),)
