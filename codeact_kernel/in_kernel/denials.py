@@ -56,6 +56,11 @@ class Denials:
         self._cage = cage
         self.reports = reports
 
+    @property
+    def may_fork(self) -> bool:
+        """Whether processes may be started."""
+        return self._cage.fork
+
     # --- from the wrapped functions ---
 
     def of_file(self, error: OSError, kind: Literal["read", "write"], folder: object = None) -> None:

@@ -27,6 +27,7 @@ from codeact_kernel.in_kernel.denials import Cage, Denials
 from codeact_kernel.in_kernel.denials_reports import Kind, Reports
 from codeact_kernel.in_kernel.denials_words import LINK, NETWORK, PROCESS, PROGRAM, SIGNAL, SYSTEM
 from codeact_kernel.in_kernel.hidden_packages import HiddenPackages
+from codeact_kernel.in_kernel.private_memory import make_private
 
 Judge = Callable[[OSError, Sequence[Any], Mapping[str, Any]], None]
 """Explains an error of a function that was called with these arguments."""
@@ -150,6 +151,7 @@ def _wrap_later(denials: Denials) -> None:
     """Functions of modules that few cells need, when these are imported."""
     no_processes: Judge = lambda error, args, kwargs: denials.of_processes(error)  # noqa: E731  # as the others
     waiting: dict[str, Callable[[ModuleType], None]] = {
+        "mmap": lambda module: make_private(denials, module),
         "sqlite3.dbapi2": lambda module: _wrap_sqlite(denials, module),
         "multiprocessing.synchronize": lambda module: _wrap(module.SemLock, ("__init__",), no_processes),
         "multiprocessing.shared_memory": lambda module: _wrap(

@@ -23,6 +23,10 @@ SEMAPHORES = (
     "the sandbox has no shared memory for multiprocessing unless it has namespaces of its own; codeact "
     "doctor says why it has none; threads work"
 )
+SHARED = (
+    "the sandbox has no shared memory without a file; mmap.mmap of a file in the working folder is shared "
+    "with the processes that are forked"
+)
 SIGNAL = "the sandbox sends signals to no process but its own"
 SYSTEM = "the sandbox changes no users, sessions, priorities and system settings"
 MAYBE = (

@@ -128,3 +128,15 @@ def test_a_traceback_that_cannot_be_made_is_an_error_all_the_same(shared: Lab) -
         "class Broken(Exception):\n    def _render_traceback_(self): raise MemoryError\nraise Broken('mine')"
     ).error
     assert (error.ename, error.evalue, error.traceback) == ("Broken", "mine", ("Broken: mine",))
+
+
+def test_memory_without_a_file_is_private_and_works(shared: Lab) -> None:
+    """`mmap.mmap(-1, n)` shares by default, which the filter of system calls denies."""
+    code = (
+        "import mmap\nwith mmap.mmap(-1, 8192) as page:\n"
+        "    page[:4] = b'kept'\n    print(page[:5], len(page))\n"
+        "with mmap.mmap(-1, 10, access=mmap.ACCESS_READ) as page: print(page.read())\n"
+        "with open('file', 'w+b') as file:\n    file.truncate(100)\n"
+        "    with mmap.mmap(file.fileno(), 0) as page: page[:3] = b'abc'\n    print(file.read(4))"
+    )
+    assert shared.run(code).out == f"{b'kept' + bytes(1)!r} 8192\n{bytes(10)!r}\n{b'abc' + bytes(1)!r}\n"

@@ -22,7 +22,7 @@ NAMESPACES = (
     *("--unshare-uts", "--unshare-cgroup-try", "--hostname", "sandbox", "--cap-drop", "ALL"),
     *("--die-with-parent", "--new-session"),
 )
-DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+DEVICES = tuple(f"/dev/{name}" for name in ("null", "full", "random", "urandom"))
 DEVICE_LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",

@@ -37,7 +37,8 @@ SYSTEM = (
     *("/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf"),
     *("/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"),
 )
-DEVICES = ("/dev/zero", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/random", "/dev/urandom")
+"""Not /dev/zero: a shared mapping of it is memory whose size cannot be seen (`seccomp`)."""
 PROC = (
     *(f"/proc/{name}" for name in ("cpuinfo", "meminfo", "stat", "loadavg", "uptime", "version")),
     *("/proc/filesystems", "/proc/sys/vm/overcommit_memory"),

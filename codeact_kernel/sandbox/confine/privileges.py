@@ -25,13 +25,16 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 CAPABILITY_VERSION_3 = 0x20080522
 
-SHARED_SLACK = 8192 * MIB
-"""Code, files and reserved address space. Bounds what RLIMIT_DATA does not count: shared anonymous memory."""
+RESERVED = 8192 * MIB
+"""Address space for code, mapped files, and what is set aside and not used: RLIMIT_DATA counts none of it."""
 SIGNALS_QUEUED = 64
 WATCHDOG_S = 10
 """Seconds of processor time that the watchdog is given to stop a kernel and say why; then Linux does."""
 REAPERS = 4
 """Processes of bubblewrap in the sandbox."""
+STORM = 16_384
+"""Processes and threads that a user may have besides, where Linux counts them all together: a session that
+starts threads faster than the watchdog looks leaves the others of the machine some process ids."""
 
 Words = ctypes.c_uint32 * 6
 """Effective, permitted, inheritable capabilities 0-31, then 32-63."""
@@ -61,17 +64,23 @@ def set_limits(bounds: Bounds, *, own_user_namespace: bool = False) -> tuple[str
     data = bounds.memory_bytes  # 116 MiB of it are in use at the start, 280 with pandas and matplotlib.
     limits = {
         "memory_bytes": (resource.RLIMIT_DATA, data),
-        "": (resource.RLIMIT_AS, data + SHARED_SLACK),
+        "": (resource.RLIMIT_AS, data + RESERVED),
         "file_bytes": (resource.RLIMIT_FSIZE, bounds.file_bytes),
         "open_files": (resource.RLIMIT_NOFILE, bounds.open_files),
     }
     if own_user_namespace and not _is_root_outside():
         limits["threads"] = (resource.RLIMIT_NPROC, bounds.threads + REAPERS)
+    elif os.getuid() != 0:
+        _limit(resource.RLIMIT_NPROC, bounds.threads + STORM)
     for kind, most in limits.values():
         _limit(kind, most)
-    for kind in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
-        _limit(kind, 0)
-    for kind in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
+    _limit(resource.RLIMIT_CORE, 1)  # With 0, a core file may still be piped to a program of root's.
+    for kind in (
+        resource.RLIMIT_MEMLOCK,
+        resource.RLIMIT_MSGQUEUE,
+        resource.RLIMIT_NICE,
+        resource.RLIMIT_RTPRIO,
+    ):
         _limit(kind, 0)
     _limit(resource.RLIMIT_SIGPENDING, SIGNALS_QUEUED)
     if bounds.cpu_seconds is not None:
@@ -120,10 +129,12 @@ def drop_capabilities() -> None:
 
 def capabilities() -> int:
     """Those in the effective, permitted or inheritable set, as a bit mask."""
-    words = Words()
-    call("capget", _capability_header(), words)
-    low, high = list(words)[:3], list(words)[3:]
-    return int(low[0] | low[1] | low[2]) | int(high[0] | high[1] | high[2]) << 32
+    found = 0
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith(("CapInh:", "CapPrm:", "CapEff:")):
+                found |= int(line.split()[1], 16)
+    return found
 
 
 def _capability_header() -> ctypes.Array[ctypes.c_uint32]:

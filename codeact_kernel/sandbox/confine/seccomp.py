@@ -21,15 +21,15 @@ _ALLOWED = """
 read write pread64 pwrite64 readv writev preadv pwritev preadv2 pwritev2 close lseek
 stat fstat lstat newfstatat statx statfs fstatfs access faccessat faccessat2 getdents getdents64
 readlink readlinkat getcwd chdir fchdir rmdir unlink unlinkat rename renameat umask
-ftruncate fallocate fsync fdatasync flock fadvise64 copy_file_range sendfile
+ftruncate fallocate fsync fdatasync flock fadvise64 copy_file_range
 mprotect munmap mremap brk mincore msync membarrier
 futex futex_waitv set_robust_list rseq sched_yield sched_getaffinity sched_getparam sched_getscheduler
-sched_get_priority_max sched_get_priority_min sched_rr_get_interval sched_getattr
+sched_get_priority_max sched_get_priority_min
 rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack pause
-restart_syscall nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time times alarm
-getitimer setitimer timer_create timer_settime timer_gettime timer_getoverrun timer_delete
+restart_syscall nanosleep gettimeofday time times alarm
+getitimer setitimer timer_settime timer_gettime timer_getoverrun timer_delete
 timerfd_create timerfd_settime timerfd_gettime
-capget getpid getppid gettid getpgrp getuid geteuid getgid getegid getresuid getresgid getgroups
+getpid getppid gettid getpgrp getuid geteuid getgid getegid getresuid getresgid getgroups
 uname sysinfo getcpu getrandom getrusage getrlimit set_tid_address exit exit_group wait4 waitid
 poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
 eventfd eventfd2 signalfd signalfd4 pipe dup dup2 dup3
@@ -56,7 +56,7 @@ pidfd_send_signal kcmp tkill rt_sigqueueinfo rt_tgsigqueueinfo
 mount umount2 mount_setattr move_mount open_tree fsopen fsconfig fsmount fspick pivot_root chroot
 unshare setns open_by_handle_at quotactl quotactl_fd swapon swapoff
 bpf perf_event_open io_uring_setup io_uring_enter io_uring_register userfaultfd keyctl add_key request_key
-setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset
+setuid setgid setreuid setregid setresuid setresgid setfsuid setfsgid setgroups capset capget
 setsid setpgid setrlimit setpriority ioprio_set sched_setparam sched_setattr migrate_pages move_pages
 chown fchown lchown fchownat link linkat symlink symlinkat mknod mknodat
 memfd_create memfd_secret shmget shmat shmctl shmdt semget semop semctl semtimedop msgget msgsnd msgrcv msgctl
@@ -166,9 +166,19 @@ def _memory_and_self(pid: int) -> dict[str, Block]:
     names_and_gets = (2, 3, 15, 16, 21, 23, 30, 39, 40, 42)  # not PDEATHSIG, DUMPABLE, SECCOMP, MM ...
     name_a_mapping = 0x53564D41  # allocators try it and take this error for an older kernel
     other = is_one_of(0, (name_a_mapping,), fails(EINVAL), DENY)
-    huge = 0x40000  # MAP_HUGETLB: from a pool that the host keeps for its own programs
+    # MAP_HUGETLB: from a pool that the host keeps for its own programs. MAP_GROWSDOWN: counts as stack, which
+    # no limit of ours bounds. Shared and anonymous: lives on whole while a single page of it is mapped, so
+    # that neither address space nor a look from outside tells its size.
+    huge_or_stack, shared_anonymous = 0x40000 | 0x100, 0x21
+    mapped = is_one_of(3, (shared_anonymous,), DENY, ALLOW, mask=shared_anonymous)
     return {
-        "mmap": has_any(3, huge, fails(ENOMEM), ALLOW),
+        "mmap": has_any(3, huge_or_stack, fails(ENOMEM), mapped),
+        "sendfile": fails(
+            EINVAL
+        ),  # pins pages of files in pipes, where nothing counts them; shutil then copies
+        "sched_getattr": is_one_of(0, me, ALLOW, DENY),
+        "sched_rr_get_interval": is_one_of(0, me, ALLOW, DENY),
+        **dict.fromkeys(("clock_gettime", "clock_getres", "clock_nanosleep", "timer_create"), _clock(pid)),
         "madvise": is_one_of(2, mergeable_and_poison, fails(EINVAL), ALLOW),
         "prlimit64": is_one_of(0, me, is_null(2, ALLOW, DENY), DENY),
         "sched_setaffinity": is_one_of(0, (0,), ALLOW, DENY),
@@ -181,6 +191,14 @@ def _memory_and_self(pid: int) -> dict[str, Block]:
     }
 
 
+def _clock(pid: int) -> Block:
+    """No clock of another process: how much processor time it has used. Those of a thread are of our own."""
+    of_a_process, kinds = 0x80000000, 0x80000004
+    own = [(~number << 3 | kind) & 0xFFFFFFFF for number in (0, pid) for kind in (0, 1, 2)]
+    others = is_one_of(0, (of_a_process,), fails(EINVAL), ALLOW, mask=kinds)
+    return is_one_of(0, own, ALLOW, others)
+
+
 def _descriptors(tcp: bool) -> dict[str, Block]:
     unshare = 2  # a table of descriptors that the watchdog would not see
     notifications = 0x80  # a pipe of kernel events
@@ -191,6 +209,7 @@ def _descriptors(tcp: bool) -> dict[str, Block]:
     unix, netlink, stream = 1, 16, 1
     socket_level, tcp_level = 1, 6
     tuning = (2, 9, 13, 15, 20, 21)  # time-outs, linger: what libraries set, on any socket
+    of_itself = (2, 3, 4, 7, 8, 9, 13, 20, 21, 30, 38, 39)  # not who the peer is, nor a pidfd of it
     buffers = (7, 8)  # memory of the kernel, megabytes a socket, which no limit counts: their size stays
     no_delay = is_one_of(1, (tcp_level,), is_one_of(2, (1,), ALLOW, DENY), DENY) if tcp else DENY
     not_a_clone = is_one_of(1, (clone_a_file,), fails(EOPNOTSUPP), fails(ENOTTY))
@@ -202,7 +221,9 @@ def _descriptors(tcp: bool) -> dict[str, Block]:
         "socket": is_one_of(0, (netlink,), fails(EOPNOTSUPP), DENY),
         "socketpair": is_one_of(0, (unix,), is_one_of(1, (stream,), ALLOW, DENY, mask=0xF), DENY),
         "sendto": is_null(4, has_any(3, fast_open, DENY, ALLOW), DENY),
-        "getsockopt": is_one_of(1, (socket_level,), ALLOW, fails(EOPNOTSUPP)),
+        "getsockopt": is_one_of(
+            1, (socket_level,), is_one_of(2, of_itself, ALLOW, fails(EOPNOTSUPP)), fails(EOPNOTSUPP)
+        ),
         "setsockopt": is_one_of(
             1, (socket_level,), is_one_of(2, buffers, fails(0), is_one_of(2, tuning, ALLOW, DENY)), no_delay
         ),

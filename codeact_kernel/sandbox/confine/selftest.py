@@ -48,7 +48,7 @@ def selftest(policy: Policy) -> dict[str, str]:
         else _try(lambda: os.kill(policy.parent or 1, 0), DENIED),
         "ptrace": _try(lambda: call("ptrace", PTRACE_SEIZE, NO_PROCESS, None, None), DENIED),
         "memory": _try(lambda: _map(_data_bytes(policy), mmap.MAP_PRIVATE), (errno.ENOMEM,)),
-        "shared memory": _try(lambda: _map(_all_bytes(policy), mmap.MAP_SHARED), (errno.ENOMEM,)),
+        "shared memory": _try(lambda: _map(mmap.PAGESIZE, mmap.MAP_SHARED), DENIED),
         "new privileges": HELD if privileges.has_no_new_privileges() else "not held: no_new_privs is not set",
         "capabilities": HELD if not privileges.capabilities() else "not held: some are left",
     }
@@ -84,10 +84,6 @@ def _fork() -> None:
 
 def _data_bytes(policy: Policy) -> int:
     return policy.limits.memory_bytes + MIB
-
-
-def _all_bytes(policy: Policy) -> int:
-    return _data_bytes(policy) + privileges.SHARED_SLACK
 
 
 def _map(size: int, kind: int) -> None:

@@ -74,7 +74,7 @@ except MemoryError:
     assert answers == {
         "enforced": ["file_bytes", "memory_bytes", "open_files"],
         "AS": (300 + 8192) * mib,
-        "CORE": 0,
+        "CORE": 1,
         "CPU": 18,
         "DATA": 300 * mib,
         "FSIZE": 1000,

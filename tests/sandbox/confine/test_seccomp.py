@@ -82,6 +82,27 @@ CALLS = {
     "raw('prctl', 0x53564D41, 0, 0, 0, 0)": "EINVAL",
     "raw('madvise', None, 0, 12)": "EINVAL",
     "raw('mmap', None, 1 << 21, 3, 0x40022, -1, 0)": "ENOMEM",
+    "raw('mmap', None, 4096, 3, 0x122, -1, 0)": "ENOMEM",
+    "raw('sendfile', pipe, pipe, None, 1)": "EINVAL",
+    # memory whose size nobody can see
+    "raw('mmap', None, 4096, 3, 0x21, -1, 0)": "EPERM",
+    "raw('mmap', None, 4096, 1, 0x23, -1, 0)": "EPERM",
+    # clocks: the machine's and our own
+    "raw('clock_gettime', 0, buffer), raw('clock_gettime', 2, buffer), raw('clock_gettime', 3, buffer)": [0]
+    * 3,
+    "raw('clock_getres', 1, buffer), raw('clock_gettime', -6, buffer), raw('clock_gettime', -2, buffer)": [0]
+    * 3,
+    "raw('clock_gettime', (~me << 3) | 2, buffer)": 0,
+    "raw('clock_gettime', (~other << 3) | 2, buffer), raw('clock_getres', (~other << 3), buffer)": ["EINVAL"]
+    * 2,
+    "raw('clock_nanosleep', (~other << 3) | 2, 0, buffer, None)": "EINVAL",
+    "raw('timer_create', (~other << 3) | 2, None, buffer)": "EINVAL",
+    # what is known of others
+    "raw('sched_getattr', 0, buffer, 48, 0), raw('sched_getattr', other, buffer, 48, 0)": [0, "EPERM"],
+    "raw('sched_rr_get_interval', other, buffer)": "EPERM",
+    "raw('capget', buffer, buffer)": "EPERM",
+    "raw('getsockopt', here, 1, 17, buffer, size), raw('getsockopt', here, 1, 77, buffer, size)": ["ENOTSUP"]
+    * 2,
     # files that would work on the host
     "attempt(make, 'setuid', os.O_WRONLY | os.O_CREAT, 0o4755)": "EPERM",
     "attempt(make, '.', os.O_TMPFILE | os.O_RDWR, 0o2755)": "EPERM",
@@ -190,7 +211,8 @@ def test_another_abi_is_the_end_of_the_process() -> None:
 def test_the_32_bit_entry_is_the_end_of_the_process() -> None:
     code = """
 import mmap
-page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+private, all_rights = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7
+page = mmap.mmap(-1, 4096, private, all_rights)
 page.write(bytes.fromhex("b814000000cd80c3"))  # mov eax, 20 (getpid); int 0x80; ret
 address = ctypes.addressof(ctypes.c_char.from_buffer(page))
 answer = ctypes.CFUNCTYPE(ctypes.c_int)(address)() == me

@@ -11,8 +11,8 @@ from codeact_kernel.sandbox.confine.selftest import ALLOWED, HELD
 from .inside import Caller, needs_landlock
 
 FILES = {"read", "write", "create"}
-CALLS = {"network", "unix socket", "exec", "fork", "clone3", "ptrace"}
-MEMORY = {"memory", "shared memory"}
+CALLS = {"network", "unix socket", "exec", "fork", "clone3", "ptrace", "shared memory"}
+MEMORY = {"memory"}
 RIGHTS = {"new privileges", "capabilities"}
 EVERYTHING = FILES | CALLS | MEMORY | RIGHTS | {"signal"}
 TEST = """

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import as_user
-from .catalog import PROBES
+from .catalog import BY_NAME, PROBES
 from .judge import Result
 from .probe import GROUPS, Probe
 
@@ -75,8 +75,7 @@ def run_probes(
 ) -> list[Result]:
     """Runs the probes in cages of this tier ("none": the control), many of them in one kernel.
 
-    `poorer`: on a host emulated to be so, one of `POORER`. Raises RuntimeError with the words of a worker
-    that failed.
+    `poorer`: on a host emulated to be so, one of `POORER`. What a worker that failed has not run is wrong.
     """
     jobs = [job(batch, tier, user, transport, poorer) for batch in batches(list(probes))]
     return run_jobs(jobs, workers)
@@ -116,15 +115,36 @@ def _work(job: dict[str, object]) -> list[Result]:
         "timeout": 30 + PROBE_S * len(names),
     }
     done = _as(str(job["user"]), command, **options)
-    if done.returncode:
-        raise RuntimeError(
-            f"the worker for {job!r:.300} failed:\n{done.stdout[-500:]}\n{done.stderr[-3000:]}"
-        )
     results = [Result(**json.loads(line)) for line in done.stdout.splitlines()]
+    if done.returncode:
+        results += _never_run(job, results, f"the worker failed: {done.stderr[-3000:]}")
     bad = len(wrong(results))
     where = f"{job['tier']} {job['user']} {job['transport']} {job['poorer']}".rstrip()
-    sys.stderr.write(f"{where}: {len(results)} probes, {bad} wrong\n")
+    told = "".join(f"\n    {r.name}: {r.escaped or 'held'} {r.last_words[-300:]!r}" for r in wrong(results))
+    sys.stderr.write(f"{where}: {len(results)} probes, {bad} wrong{told}\n")
     return results
+
+
+def _never_run(job: dict[str, object], results: list[Result], why: str) -> list[Result]:
+    """Wrong, whatever was tried."""
+    names = job["probes"]
+    assert isinstance(names, list)
+    return [
+        Result(
+            name,
+            BY_NAME[name].group,
+            str(job["tier"]),
+            str(job["user"]),
+            str(job["transport"]),
+            "" if job["tier"] == CONTROL else why,
+            "died",
+            0.0,
+            why,
+            str(job["poorer"]),
+        )
+        for name in names
+        if name not in {result.name for result in results}
+    ]
 
 
 def _as(user: str, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
