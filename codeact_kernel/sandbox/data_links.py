@@ -40,7 +40,12 @@ class DataLinks:
                 raise UsageError(
                     f"data {str(given)!r}: {str(link.parent)!r} in the workspace is a link; remove it"
                 )
-            link.parent.mkdir(exist_ok=True)
+            try:
+                link.parent.mkdir(exist_ok=True)
+            except OSError as problem:
+                raise UsageError(
+                    f"data {str(given)!r}: {str(link.parent)!r} cannot be made for it: {problem.strerror}"
+                ) from problem
             if link.is_symlink() and link.readlink() == target:
                 continue
             if link.exists() or link.is_symlink():

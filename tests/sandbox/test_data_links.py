@@ -75,6 +75,12 @@ def test_no_link_is_put_through_a_link(work: Path, data: Path) -> None:
     assert os.listdir(data) == ["reports"]
 
 
+def test_a_file_in_the_place_of_its_folder(work: Path, data: Path) -> None:
+    (work / "data").touch()
+    with pytest.raises(UsageError, match="cannot be made for it: File exists"):
+        DataLinks(work).make([data])
+
+
 def test_links_of_the_users_own_stay(work: Path, data: Path) -> None:
     (work / "data").mkdir()
     os.symlink(data, work / "data" / "reports")
