@@ -223,15 +223,4 @@ if found:
     claim(f"peers {found}")
 """,
     ),
-    Probe(
-        "pe-data-link-moved",
-        "persistence",
-        """
-os.rename("data/data", "d2")
-os.rename("data", "old")
-os.rename("d2", "data")
-""",
-        alone=True,
-        then="show(os.listdir('.'))",
-    ),
 )
