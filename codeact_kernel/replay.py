@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -23,12 +23,24 @@ from .wire.tape import show_call
 DriftKind: TypeAlias = Literal["code", "tool", "output"]
 EXIT_CODES: Mapping[DriftKind, int] = {"code": 10, "tool": 11, "output": 12}
 MAX_DIFF_LINES = 20
+MAX_COMPARED_LINES = 200
+"""From the first difference on: a diff of more takes time that grows with the square of them, and no one
+reads it."""
+MAX_LINES = 200_000
+"""Compared one by one; what a step shows beyond them is compared as a whole."""
+_CHUNK = 1 << 16
 
+# Each takes a time that grows with the length of the text and with nothing else: what a pattern has taken
+# (`++`, `(?>…)`) is not tried again in other ways.
 _NORMALISED = (
-    (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x…"),
-    (re.compile(r"/[^\s'\"]*?/codeact-\d+-\d+-[^/\s'\"]+"), "<session>"),
+    (re.compile(r"\b0x[0-9a-fA-F]{6,}+\b"), "0x…"),
     (re.compile(r"^(CPU times|Wall time): .*$", re.MULTILINE), r"\1: …"),
-    (re.compile(r"^.+ ± .+ per loop \(mean ± std\. dev\. .*$", re.MULTILINE), "… per loop"),
+    (re.compile(r"^(?>.+? ± ).+? per loop \(mean ± std\. dev\. .*$", re.MULTILINE), "… per loop"),
+)
+_SESSION = "/codeact-"
+# The last two take whole what is no path of ours, so that no second search begins inside it.
+_PATH = re.compile(
+    r"""(/[^\s'"]*?/codeact-\d++-\d++-[^/\s'"]++)|(?:/(?![^\s'"]*?/codeact-)[^\s'"]*+[^/]*+)++|/[^\s'"]*+"""
 )
 
 
@@ -115,43 +127,91 @@ def _ending(observation: Observation) -> str:
 
 def _output_drift(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> Iterable[Drift]:
     before, after = list(shown_lines(old)), list(shown_lines(new))
-    if before == after:
-        return
-    diff = list(difflib.unified_diff(before, after, "recorded", "now", lineterm="", n=1))
-    if len(diff) > MAX_DIFF_LINES:
-        diff = [*diff[:MAX_DIFF_LINES], f"… {len(diff) - MAX_DIFF_LINES} more lines"]
-    yield Drift("output", "\n".join(diff))
+    if before != after:
+        yield Drift("output", "\n".join(_diff(before, after)))
+
+
+def _diff(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """A unified diff from the first difference on, with a line of context, and how much more there is."""
+    pairs = zip(before, after, strict=False)
+    head = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))
+    rest = zip(reversed(before[head:]), reversed(after[head:]), strict=False)
+    tail = next((i for i, (a, b) in enumerate(rest) if a != b), min(len(before), len(after)) - head)
+    start = max(head - 1, 0)
+    left = 0
+    windows: list[Sequence[str]] = []
+    for lines in (before, after):
+        end = min(len(lines) - tail, head + MAX_COMPARED_LINES)
+        left = max(left, len(lines) - tail - end)
+        windows.append(lines[start : end + 1 if end == len(lines) - tail else end])
+    old, new = windows
+    diff = list(difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=1))
+    diff = [_moved(line, start) if line.startswith("@@") else line for line in diff]
+    more = max(len(diff) - MAX_DIFF_LINES, 0) + left
+    return [*diff[:MAX_DIFF_LINES], *([f"… {more} more lines"] if more else [])]
+
+
+def _moved(header: str, lines: int) -> str:
+    """The head of a hunk with the numbers that its lines have in the whole."""
+    return re.sub(r"([-+])(\d+)", lambda found: f"{found[1]}{int(found[2]) + lines}", header)
 
 
 def shown_lines(shown: tuple[Shown, ...]) -> Iterable[str]:
     """What is compared: text line by line, everything else by its digest. Errors are `_code_drift`'s."""
+    room = MAX_LINES
     for item in shown:
         match item:
             case Stream(name, text):
-                yield from (f"{name}: {line}" for line in normalise(text).splitlines())
+                lines = _lines(normalise(text), room)
+                yield from (f"{name}: {line}" for line in lines)
             case Display(data=data) | Result(data=data):
-                yield from _bundle(data)
+                lines = _bundle(data, room)
+                yield from lines
             case Error():
-                pass
+                continue
+        room = max(room - len(lines), 0)
 
 
-def _bundle(data: Mapping[str, object]) -> Iterable[str]:
+def _bundle(data: Mapping[str, object], room: int) -> list[str]:
+    found: list[str] = []
     for kind, value in sorted(data.items()):
         if kind == "text/plain":
-            yield from normalise(str(value)).splitlines()
+            found += _lines(normalise(str(value)), room)
         elif kind.startswith("image/") and kind != "image/svg+xml":
-            yield f"{kind}: {hash_text(str(value))}"
+            found.append(f"{kind}: {hash_text(str(value))}")
         elif "text/plain" not in data:
-            yield f"{kind}: {hash_text(normalise(str(value)))}"
+            found.append(f"{kind}: {hash_text(normalise(str(value)))}")
+    return found
+
+
+def _lines(text: str, room: int) -> list[str]:
+    """The lines of `text`; one for all of those that there is no room for."""
+    found: list[str] = []
+    start = 0
+    while start < len(text):
+        if len(found) >= room:
+            rest = text[start:]
+            return [*found, f"… {len(rest):,} more characters: {hash_text(rest)}"]
+        end = text.find("\n", start + _CHUNK) + 1 or len(text)  # Lines are whole in each chunk.
+        found += text[start:end].splitlines()
+        start = end
+    return found
 
 
 def normalise(text: str) -> str:
     """`text` with what differs between any two runs made equal."""
     for pattern, instead in _NORMALISED:
         text = pattern.sub(instead, text)
-    return text
+    return _PATH.sub(_path, text) if _SESSION in text else text
+
+
+def _path(found: re.Match[str]) -> str:
+    return "<session>" if found[1] else found[0]
 
 
 def hash_text(text: str) -> str:
-    """A short digest, for display."""
-    return hashlib.sha256("".join(text.split()).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    """A short digest, for display. Spaces and line ends do not count."""
+    digest = hashlib.sha256()
+    for start in range(0, len(text), _CHUNK):
+        digest.update("".join(text[start : start + _CHUNK].split()).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import threading
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -16,7 +18,16 @@ from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel
 from codeact_kernel.exceptions import NotebookError
 from codeact_kernel.frontends.cellrun import replay_notebook
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
-from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, hash_text, normalise, replay
+from codeact_kernel.replay import (
+    Drift,
+    ReplayReport,
+    StepVerdict,
+    _output_drift,
+    hash_text,
+    normalise,
+    replay,
+    shown_lines,
+)
 from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
 from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn
 from codeact_kernel.wire.messages import Returned, ToolCall
@@ -142,6 +153,75 @@ def test_what_no_re_run_can_make_equal_is_normalised(text: str, same: str) -> No
 def test_what_a_program_says_is_not_normalised(text: str, other: str) -> None:
     assert normalise(text) != normalise(other)
     assert hash_text(text) != hash_text(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("/a/b /tmp/codeact-1-2-x/y:/tmp/codeact-1-2-z '/c'", "/a/b <session><session> '/c'"),
+        ("/a/codeact-1/b/codeact-1-2-x/codeact-3-4-", "<session>/codeact-3-4-"),
+        ("/codeact-1-2-x", "/codeact-1-2-x"),
+        ("a ± b ± c per loop (mean ± std. dev. 1)\n ± d", "… per loop\n ± d"),
+        (" ± per loop (mean ± std. dev. 1)", " ± per loop (mean ± std. dev. 1)"),
+    ],
+)
+def test_what_is_normalised_is_found_wherever_it_stands(text: str, normal: str) -> None:
+    assert normalise(text) == normal
+
+
+MANY = 200_000
+HOSTILE = {
+    "paths": "/" * MANY,
+    "words": "/ " * MANY + "/codeact-",
+    "almost": "/codeact-1-" * MANY,
+    "timeit": " ± " * MANY,
+    "address": "0x" + "f" * MANY + "g",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_normalising_costs_its_length(name: str) -> None:
+    """With the square of it, each of these would take minutes."""
+    began = time.process_time()
+    normalise(HOSTILE[name])
+    assert time.process_time() - began < 1
+
+
+def drift(old: str, new: str) -> list[str]:
+    found = _output_drift((Stream("stdout", old),), (Stream("stdout", new),))
+    return [line for drift in found for line in drift.detail.splitlines()]
+
+
+def test_comparing_outputs_takes_bounded_time() -> None:
+    numbers = random.Random(1)
+    old, new = ("\n".join(str(numbers.randrange(150)) for _ in range(40_000)) for _ in range(2))
+    began = time.process_time()
+    lines = drift(old, new)
+    assert time.process_time() - began < 2
+    assert len(lines) == 21
+    assert int(lines[-1].split()[1]) > 39_800
+
+
+def test_a_difference_far_down_is_shown_where_it_is() -> None:
+    lines = [f"{n}\n" for n in range(5000)]
+    new = [*lines[:3000], "new\n", *lines[3000:]]
+    assert drift("".join(lines), "".join(new)) == [
+        "--- recorded",
+        "+++ now",
+        "@@ -3000,2 +3000,3 @@",
+        " stdout: 2999",
+        "+stdout: new",
+        " stdout: 3000",
+    ]
+    assert drift("".join(lines), "".join(lines[1:]))[2:] == ["@@ -1,2 +1 @@", "-stdout: 0", " stdout: 1"]
+    assert drift("", "a") == ["--- recorded", "+++ now", "@@ -0,0 +1 @@", "+stdout: a"]
+
+
+def test_lines_beyond_any_number_are_compared_as_a_whole() -> None:
+    old = "x\n" * 400_000
+    assert drift(old, old) == []
+    assert "more characters" in "".join(drift(old, old[:-2] + "y\n"))
+    assert len(list(shown_lines((Stream("stdout", old), Stream("stderr", old))))) < 300_000
 
 
 # --- on a real kernel --------------------------------------------------------------------------
