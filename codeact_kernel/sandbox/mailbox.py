@@ -7,11 +7,13 @@ cells stays in the kernel, which then waits.
 from __future__ import annotations
 
 import asyncio
+import hmac
+import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from jupyter_client.session import Session
+from jupyter_client.session import DELIM, Session
 
 from ..exceptions import SandboxError
 from .zmtp import Connection, ProtocolError
@@ -22,8 +24,17 @@ MAX_BYTES: Mapping[Channel, int] = {"shell": 8 * MIB, "control": MIB, "iopub": 3
 """Of one message. A larger one ends the kernel, which shortens what an honest cell shows to less."""
 KINDS: Mapping[Channel, str] = {"shell": "DEALER", "control": "DEALER", "iopub": "SUB"}
 """In the order in which they are read: replies before outputs, so that a flood cannot hide them."""
+MAX_HEAD_BYTES = 64 * 1024
+"""Of header, parent and metadata each; honest ones have some hundred."""
+MAX_STRUCTURE = 500_000
+"""Values in the content of one message (`wire.frames.structure_of`). Parsing so many takes tenths of a
+second and some 50 MB; 32 MiB of `[],` would take six seconds and 800 MB."""
 BREATH = 64
 """Messages handled before other tasks of this event loop get a turn."""
+BREATH_BYTES = 16 * 1024
+"""A message counts as one more for each so many bytes."""
+MAX_SEEN = 1 << 16
+"""Signatures that are remembered, so that no message arrives twice."""
 
 
 class KernelDied(Exception):
@@ -42,6 +53,9 @@ class Mailbox:
         self._loop = asyncio.get_running_loop()
         self._died = self._closed = self._stirred = False
         self._taken = 0
+        self._seen: set[bytes] = set()
+        self.cell = ""
+        """Id of the request whose answers are read. Of other messages the content is not looked at."""
         self._watched: set[int] = set()
         self._channels: dict[Channel, Connection] = {}
         for channel, kind in KINDS.items():
@@ -94,7 +108,8 @@ class Mailbox:
         # Jupyter counts its messages; what has run before must not know how this one will be called.
         request["header"]["msg_id"] = request["msg_id"] = secrets.token_hex(16)
         self._send("shell", request)
-        return str(request["msg_id"])
+        self.cell = str(request["msg_id"])
+        return self.cell
 
     def interrupt(self) -> None:
         """Asks the control channel, which answers when the signal has been sent."""
@@ -108,7 +123,8 @@ class Mailbox:
         or `kernel_stirred` was called.
 
         In order within a channel, and replies before outputs: a flood of these cannot hide them.
-        Malformed messages are dropped.
+        Malformed messages are dropped; the content of those that belong to no cell, or to an earlier one,
+        is empty.
         Raises: KernelDied, once everything that had arrived was handed out.
         """
         while True:
@@ -136,9 +152,11 @@ class Mailbox:
         if self._closed:
             return None
         try:
-            return connection.receive()
+            parts = connection.receive()
         except ProtocolError as problem:
             raise KernelDied(f"it broke the protocol of the {channel} channel: {problem}") from None
+        self._taken += sum(map(len, parts or ())) // BREATH_BYTES
+        return parts
 
     async def _woken(self, deadline: float | None) -> bool:
         """Waits until there is something to receive; False when the deadline came first."""
@@ -171,10 +189,41 @@ class Mailbox:
         self._loop.remove_writer(connection.fileno())
 
     def _parse(self, parts: list[bytes]) -> dict[str, Any] | None:
+        """What is cheap first: nothing is parsed that is not signed, and no content that nobody asked for."""
         try:
-            _, rest = self._session.feed_identities(parts, copy=True)
-            message: dict[str, Any] = self._session.deserialize(rest, content=True, copy=True)
+            signature, *frames = parts[parts.index(DELIM) + 1 :][:5]
+            header, parent, metadata, content = frames
+            if max(map(len, (header, parent, metadata))) > MAX_HEAD_BYTES or not self._is_new(
+                signature, frames
+            ):
+                return None
+            message = {"header": _parsed(header), "parent_header": _parsed(parent), "content": {}}
+            if message["parent_header"].get("msg_id") == self.cell:
+                message["content"] = _content(content)
         except Exception:  # Whatever a hostile message does to the parser, it is only dropped.
             return None
-        fields = (message.get(field) for field in ("header", "parent_header", "content"))
-        return message if all(isinstance(field, dict) for field in fields) else None
+        return message if all(isinstance(part, dict) for part in message.values()) else None
+
+    def _is_new(self, signature: bytes, frames: Sequence[bytes]) -> bool:
+        """Whether the signature is right, and was not there before."""
+        if not hmac.compare_digest(signature, self._session.sign(list(frames))) or signature in self._seen:
+            return False
+        if len(self._seen) >= MAX_SEEN:
+            self._seen.clear()
+        self._seen.add(signature)
+        return True
+
+
+def _parsed(frame: bytes) -> Any:
+    return json.loads(frame.decode("utf-8", "replace"))
+
+
+def _content(frame: bytes) -> Any:
+    if structure_of(frame) <= MAX_STRUCTURE:
+        return _parsed(frame)
+    note = f"[… {len(frame):,} bytes not taken: more than {MAX_STRUCTURE:,} values …]"
+    return {"data": {"text/plain": note}}  # An output of data is shown so, everything else is dropped.
+
+
+def structure_of(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{") + data.count(b",")

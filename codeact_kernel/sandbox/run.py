@@ -10,8 +10,11 @@ from typing import Any
 from ..outputs import Finished, Status
 
 MAX_NAMES = 10_000
+MAX_COUNT = 2**63
 IDLE_S = 5.0
 """Seconds of silence after the reply of a cell, before its last outputs are given up."""
+CREDIT_S = 5.0
+"""Seconds that a slow consumer may take of even the shortest cell."""
 TRAIL_S = 6.0
 """Seconds they may take in all."""
 
@@ -37,11 +40,20 @@ class Run:
     truncated: bool = False
     trail_end: float | None = None
     """Loop time by which the outputs must have ended, once there is a reply."""
+    credit: float = field(init=False)
+    """Seconds that the clock may still stand still."""
+
+    def __post_init__(self) -> None:
+        self.credit = max(self.limit or 0.0, CREDIT_S)
 
     def wait(self, seconds: float) -> None:
-        """The clock stood still for so long."""
-        if self.deadline is not None:
-            self.deadline += seconds
+        """The clock stood still for so long: what the consumer takes is not the cell's time. But in all
+        not for longer than the cell may run, or one that shows things for ever would never end."""
+        if self.deadline is None:
+            return  # Then `trail_end` is None too.
+        seconds = min(seconds, self.credit)
+        self.credit -= seconds
+        self.deadline += seconds
         if self.trail_end is not None:
             self.trail_end += seconds
 
@@ -73,7 +85,7 @@ class Run:
         return Finished(
             status,
             reason,
-            count if type(count) is int else None,
+            count if type(count) is int and abs(count) < MAX_COUNT else None,
             tuple(kept[:MAX_NAMES]),
             self._elapsed(),
             self.truncated or extra.get("truncated") is True,

@@ -139,7 +139,7 @@ class KernelSession:
                 async for output in outputs:
                     handed_over = loop.time()
                     yield output
-                    run.wait(loop.time() - handed_over)  # What the consumer takes is not the cell's time.
+                    run.wait(loop.time() - handed_over)
         finally:
             self._run = None
             await carrier.end()

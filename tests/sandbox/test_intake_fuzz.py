@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -22,7 +23,7 @@ from codeact_kernel.config import OutputLimits, ToolLimits
 from codeact_kernel.digest import digest
 from codeact_kernel.interfaces import CallHandler
 from codeact_kernel.notebook.outputs import extras_of, outputs_of
-from codeact_kernel.outputs import Output
+from codeact_kernel.outputs import Display, Output
 from codeact_kernel.sandbox.carrier import Carrier
 from codeact_kernel.sandbox.mailbox import Mailbox
 from codeact_kernel.sandbox.run import Run
@@ -125,6 +126,7 @@ class StandIn:
         self.mailbox = Mailbox(connection)
         self.mailbox.interrupt()
         self.mailbox.execute("1")
+        self.mailbox.cell = MINE
         for sock in self._sockets.values():
             while not sock.poll(0):  # While it receives, it shakes hands.
                 await self.mailbox.receive(asyncio.get_running_loop().time() + 0.01)
@@ -277,6 +279,85 @@ def test_replayed_message_arrives_once(kernel: StandIn, channel: str, kind: str,
     for _ in range(3):
         kernel.send(channel, frames)
     assert len(kernel.taken()) == isinstance(content, dict)
+
+
+def raw(kernel: StandIn, parent: str, content: bytes, metadata: bytes = b"{}") -> list[bytes]:
+    """The frames of a message whose content need not be what Python would write."""
+    parts = [json.dumps(headed("display_data")).encode(), json.dumps({"msg_id": parent}).encode()]
+    parts += [metadata, content]
+    return [b"<IDS|MSG>", kernel.signer.sign(parts), *parts]
+
+
+BOMB = b'{"data":{"a":[' + b"[]," * 1_000_000 + b"[]]}}"
+"""3 MB that would be parsed to 64."""
+
+
+@pytest.mark.parametrize("where", ["content", "content of nobody", "metadata", "parent"])
+def test_a_message_costs_little_whatever_it_is_made_of(kernel: StandIn, where: str) -> None:
+    messages = {
+        "content": raw(kernel, MINE, BOMB),
+        "content of nobody": raw(kernel, "nobody", BOMB),
+        "metadata": raw(kernel, MINE, b"{}", BOMB),
+        "parent": raw(kernel, MINE * 10_000, b"{}"),
+    }
+    parsed = [part for part in messages[where] if part != b"<IDS|MSG>"]
+    tracemalloc.start()
+    try:
+        message = kernel.mailbox._parse([b"<IDS|MSG>", *parsed])
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+    assert (message is None) == (where in ("metadata", "parent"))
+
+
+def test_what_is_of_too_many_values_is_said_instead(kernel: StandIn) -> None:
+    kernel.send("iopub", raw(kernel, MINE, BOMB))
+    kernel.send("iopub", raw(kernel, MINE, b'{"data":{"text/plain":"' + b"[," * 1000 + b'"}}'))
+    (_, shown) = credited(kernel.taken())
+    first, second = (output.data["text/plain"] for output in shown if isinstance(output, Display))
+    assert first == "[… 3,000,019 bytes not taken: more than 500,000 values …]"
+    assert second == "[," * 1000
+
+
+def test_large_messages_leave_the_event_loop_to_others(kernel: StandIn) -> None:
+    """Also those of nobody, which the session does not count."""
+    turns = 0
+
+    async def scene() -> None:
+        nonlocal turns
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.ensure_future(other())
+        await kernel._taken()
+        task.cancel()
+
+    for _ in range(30):
+        kernel.send("iopub", raw(kernel, "nobody", b'{"a":"' + b"x" * 1_500_000 + b'"}'))
+    kernel.wait(scene())
+    assert turns >= 30
+
+
+@pytest.mark.parametrize(("limit", "credit"), [(0.5, 5.0), (60.0, 60.0)])
+def test_a_slow_consumer_prolongs_a_cell_by_no_more_than_its_limit(limit: float, credit: float) -> None:
+    run = Run(MINE, limit, 100.0)
+    run.wait(1.0)
+    assert run.deadline == 101.0
+    for _ in range(1000):
+        run.wait(1.0)
+    assert run.deadline == 100.0 + credit
+
+
+def test_a_cell_without_a_limit_has_credit_left_for_its_end() -> None:
+    run = Run(MINE, None, None)
+    run.wait(1000.0)
+    run.expect_end(2000.0)
+    run.wait(2.0)
+    assert (run.deadline, run.trail_end) == (2007.0, 2008.0)
 
 
 DEPTHS = [300, 800, *range(900, 1000, 7), 5_000, 100_000]
