@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -228,7 +229,12 @@ class Scene:
             return "a second program or process ran: its marker is in the workspace"
         owner = os.geteuid()
         for entry in _entries(self.work):
-            problem = self._wrong(entry.path, entry.stat(follow_symlinks=False), owner)
+            try:
+                problem = self._wrong(entry.path, entry.stat(follow_symlinks=False), owner)
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                continue  # just too deep for a path to name it
             if problem:
                 return f"{problem} in the workspace: {entry.name!r:.80}"
         return None
