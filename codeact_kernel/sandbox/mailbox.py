@@ -53,7 +53,7 @@ class Mailbox:
         self._loop = asyncio.get_running_loop()
         self._died = self._closed = self._stirred = False
         self._taken = 0
-        self._seen: set[bytes] = set()
+        self._signatures = _Signatures(self._session)
         self.cell = ""
         """Id of the request whose answers are read. Of other messages the content is not looked at."""
         self._watched: set[int] = set()
@@ -193,9 +193,8 @@ class Mailbox:
         try:
             signature, *frames = parts[parts.index(DELIM) + 1 :][:5]
             header, parent, metadata, content = frames
-            if max(map(len, (header, parent, metadata))) > MAX_HEAD_BYTES or not self._is_new(
-                signature, frames
-            ):
+            heads = max(len(header), len(parent), len(metadata))
+            if heads > MAX_HEAD_BYTES or not self._signatures.new(signature, frames):
                 return None
             message = {"header": _parsed(header), "parent_header": _parsed(parent), "content": {}}
             if message["parent_header"].get("msg_id") == self.cell:
@@ -204,7 +203,15 @@ class Mailbox:
             return None
         return message if all(isinstance(part, dict) for part in message.values()) else None
 
-    def _is_new(self, signature: bytes, frames: Sequence[bytes]) -> bool:
+
+class _Signatures:
+    """Knows the key, and what has been there."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._seen: set[bytes] = set()
+
+    def new(self, signature: bytes, frames: Sequence[bytes]) -> bool:
         """Whether the signature is right, and was not there before."""
         if not hmac.compare_digest(signature, self._session.sign(list(frames))) or signature in self._seen:
             return False
