@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agent import AgentLoop
-from ..config import Settings
+from ..config import Limits, Settings
 from ..events import Event, SandboxReady
 from ..interfaces import Emit
 from ..notebook.load import load
@@ -18,10 +18,14 @@ from ..sandbox.session import KernelSession
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
 from ..trajectory import Observation, Reply, RunInfo, Trajectory
+from ..wire.messages import Json
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
 from .portal import EventPost, PortalRunner, SyncDoor
 from .recorded_data import hosted_setup, provided
+
+RECORDED_SHARE = 10
+"""A notebook's limit of a step counts up to so many times the default one."""
 
 
 class CellsPolicy:
@@ -110,7 +114,8 @@ def replay_notebook(
 
     `on_event` gets each step's verdict as it is known; `on_ready` is called before, with the cage.
     No tool is called. The recorded allow-list of imports is in force, within the ceiling of the profile.
-    Data that the profile does not name is what the notebook carries. Everything else is as `settings`
+    Data that the profile does not name is what the notebook carries; a step has the time it had when it was
+    recorded, unless `settings` limit it otherwise than by default. Everything else is as `settings`
     say; recorded paths are never used.
     Raises: NotebookError, SandboxError, UsageError, KeyboardInterrupt.
     """
@@ -129,6 +134,17 @@ def replay_notebook(
     return door.run(_replay(trajectory, settings, tell, ready))
 
 
+def limits_of(given: Limits, recorded: Json) -> Limits:
+    """The limits of a replay. A step took as long as the recorded limit let it, so that counts where the
+    user has named none; but the notebook may be a stranger's, and does not say what is without end."""
+    default = Limits().step_timeout_s
+    if given.step_timeout_s != default or default is None:
+        return given
+    if isinstance(recorded, bool) or not isinstance(recorded, int | float):
+        return given
+    return replace(given, step_timeout_s=max(default, min(recorded, RECORDED_SHARE * default)))
+
+
 async def _replay(
     trajectory: Trajectory,
     settings: Settings,
@@ -136,11 +152,7 @@ async def _replay(
     on_ready: Callable[[SandboxReady], None],
 ) -> ReplayReport:
     setup = hosted_setup(trajectory.info.setup, settings.profile)
-    limits, recorded = settings.limits, trajectory.info.limits.get("step_timeout_s")
-    if limits.step_timeout_s is not None and isinstance(recorded, int | float):
-        limits = replace(
-            limits, step_timeout_s=max(limits.step_timeout_s, recorded)
-        )  # It took that long then.
+    limits = limits_of(settings.limits, trajectory.info.limits.get("step_timeout_s"))
     verdicts: list[StepVerdict] = []
     with provided(trajectory, settings.profile) as data:
         # What the notebook asks to import is in its setup.

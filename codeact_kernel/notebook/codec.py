@@ -6,16 +6,31 @@ place. A member of a union carries its class in "type"; tool calls look as they 
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    NamedTuple,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from ..exceptions import NotebookError
+from ..trajectory import RunInfo
 from ..wire.messages import Json, ToolCall
 from ..wire.tape import call_from_json, call_to_json
 
 T = TypeVar("T")
+STEP_LIMIT = "step_timeout_s"
+MAX_INT = 2**63
+"""Numbers of this size and above stand for nothing that is recorded."""
 
 
 class _Codec(NamedTuple):
@@ -41,6 +56,22 @@ def from_json(kind: type[T], data: Json, where: str = "") -> T:
     Raises: NotebookError.
     """
     return _read_record(kind, data, where or kind.__name__)
+
+
+def run_info(data: Json, where: str) -> RunInfo:
+    """What a run started with. Raises: NotebookError, also for a time limit of steps that is none."""
+    info = from_json(RunInfo, data, where)
+    limit = info.limits.get(STEP_LIMIT)
+    if limit is None or (isinstance(limit, int | float) and not isinstance(limit, bool) and limit >= 0):
+        return info
+    raise _unfit(f"{where}.limits.{STEP_LIMIT}", "a number of at least 0, or null", limit)
+
+
+def is_amount(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number of something: finite, not negative."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value < MAX_INT and math.isfinite(value)
 
 
 def literal_fields(kind: type) -> frozenset[str]:
@@ -148,6 +179,8 @@ def _read_tagged(kinds: Mapping[str, type], data: Any, where: str) -> object:
 def _read_call(data: Any, where: str) -> ToolCall:
     if not isinstance(data, dict):
         raise _unfit(where, "a tool call", data)
+    if not is_amount(data.get("seconds", 0.0)):
+        raise _unfit(f"{where}.seconds", "a number of at least 0", data["seconds"])
     try:
         return call_from_json(data)
     except ValueError as problem:
@@ -167,12 +200,14 @@ def _read_object(value: Any, where: str) -> dict[str, Any]:
 
 
 def _read_plain(kind: type, value: Any, where: str) -> object:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float:  # Of seconds or dollars, all of them.
+        if is_amount(value):
+            return float(value)
+        raise _unfit(where, "a number of at least 0", value)
+    if kind is int and isinstance(value, int) and abs(value) >= MAX_INT:
+        raise _unfit(where, "a whole number of less than twenty digits", value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise _unfit(
-            where, {str: "a text", int: "a whole number", float: "a number"}.get(kind, "a truth value"), value
-        )
+        raise _unfit(where, {str: "a text", int: "a whole number"}.get(kind, "a truth value"), value)
     return value
 
 

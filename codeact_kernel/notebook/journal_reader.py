@@ -10,10 +10,14 @@ from ..exceptions import NotebookError
 from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
 from ..wire.lines import load_line
 from ..wire.messages import Json, ToolCall
+from ..wire.setup_tape import structure_of
 from ..wire.tape import call_from_json, outcome_from_json
-from .codec import from_json
+from .codec import from_json, is_amount, run_info
+from .opening import MAX_JOURNAL_BYTES, MAX_STRUCTURE, opened, too_rich
 
 VERSION = 1
+MAX_LINE_BYTES = 256 * 1024 * 1024
+"""A record has one tool call, or one step with its outputs; both are bounded far below."""
 CUT_OFF = "the run was cut off here"
 
 
@@ -25,16 +29,19 @@ def read_journal(path: str | Path) -> Trajectory:
 
     Raises: NotebookError, naming the line, when it is no journal that this version reads.
     """
-    fold = _Fold()
-    try:
-        with Path(path).open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    _take(fold, line, torn=not line.endswith(b"\n"))
-                except (ValueError, NotebookError) as problem:
-                    raise NotebookError(f"line {number} of the journal {str(path)!r}: {problem}") from None
-    except OSError as problem:
-        raise NotebookError(f"cannot read the journal {str(path)!r}: {problem.strerror}") from None
+    fold, structure, number = _Fold(), 0, 0
+    with opened(Path(path), "journal", MAX_JOURNAL_BYTES) as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            number += 1
+            structure += structure_of(line)
+            try:
+                if len(line) == MAX_LINE_BYTES:
+                    raise NotebookError(f"it has {MAX_LINE_BYTES:,} bytes or more")
+                if structure > MAX_STRUCTURE:
+                    raise NotebookError(too_rich("the journal up to here"))
+                _take(fold, line, torn=not line.endswith(b"\n"))
+            except (ValueError, NotebookError) as problem:
+                raise NotebookError(f"line {number} of the journal {str(path)!r}: {problem}") from None
     if fold.info is None:
         raise NotebookError(f"the journal {str(path)!r} is empty: the run was cut off before it began")
     return fold.trajectory(fold.info)
@@ -134,7 +141,7 @@ def _info(entry: Mapping[str, Json]) -> RunInfo:
             f"not a journal of format version {VERSION} but {version!r:.100}; "
             "if a newer codeact_kernel wrote it: pip install -U codeact_kernel"
         )
-    return from_json(RunInfo, entry.get("info"))
+    return run_info(entry.get("info"), "RunInfo")
 
 
 def _outcome(fold: _Fold, entry: Mapping[str, Json]) -> None:
@@ -143,7 +150,7 @@ def _outcome(fold: _Fold, entry: Mapping[str, Json]) -> None:
     if intent is None:
         raise NotebookError(f"the outcome of call {index} of step {step}, which was never begun")
     seconds = entry.get("seconds", 0.0)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    if not is_amount(seconds):
         raise NotebookError(f"'seconds' should be a number, not {seconds!r:.100}")
     fold.calls[step][index] = replace(intent, outcome=outcome_from_json(entry), duration_s=float(seconds))
 

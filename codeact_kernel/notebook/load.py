@@ -7,24 +7,29 @@ journal beside the notebook tells more of the same run, the journal is read inst
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..exceptions import NotebookError
 from ..outputs import Shown
-from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
+from ..trajectory import Action, Observation, Reply, Step, Stop, Trajectory, Turn
 from ..wire.messages import Json, ToolCall
 from ..wire.recorded import parse_recorded
 from ..wire.setup import read_setup_source, setup_source
-from ..wire.setup_tape import read_tape
+from ..wire.setup_tape import read_tape, structure_of
 from .cells import TASK_HEADING, recorded_error, task_source
-from .codec import from_json
+from .codec import from_json, is_amount, run_info
 from .journal import journal_path, read_journal
 from .markdown import quoted, unquoted
+from .opening import MAX_NOTEBOOK_BYTES, MAX_STRUCTURE, opened, too_rich
 from .outputs import joined, shown_of
 from .progress import Progress, progress_of
 from .render import SCHEMA_VERSION
+
+MAX_SETUP = 16 * 1024 * 1024
+"""Characters of a setup cell, which is parsed as Python; what ours carry is cut at some 5 MiB."""
 
 
 def load(path: str | Path) -> Trajectory:
@@ -63,7 +68,7 @@ def load_notebook(notebook: Mapping[str, Json], name: str) -> Trajectory:
     if not isinstance(info, dict):
         raise NotebookError(f"{name!r} does not say what its run started with; its metadata was damaged")
     kept = {**info, "run_id": ours.get("run_id"), "setup": reading.setup}
-    return Trajectory(from_json(RunInfo, kept, f"the metadata of {name!r}"), reading.turns())
+    return Trajectory(run_info(kept, f"the metadata of {name!r}"), reading.turns())
 
 
 @dataclass
@@ -114,6 +119,8 @@ class _Reading:
 
     def _take_setup(self, kept: Mapping[str, Json], source: str, where: str) -> None:
         lines = kept.get("tape", [])
+        if len(source) > MAX_SETUP:
+            raise NotebookError(f"{where} is a setup cell of {len(source):,} characters; none is so long")
         try:
             spec = None if kept.get("verbatim") is True else read_setup_source(source)
             calls = spec.tape if spec is not None else ()
@@ -143,7 +150,7 @@ class _Reading:
         calls, seconds = self._tape.get(index, []), kept.get("call_seconds")
         if not isinstance(seconds, list) or len(seconds) != len(calls):
             return tuple(calls)
-        known = [float(s) if isinstance(s, int | float) else 0.0 for s in seconds]
+        known = [float(s) if is_amount(s) else 0.0 for s in seconds]
         return tuple(replace(call, duration_s=took) for call, took in zip(calls, known, strict=True))
 
     def _reply(self, kept: Mapping[str, Json], action: Action | None, index: int, where: str) -> Reply:
@@ -196,10 +203,12 @@ def _number(kept: Mapping[str, Json], where: str) -> int:
 
 
 def _parse(path: Path) -> dict[str, Json]:
+    with opened(path, "notebook", MAX_NOTEBOOK_BYTES) as file:
+        text = file.read(os.fstat(file.fileno()).st_size)
+    if structure_of(text) > MAX_STRUCTURE:
+        raise NotebookError(too_rich(f"the notebook {str(path)!r}"))
     try:
-        data = json.loads(path.read_bytes())
-    except OSError as problem:
-        raise NotebookError(f"cannot read the notebook {str(path)!r}: {problem.strerror}") from None
+        data = json.loads(text)
     except (ValueError, RecursionError) as problem:
         raise NotebookError(
             f"{str(path)!r} is no notebook: it is damaged or cut off ({problem}). If the journal "

@@ -15,10 +15,15 @@ from .setup_lines import count_field, expand, pack, quotable, text_field
 from .tape import call_from_json, call_to_json
 
 LARGE_BYTES = 8 * 1024
-MAX_DATA_BYTES = 256 * 1024 * 1024
-"""Of one compressed value, expanded."""
+MAX_DATA_BYTES = 64 * 1024 * 1024
+"""Of one compressed value, expanded: as much as a tool can be given, or give."""
 MAX_EXPANDED_BYTES = 1024 * 1024 * 1024
-"""Of all compressed values of a setup cell together."""
+"""Of all compressed values of a setup cell together, however large it is."""
+FREE_BYTES, BYTES_PER_CHAR = 256 * 1024 * 1024, 16
+"""What they may expand to, and what more for each character they take in the cell: a large tape may expand
+to a lot, a small one not."""
+FREE_VALUES, VALUES_PER_CHAR = 2_000_000, 1
+"""So many values they may hold (`frames.structure_of`), each of which takes some 30 to 100 bytes."""
 _PREVIEW = 100
 _LARGE_KEYS = ("args", "kwargs", "returns")
 
@@ -61,15 +66,14 @@ class TapeReader:
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
         self._data: dict[str, Json] = {}
-        self._left = MAX_EXPANDED_BYTES
+        self._bytes = self._values = self._chars = 0
 
     def take(self, entry: dict[str, Json]) -> None:
         """Raises ValueError for what is neither a call nor a large value."""
         if "data" in entry:
-            name, text = _value(entry, min(self._left, MAX_DATA_BYTES))
-            self._left -= len(text)
-            self._data[name] = load_line(b'{"v":' + text + b"}")["v"]
+            self._take_data(entry)
             return
+        entry.pop("seconds", None)  # None are written.
         for key in _LARGE_KEYS:
             data = entry.pop(f"{key}_data", None)
             if data is None:
@@ -78,6 +82,17 @@ class TapeReader:
                 raise ValueError(f"no data line for {key} {data!r:.100} stands before this call")
             entry[key] = self._data[data]
         self.calls.append(call_from_json(entry))
+
+    def _take_data(self, entry: Mapping[str, Json]) -> None:
+        self._chars += len(text_field(entry, "zlib"))
+        most = min(FREE_BYTES + BYTES_PER_CHAR * self._chars, MAX_EXPANDED_BYTES)
+        name, text = _value(entry, min(most - self._bytes, MAX_DATA_BYTES))
+        self._bytes += len(text)
+        self._values += structure_of(text)
+        most = FREE_VALUES + VALUES_PER_CHAR * self._chars
+        if self._values > most:
+            raise ValueError(f"recorded values of {self._values:,} parts; at most {most:,} are taken here")
+        self._data[name] = load_line(b'{"v":' + text + b"}")["v"]
 
 
 def _data_line(digest: str, text: str) -> str:
@@ -94,3 +109,7 @@ def _value(entry: Mapping[str, Json], limit: int) -> tuple[str, bytes]:
         raise ValueError(f"a recorded value is named sha256:…, not {digest!r:.100}")
     name = f"the recorded value {digest!r:.100}"
     return digest, expand(packed, size, digest.removeprefix("sha256:"), name)
+
+
+def structure_of(data: bytes) -> int:
+    return data.count(b"[") + data.count(b"{") + data.count(b",")

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel
+from codeact_kernel.config import Settings
 from codeact_kernel.exceptions import NotebookError
-from codeact_kernel.frontends.cellrun import replay_notebook
+from codeact_kernel.frontends.cellrun import limits_of, replay_notebook
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
 from codeact_kernel.replay import (
     Drift,
@@ -31,6 +32,7 @@ from codeact_kernel.replay import (
 from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
 from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn
 from codeact_kernel.wire.messages import Returned, ToolCall
+from codeact_kernel.wire.setup import SetupSpec, setup_source
 
 # --- on a fake executor ------------------------------------------------------------------------
 
@@ -224,6 +226,30 @@ def test_lines_beyond_any_number_are_compared_as_a_whole() -> None:
     assert len(list(shown_lines((Stream("stdout", old), Stream("stderr", old))))) < 300_000
 
 
+@pytest.mark.parametrize(
+    ("given", "recorded", "limit"),
+    [
+        (120.0, 300.0, 300.0),  # Not named by the user: a step took that long then.
+        (120.0, 1e9, 1200.0),
+        (120.0, float("inf"), 1200.0),
+        (120.0, float("nan"), 120.0),
+        (120.0, -5, 120.0),
+        (120.0, 10, 120.0),
+        (120.0, None, 120.0),
+        (120.0, True, 120.0),
+        (120.0, "9", 120.0),
+        (2.0, 300.0, 2.0),
+        (500.0, 1e9, 500.0),
+        (None, 3.0, None),
+    ],
+)
+def test_a_notebook_lengthens_no_limit_that_the_user_has_named(
+    given: float | None, recorded: Any, limit: float | None
+) -> None:
+    assert Limits().step_timeout_s == 120.0
+    assert limits_of(Limits(step_timeout_s=given), recorded).step_timeout_s == limit
+
+
 # --- on a real kernel --------------------------------------------------------------------------
 
 STEPS = [
@@ -341,3 +367,17 @@ def test_what_is_no_notebook_of_ours_is_refused(tmp_path: Path) -> None:
             replay_notebook(tmp_path / name)
     with pytest.raises(NotebookError, match="missing"):
         replay_notebook(tmp_path / "missing.ipynb")
+
+
+@pytest.mark.kernel
+def test_the_users_limit_ends_a_step_of_a_notebook_that_asks_for_more() -> None:
+    slow = step(1, "import time\ntime.sleep(30)")
+    trajectory = Trajectory(
+        RunInfo("r", "m", "", setup_source(SetupSpec("r")), limits={"step_timeout_s": 1e9}),
+        (Turn("t", (slow,)),),
+    )
+    limits = Limits(step_timeout_s=0.5, interrupt_grace_s=1)
+    began = time.monotonic()
+    report = replay_notebook(trajectory, settings=Settings(limits=limits))
+    assert time.monotonic() - began < 15
+    assert [drift.kind for drift in report.steps[0].drifts] == ["code"]

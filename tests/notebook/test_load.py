@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import random
+import re
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +17,18 @@ import nbformat
 import pytest
 
 from codeact_kernel.exceptions import NotebookError
+from codeact_kernel.notebook import journal_reader
+from codeact_kernel.notebook import load as load_module
 from codeact_kernel.notebook.journal import JournalRecorder
 from codeact_kernel.notebook.load import load
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.writer import write
 from codeact_kernel.outputs import Stream
 from codeact_kernel.trajectory import Trajectory
+from codeact_kernel.wire import setup_tape
 from codeact_kernel.wire.messages import Returned, ToolCall
+from codeact_kernel.wire.setup_lines import pack, quotable
+from codeact_kernel.wire.setup_tape import read_tape, tape_lines
 
 
 @pytest.fixture
@@ -181,6 +191,148 @@ def test_a_truncated_notebook_is_refused_wherever_it_ends(path: Path) -> None:
         path.write_bytes(data[:size])
         with pytest.raises(NotebookError, match="damaged or cut off"):
             load(path)
+
+
+# --- what a stranger may have put there ---
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_what_is_no_file_is_not_read_and_not_waited_for(kind: str, run: Trajectory, path: Path) -> None:
+    """Git carries links, also one to /dev/zero, which has no end."""
+    make: dict[str, Callable[[Path], None]] = {
+        "device": lambda place: place.symlink_to("/dev/zero"),
+        "pipe": os.mkfifo,
+        "folder": Path.mkdir,
+    }
+    make[kind](path.with_name("run.codeact.jsonl"))
+    assert load(path) == run
+    path.unlink()
+    with pytest.raises(NotebookError, match=r"the journal .* is a folder, a device or a pipe"):
+        load(path)
+    make[kind](path)
+    with pytest.raises(NotebookError, match=r"the notebook .* is a folder, a device or a pipe"):
+        load(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(path: Path) -> None:
+    for name, size in (("run.codeact.jsonl", 2 * 10**9), ("run.ipynb", 10**9)):
+        with path.with_name(name).open("ab") as file:
+            file.truncate(size)  # With a hole: nothing is written.
+    with pytest.raises(NotebookError, match=r"the notebook .* has 1,000,000,000 bytes; at most"):
+        load(path)
+    path.unlink()
+    with pytest.raises(NotebookError, match=r"the journal .* has 2,000,000,000 bytes; at most"):
+        load(path)
+
+
+def test_a_file_of_too_many_values_is_not_parsed(
+    run: Trajectory, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In miniature: what is refused at twenty million values takes seconds to be made."""
+    for module in (load_module, journal_reader):
+        monkeypatch.setattr(module, "MAX_STRUCTURE", 100_000)
+    assert load(path) == run
+    record(run, path)
+    with path.with_name("run.codeact.jsonl").open("ab") as file:
+        file.write(b'{"t":"turn","task":"","x":[' + b"[]," * 60_000 + b"[]]}\n")
+    assert load(path) == run
+    whole = path.read_bytes().rstrip().removesuffix(b"}")
+    path.write_bytes(whole + b',"x":[' + b"[]," * 60_000 + b"[]]}")
+    with pytest.raises(NotebookError, match="holds more than"):
+        load(path)
+    path.unlink()
+    with pytest.raises(NotebookError, match=r"line \d+ of the journal .* holds more than"):
+        load(path)
+
+
+def test_a_line_without_end_is_not_read(run: Trajectory, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(run, path)
+    path.unlink()
+    monkeypatch.setattr(journal_reader, "MAX_LINE_BYTES", 100)
+    with pytest.raises(NotebookError, match=r"line 1 of the journal .* has 100 bytes or more"):
+        load(path)
+
+
+def with_setup(path: Path, *lines: str) -> None:
+    """These lines of tape put into the setup cell."""
+
+    def change(cells: Any) -> None:
+        source = cells["setup"].source
+        cells["setup"].source = source.replace("\n''')", "\n" + "\n".join([*lines, "''')"]))
+
+    edit(path, change)
+
+
+def data_line(text: bytes) -> str:
+    name = "sha256:" + hashlib.sha256(text).hexdigest()
+    return quotable({"data": name, "bytes": len(text), "preview": "", "zlib": pack(text)})
+
+
+def test_a_small_notebook_does_not_fill_the_memory(path: Path) -> None:
+    """It would take 128 MB, in 12 kB of notebook."""
+    with_setup(path, data_line(b"[" + b"[]," * 2_000_000 + b"[]]"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotebookError, match=r"recorded values of 4,000,002 parts; at most 2,0"):
+            load(path)
+        assert tracemalloc.get_traced_memory()[1] < 40_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_values_of_a_small_notebook_do_not_fill_the_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup_tape, "FREE_VALUES", 100_000)
+    with_setup(path, *[data_line(b"[" + b"%d," % n + b"[]," * 25_000 + b"[]]") for n in range(3)])
+    with pytest.raises(NotebookError, match=r"recorded values of 150,0\d+ parts; at most 10"):
+        load(path)
+    monkeypatch.setattr(setup_tape, "FREE_VALUES", 200_000)
+    load(path)
+    monkeypatch.setattr(setup_tape, "FREE_BYTES", 200_000)
+    with pytest.raises(NotebookError, match=r"a recorded value of 75\d+ bytes; at most"):
+        load(path)
+
+
+def test_a_large_value_of_an_honest_tape_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that hardly compress: there may be as many as their size in the notebook accounts for."""
+    monkeypatch.setattr(setup_tape, "FREE_VALUES", 50_000)
+    numbers = random.Random(1)
+    values = [numbers.randrange(10**6) for _ in range(50_000)]
+    call = ToolCall(1, 1, "f", (values, list(range(50_000))), {}, Returned(None))
+    assert read_tape(list(tape_lines([call]))) == (call,)
+
+
+def test_a_setup_cell_without_end_is_not_parsed(path: Path) -> None:
+    edit(path, lambda cells: cells["setup"].update(source="1+" * 9_000_000 + "1"))
+    with pytest.raises(NotebookError, match=r"is a setup cell of 18,000,001 characters"):
+        load(path)
+
+
+NUMBERS = ["Infinity", "-Infinity", "NaN", "-1", "1e999", "-0.5", "1" + "0" * 400]
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number[:9])
+@pytest.mark.parametrize("key", ["duration_s", "cost_usd", "input_tokens", "call_seconds", "step_timeout_s"])
+def test_a_number_that_is_none_is_a_clear_error_or_left_out(key: str, number: str, path: Path) -> None:
+    text = path.read_text()
+    match key:
+        case "step_timeout_s":
+            changed = text.replace('"info": {', f'"info": {{"limits": {{"{key}": {number}}},', 1)
+        case "call_seconds":
+            changed = re.sub(r'("call_seconds": \[\s*)[\d.]+', rf"\g<1>{number}", text, count=1)
+        case _:
+            changed = re.sub(rf'("{key}": )[\d.]+', rf"\g<1>{number}", text, count=1)
+    assert changed != text
+    path.write_text(changed)
+    try:
+        trajectory = load(path)
+    except NotebookError as problem:
+        assert "should be a" in str(problem)  # noqa: PT017  # either outcome is right
+    else:
+        seconds = [call.duration_s for step in trajectory.steps for call in step.observation.tool_calls]
+        assert all(0 <= second < 100 for second in seconds)
+        assert key != "duration_s"
 
 
 ODD: list[Any] = [None, 1, True, "x", [], {}, [1], {"x": 1}]
