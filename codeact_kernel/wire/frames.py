@@ -26,6 +26,8 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode  # Both kept: making one costs more than a small frame.
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
+_FLESH = bytes(set(range(256)) - set(b'"[{,'))
+_BONES_AT_ONCE = 1 << 16
 
 
 class FrameError(ValueError):
@@ -36,6 +38,24 @@ def pack(message: Mapping[str, Json]) -> bytes:
     """One frame. Lone surrogates survive as JSON escapes."""
     body = _encode(message).encode("ascii")
     return len(body).to_bytes(HEADER, "big") + body
+
+
+def structure_of(data: bytes | str) -> int:
+    """How many ``[``, ``{`` and ``,`` JSON text has outside its strings: each is about one object.
+
+    For a look before parsing: 9 MB of ``[],`` become a quarter of a gigabyte. What is no JSON is counted
+    in full up to the place where a parser stops. Takes some nanoseconds per byte, whatever the text.
+    """
+    raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+    if b"\\" in raw:
+        raw = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    bones = raw.translate(None, _FLESH).replace(b'""', b"")  # two quotes change nothing for what is around
+    count, inside = 0, 0
+    for start in range(0, len(bones), _BONES_AT_ONCE):
+        parts = bones[start : start + _BONES_AT_ONCE].split(b'"')
+        count += sum(map(len, parts[inside::2]))
+        inside ^= (len(parts) - 1) & 1
+    return count
 
 
 class FrameReader:

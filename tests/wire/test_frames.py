@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeact_kernel.wire.frames import HEADER, FrameError, FrameReader, pack
+from codeact_kernel.wire.frames import HEADER, FrameError, FrameReader, pack, structure_of
 
 messages = st.lists(
     st.dictionaries(st.text(), st.one_of(st.integers(-(2**63), 2**63), st.text(), st.lists(st.booleans()))),
@@ -59,3 +60,37 @@ def test_frames_before_a_broken_one_are_given() -> None:
     assert next(frames) == {"a": 1}
     with pytest.raises(FrameError):
         next(frames)
+
+
+def counted(value: object) -> int:
+    """What `structure_of` counts, by walking over the value."""
+    match value:
+        case list():
+            return 1 + max(len(value) - 1, 0) + sum(map(counted, value))
+        case dict():
+            return 1 + max(len(value) - 1, 0) + sum(map(counted, value.values()))
+    return 0
+
+
+strings = st.text(st.sampled_from('\\",[{a\u20ac\ud800')) | st.integers()
+documents = st.recursive(
+    strings,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('\\",[{a'), inner, max_size=4),
+)
+
+
+@given(documents, st.booleans())
+def test_structure_is_counted_outside_strings(value: object, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert structure_of(text) == counted(value)
+    assert structure_of(text.encode("utf-8", "surrogatepass")) == counted(value)
+
+
+@pytest.mark.parametrize("piece", [b",", b'"', b"\\", b'"",', b'\\",', b'"[",'])
+def test_structure_is_counted_quickly_whatever_the_text(piece: bytes) -> None:
+    text = piece * (2**23 // len(piece))
+    began = time.process_time()
+    structure_of(text)
+    assert time.process_time() - began < 1
+    text = b'["' + b"\\\\" * 40_000 + b'\\",[' + b'",' + b'"a,",' * 70_000 + b"0]"  # longer than one stretch
+    assert structure_of(text) == 1 + 1 + 70_000
