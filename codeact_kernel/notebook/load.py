@@ -15,10 +15,11 @@ from pathlib import Path
 from ..exceptions import NotebookError
 from ..outputs import Shown
 from ..trajectory import Action, Observation, Reply, Step, Stop, Trajectory, Turn
+from ..wire.frames import structure_of
 from ..wire.messages import Json, ToolCall
 from ..wire.recorded import parse_recorded
 from ..wire.setup import read_setup_source, setup_source
-from ..wire.setup_tape import read_tape, structure_of
+from ..wire.setup_tape import read_tape
 from .cells import TASK_HEADING, recorded_error, task_source
 from .codec import from_json, is_amount, run_info
 from .journal import journal_path, read_journal
@@ -205,7 +206,7 @@ def _number(kept: Mapping[str, Json], where: str) -> int:
 def _parse(path: Path) -> dict[str, Json]:
     with opened(path, "notebook", MAX_NOTEBOOK_BYTES) as file:
         text = file.read(os.fstat(file.fileno()).st_size)
-    if structure_of(text) > MAX_STRUCTURE:
+    if len(text) > MAX_STRUCTURE and structure_of(text) > MAX_STRUCTURE:
         raise NotebookError(too_rich(f"the notebook {str(path)!r}"))
     try:
         data = json.loads(text)

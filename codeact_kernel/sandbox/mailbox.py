@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 from jupyter_client.session import DELIM, Session
 
 from ..exceptions import SandboxError
+from ..wire.frames import structure_of
 from .zmtp import Connection, ProtocolError
 
 Channel: TypeAlias = Literal["iopub", "shell", "control"]
@@ -226,11 +227,7 @@ def _parsed(frame: bytes) -> Any:
 
 
 def _content(frame: bytes) -> Any:
-    if structure_of(frame) <= MAX_STRUCTURE:
+    if len(frame) <= MAX_STRUCTURE or structure_of(frame) <= MAX_STRUCTURE:
         return _parsed(frame)
     note = f"[… {len(frame):,} bytes not taken: more than {MAX_STRUCTURE:,} values …]"
     return {"data": {"text/plain": note}}  # An output of data is shown so, everything else is dropped.
-
-
-def structure_of(data: bytes) -> int:
-    return data.count(b"[") + data.count(b"{") + data.count(b",")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from .frames import structure_of
 from .lines import dump_line, load_line
 from .messages import Json, ToolCall
 from .setup_lines import count_field, expand, pack, quotable, text_field
@@ -109,7 +110,3 @@ def _value(entry: Mapping[str, Json], limit: int) -> tuple[str, bytes]:
         raise ValueError(f"a recorded value is named sha256:…, not {digest!r:.100}")
     name = f"the recorded value {digest!r:.100}"
     return digest, expand(packed, size, digest.removeprefix("sha256:"), name)
-
-
-def structure_of(data: bytes) -> int:
-    return data.count(b"[") + data.count(b"{") + data.count(b",")

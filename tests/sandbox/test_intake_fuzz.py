@@ -312,11 +312,11 @@ def test_a_message_costs_little_whatever_it_is_made_of(kernel: StandIn, where: s
 
 def test_what_is_of_too_many_values_is_said_instead(kernel: StandIn) -> None:
     kernel.send("iopub", raw(kernel, MINE, BOMB))
-    kernel.send("iopub", raw(kernel, MINE, b'{"data":{"text/plain":"' + b"[," * 1000 + b'"}}'))
+    kernel.send("iopub", raw(kernel, MINE, b'{"data":{"text/plain":"' + b"[," * 1_000_000 + b'"}}'))
     (_, shown) = credited(kernel.taken())
     first, second = (output.data["text/plain"] for output in shown if isinstance(output, Display))
     assert first == "[… 3,000,019 bytes not taken: more than 500,000 values …]"
-    assert second == "[," * 1000
+    assert second == "[," * 1_000_000
 
 
 def test_large_messages_leave_the_event_loop_to_others(kernel: StandIn) -> None:
