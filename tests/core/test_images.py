@@ -8,6 +8,7 @@ import random
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import PIL.Image
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeact_kernel.events import Image
-from codeact_kernel.images import MAX_ENCODED, MAX_PIXELS, MAX_UNSCALED, for_model
+from codeact_kernel.images import MAX_BLOCKS, MAX_ENCODED, MAX_PIXELS, MAX_SCANS, MAX_UNSCALED, for_model
 
 FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 
@@ -36,16 +37,17 @@ def opened(image: Image | str) -> PIL.Image.Image:
     return PIL.Image.open(io.BytesIO(base64.b64decode(image.data)))
 
 
-def png(width: int, height: int, body: bytes = b"") -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width: int, height: int, body: bytes = b"", more: bytes = b"") -> bytes:
     """A PNG that claims a size."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
+        + more
         + chunk(b"IDAT", zlib.compress(body))
         + chunk(b"IEND", b"")
     )
@@ -79,7 +81,11 @@ def test_an_animation_becomes_its_first_frame() -> None:
     frames = [PIL.Image.new("L", (8, 8), 50 * shade) for shade in range(5)]
     frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
     seen = opened(for_model(encoded(out.getvalue()), 1024))
-    assert (seen.format, seen.size) == ("PNG", (8, 8))
+    assert (seen.format, seen.size, getattr(seen, "n_frames", 1)) == ("GIF", (8, 8), 1)
+    frames[0].save(out := io.BytesIO(), "WEBP", save_all=True, append_images=frames[1:])
+    assert opened(for_model(encoded(out.getvalue()), 1024)).format == "PNG"
+    frames[0].save(out := io.BytesIO(), "PNG", save_all=True, append_images=frames[1:])
+    assert not getattr(opened(for_model(encoded(out.getvalue()), 1024)), "is_animated", False)
 
 
 def test_noise_that_a_png_cannot_make_small_is_sent_as_jpeg() -> None:
@@ -111,6 +117,81 @@ def test_bad_images_are_left_out_and_said(raw: bytes, why: str) -> None:
     seen = for_model(encoded(raw), 1024)
     assert isinstance(seen, str)
     assert why in seen
+
+
+def scans(count: int, edge: int) -> bytes:
+    """A progressive JPEG with so many scans, the last of which is empty and stands there again and again."""
+    PIL.Image.new("L", (edge, edge), 128).save(out := io.BytesIO(), "JPEG", progressive=True)
+    raw = out.getvalue()
+    starts = [n for n in range(len(raw) - 1) if raw[n : n + 2] == b"\xff\xda"]
+    end = raw.rindex(b"\xff\xd9")
+    scan = raw[raw.rfind(b"\xff\xc4", starts[-2], starts[-1]) : end]
+    return raw[:end] + scan * (count - len(starts)) + b"\xff\xd9"
+
+
+JPEG = picture("JPEG", (8, 8), "L")
+GIF = picture("GIF", (8, 8), "L")
+GIF_BODY = 13 + (6 << (GIF[10] & 7))
+COSTLY = {
+    "scans of a JPEG": (scans(200, 3500), "too many scans"),
+    "segments of a JPEG": (JPEG[:2] + b"\xff\xe1\0\2" * 2_000_000 + JPEG[2:], "too many parts"),
+    "filled segments of a JPEG": (JPEG[:2] + b"\xff" * 4_000_000 + JPEG[2:], "too many parts"),
+    "junk in a JPEG": (JPEG[:2] + b"\0" * 8_000_000 + JPEG[2:], "could not be decoded"),
+    "arithmetic coding": (scans(10, 40).replace(b"\xff\xc2", b"\xff\xca"), "could not be decoded"),
+    "chunks of a PNG": (png(1, 1, b"\0\0", chunk(b"prVt", b"") * 500_000), "too many parts"),
+    "blocks of a GIF": (
+        GIF[:GIF_BODY] + b"!\xfe" + b"\1x" * MAX_BLOCKS + b"\0" + GIF[GIF_BODY:],
+        "many parts",
+    ),
+    "junk in a GIF": (GIF[:GIF_BODY] + bytes(8_000_000) + GIF[GIF_BODY:], "could not be decoded"),
+}
+
+
+def quickly_seen(raw: bytes) -> Image | str:
+    began = time.process_time()
+    seen = for_model(encoded(raw), 1024)
+    assert time.process_time() - began < 1.5
+    return seen
+
+
+@pytest.mark.parametrize(("raw", "why"), COSTLY.values(), ids=COSTLY)
+def test_an_image_of_countless_parts_is_refused_at_once(raw: bytes, why: str) -> None:
+    assert why in str(quickly_seen(raw))
+
+
+def test_as_many_scans_as_are_taken_cost_little() -> None:
+    assert isinstance(quickly_seen(scans(MAX_SCANS, 3500)), Image)
+    assert "too many scans" in str(for_model(encoded(scans(MAX_SCANS + 1, 40)), 1024))
+
+
+BOMB = zlib.compress(bytes(1_000_000), 9)
+PACKED = {
+    "profiles of a PNG": (png(1, 1, b"\0\0", chunk(b"iCCP", b"a\0\0" + BOMB) * 8000), png(1, 1, b"\0\0")),
+    "texts of a PNG": (png(1, 1, b"\0\0", chunk(b"zTXt", b"a\0\0" + BOMB[:-4]) * 8000), png(1, 1, b"\0\0")),
+    "pieces of EXIF": (JPEG[:2] + (b"\xff\xe1\2\0Exif\0\0" + bytes(504)) * 16_000 + JPEG[2:], JPEG),
+    "pieces of Photoshop": (
+        JPEG[:2]
+        + (b"\xff\xed\xff\0Photoshop 3.0\0" + b"8BIM\1\0\0\0\0\0\0\0" * 5438 + b"x" * 8) * 180
+        + JPEG[2:],
+        JPEG,
+    ),
+    "a second picture": (JPEG + scans(60, 40), JPEG),
+}
+
+
+@pytest.mark.parametrize(("raw", "bare"), PACKED.values(), ids=PACKED)
+def test_what_is_no_part_of_the_picture_is_not_read_and_not_sent(raw: bytes, bare: bytes) -> None:
+    seen = quickly_seen(raw)
+    assert isinstance(seen, Image)
+    assert seen.data == encoded(bare)
+
+
+@pytest.mark.parametrize(
+    "options", [{"progressive": True}, {"quality": 98, "exif": b"Exif\0\0" + bytes(60_000)}]
+)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpegs_of_every_encoder_setting_are_taken(mode: str, options: dict[str, object]) -> None:
+    assert isinstance(for_model(encoded(picture("JPEG", (60, 50), mode, **options)), 1024), Image)
 
 
 def test_not_base64_and_too_much_of_it() -> None:
