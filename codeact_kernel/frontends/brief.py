@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from ..outputs import MimeBundle, WorkspaceFile
 from ..trajectory import Usage
 from ..wire.messages import Json, Raised, Returned, ToolCall
-from ..wire.values import DecodeError, decode
+from ..wire.values import decode
 from .terminal import clean, clip
 
 _NODES = 400
 """Values with more parts are described, not spelled out."""
+_NAME = 40
+_ARGUMENTS = 8
+_LONGEST_S = 1e9
+_MOST_TOKENS = 10**15
 
 
 def value(encoded: Json, width: int = 60) -> str:
@@ -23,7 +28,7 @@ def value(encoded: Json, width: int = 60) -> str:
         return _size(encoded)
     try:
         text = repr(decode(encoded))
-    except (DecodeError, ValueError):  # an int of more digits than Python prints
+    except Exception:  # the value is hostile: whatever its parts raise must not end the run that shows it
         return _size(encoded)
     text = clean(text).replace("\n", " ")
     if len(text) <= width:
@@ -32,41 +37,52 @@ def value(encoded: Json, width: int = 60) -> str:
 
 
 def call(entry: ToolCall) -> str:
-    """`refund(7, amount=Decimal('12.50')) = Refund(…)`, with the time it took."""
-    args = [value(arg, 30) for arg in entry.args]
-    args += [f"{clean(name)}={value(arg, 30)}" for name, arg in entry.kwargs.items()]
+    """`refund(7, amount=Decimal('12.50')) = Refund(…)`, with the time it took; a short line."""
+    args = [value(arg, 30) for arg in entry.args[:_ARGUMENTS]]
+    named = islice(entry.kwargs.items(), _ARGUMENTS - len(args))
+    args += [f"{name(key)}={value(arg, 30)}" for key, arg in named]
+    hidden = len(entry.args) + len(entry.kwargs) - len(args)
+    if hidden:
+        args.append(f"… {hidden:,} more")
     match entry.outcome:
         case Returned(result):
             outcome = f"= {value(result)}"
         case Raised(kind, message):
-            outcome = f"raised {clip(clean(f'{kind}: {message}'), 100)}"
+            outcome = f"raised {clip(clean(f'{kind[:1000]}: {message[:1000]}'), 100)}"
         case None:
             outcome = "never came back"
-    return f"{clean(entry.tool)}({', '.join(args)}) {outcome}  {seconds(entry.duration_s)}"
+    return f"{name(entry.tool)}({', '.join(args)}) {outcome}  {seconds(entry.duration_s)}"
+
+
+def name(text: str) -> str:
+    """A name that the sandbox chose: of a tool, of an argument; on one line and short."""
+    return clip(" ".join(clean(text[: 4 * _NAME]).split()), _NAME) + "…" * (len(text) > 4 * _NAME)
 
 
 def bundle(data: MimeBundle) -> str:
     """The text of a MIME bundle, or what it is when it has none."""
     text = data.get("text/plain")
     pictures = [
-        f"[{mime}, {size(len(str(content)) * 3 // 4)}]"
-        for mime, content in data.items()
+        f"[{name(mime)}, {size(len(str(content)) * 3 // 4)}]"
+        for mime, content in islice(data.items(), 100)
         if mime.startswith(("image/", "audio/", "video/"))
     ]
     if text is not None:
         return "\n".join([str(text), *map(clean, pictures)])
-    return "\n".join(map(clean, pictures)) or f"[{clean(', '.join(sorted(data)))}]"
+    return "\n".join(map(clean, pictures)) or f"[{', '.join(map(name, sorted(data)[:_ARGUMENTS]))}]"
 
 
 def file(entry: WorkspaceFile) -> str:
     """`out.csv (12 kB, text/csv)`; on one line, whatever the name holds."""
-    name = " ".join(clean(entry.name).split())
-    facts = ", ".join(filter(None, (size(entry.size), clean(entry.media_type))))
-    return f"{clip(name, 120)} ({facts})"
+    shown = " ".join(clean(entry.name[:1000]).split())
+    facts = ", ".join(filter(None, (size(entry.size), name(entry.media_type))))
+    return f"{clip(shown, 120)} ({facts})"
 
 
 def seconds(duration: float) -> str:
-    """`3 ms`, `1.2 s`, `2 min 05 s`."""
+    """`3 ms`, `1.2 s`, `2 min 05 s`; a file may say what no clock does."""
+    if not 0 <= duration < _LONGEST_S:
+        return "? s"
     if duration < 1:
         return f"{duration * 1000:.0f} ms"
     if duration < 60:
@@ -83,6 +99,9 @@ def size(count: int) -> str:
 
 def usage(tokens: Usage, cost_usd: float | None) -> str:
     """`12,345 tokens in (80 % cached), 678 out, $0.0312`."""
+    counts = (tokens.input_tokens, tokens.output_tokens, tokens.cache_read_tokens, tokens.cache_write_tokens)
+    if not all(0 <= number < _MOST_TOKENS for number in counts):
+        return "? tokens"
     if not tokens.total:
         return "no tokens"
     cached = f" ({tokens.cache_read_tokens / tokens.prompt:.0%} cached)" if tokens.cache_read_tokens else ""

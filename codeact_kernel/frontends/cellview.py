@@ -14,6 +14,8 @@ from .terminal import LineWindow, clean, clip
 CALLS_SHOWN = 6
 TRACEBACK_LINES = 12
 TRACKED_DISPLAYS = 100
+LOOKED_AT = 100_000
+"""Characters of the end of a traceback that are cleaned to find the lines to show."""
 STREAMS = {"stdout": "", "stderr": "red"}
 
 
@@ -56,7 +58,7 @@ class CellView:
 
     def tool(self, call: ToolCall) -> None:
         """Shows one finished call; of many, the first few and at the end how many there were."""
-        self._calls[clip(clean(call.tool), 40)] += 1
+        self._calls[brief.name(call.tool)] += 1
         if self._calls.total() <= CALLS_SHOWN:
             self._page.line(f"  → {brief.call(call)}", "magenta")
 
@@ -91,9 +93,8 @@ class CellView:
 
     def _error(self, error: Error) -> None:
         self.close()
-        lines = clean("\n".join(error.traceback)).split("\n") if error.traceback else []
-        if not lines:
-            lines = clean(f"{error.ename}: {error.evalue}").split("\n")
+        raw = "\n".join(error.traceback) if error.traceback else f"{error.ename}: {error.evalue}"
+        lines = clean(raw[-LOOKED_AT:]).split("\n")
         if len(lines) > TRACEBACK_LINES:
             lines = ["…", *lines[-TRACEBACK_LINES:]]
         self._page.lines((clip(line, 300) for line in lines), "red")

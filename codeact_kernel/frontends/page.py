@@ -9,9 +9,11 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
-from .terminal import clean
+from .terminal import clean, clip
 
 MAX_WIDTH = 100
+MAX_TEXT = 1_000_000
+"""Characters of one text that are shown; the notebook has all of it."""
 THEME = "ansi_dark"
 _ASCII = str.maketrans({"─": "-", "│": "|", "✓": "ok", "✗": "x", "→": ">", "·": "-", "…": "...", "×": "x"})
 
@@ -52,7 +54,9 @@ class Page:
 
     def prose(self, text: str, style: str = "") -> None:
         """Sentences: a terminal wraps them between words. Cleans the text."""
-        text = clean(text).strip()
+        self._prose(clean(clip(text, MAX_TEXT)).strip(), style)
+
+    def _prose(self, text: str, style: str) -> None:
         if self.console.is_terminal and self._utf:
             self._print_title()
             self.console.print(Text(text, style=style))
@@ -66,13 +70,13 @@ class Page:
 
     def labelled(self, label: str, text: str, style: str) -> None:
         """`label: text`, the further lines of a text indented. Cleans the text."""
-        first, *others = clean(text).strip("\n").split("\n")
-        self.prose(f"{label}: {first}", style)
+        first, *others = clean(clip(text, MAX_TEXT)).strip("\n").split("\n")
+        self._prose(f"{label}: {first}".strip(), style)
         self.lines(others)
 
     def code(self, text: str) -> None:
         """Python code, highlighted on a terminal. Cleans the text."""
-        text = clean(text).strip("\n")
+        text = clean(clip(text, MAX_TEXT)).strip("\n")
         if not self.console.is_terminal:
             self.lines(text.split("\n"), prefix="│ ")
             return

@@ -68,9 +68,9 @@ class Progress:
     def _streaming(self) -> Iterator[RenderableType]:
         room = max(3, self._console.height - 4)
         if self.thought.strip():
-            yield Text(_last(clean(self.thought).strip(), min(THOUGHT_LINES, room)), style="italic")
+            yield Text(_last(self.thought, min(THOUGHT_LINES, room)), style="italic")
         if self.code:
-            code = _last(clean(self.code), min(CODE_LINES, max(2, room - THOUGHT_LINES)))
+            code = _last(self.code, min(CODE_LINES, max(2, room - THOUGHT_LINES)))
             yield highlighted(code)
         if self.partial:
             yield Text("  " + self.partial[: self._console.width - 4], no_wrap=True)
@@ -84,5 +84,5 @@ class Progress:
 
 
 def _last(text: str, lines: int) -> str:
-    # Bounded before it is split: a reply streams in small parts, and each redraw reads it anew.
-    return "\n".join(text[-8000:].split("\n")[-lines:])
+    # Bounded before it is cleaned: a reply streams in small parts, and each redraw reads it anew.
+    return "\n".join(clean(text[-8000:]).strip("\n").split("\n")[-lines:])

@@ -116,7 +116,7 @@ class Renderer:
                 self._cell.output(output)
                 self._progress.partial = self._cell.partial
             case ToolStarted(tool):
-                self._progress.phase(f"in {clip(clean(tool), 40)}", keep_time=True)
+                self._progress.phase(f"in {brief.name(tool)}", keep_time=True)
             case ToolFinished(call):
                 # The answer itself is shown at the end; that it was refused is shown here.
                 if call.tool != FINAL_ANSWER or isinstance(call.outcome, Raised):

@@ -11,10 +11,11 @@ import re
 from collections import deque
 from collections.abc import Iterator
 
+# What opens a string sequence is in no payload: else the rest is searched for an end from each opening.
 _SEQUENCES = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI
-    r"|(?:\x1b[\]P_^X]|[\x9d\x90\x9f\x9e\x98])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC DCS APC PM SOS
-    r"|\x1b[ -/]*[0-~]"
+    r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"  # CSI
+    r"|(?:\x1b[\]P_^X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*+(?:\x07|\x1b\\|\x9c)"  # OSC DCS …
+    r"|\x1b[ -/]*+[0-~]"
 )
 _CONTROLS = dict.fromkeys(
     [

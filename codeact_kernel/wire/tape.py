@@ -174,12 +174,17 @@ def differences(recorded: ToolCall, asked: ToolCall) -> tuple[str, ...]:
 
 def show_call(call: ToolCall) -> str:
     """The call as a person writes it, bounded: `refund(7, amount=40)`."""
+    # Each part has a character and a separator at least: further ones could not be seen.
     parts = [
-        *map(show_value, call.args),
-        *(f"{name}={show_value(value)}" for name, value in call.kwargs.items()),
+        *map(show_value, call.args[:_SHOWN]),
+        *(f"{_cut(name)}={show_value(value)}" for name, value in islice(call.kwargs.items(), _SHOWN)),
     ]
-    text = ", ".join(parts)
-    return f"{call.tool}({text if len(text) <= 2 * _SHOWN else text[: 2 * _SHOWN] + '…'})"
+    more = len(call.args) > _SHOWN or len(call.kwargs) > _SHOWN
+    return f"{_cut(call.tool)}({_cut(', '.join(parts) + ', …' * more, 2 * _SHOWN)})"
+
+
+def _cut(text: str, limit: int = _SHOWN) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
 def show_value(value: Json) -> str:
@@ -190,9 +195,9 @@ def show_value(value: Json) -> str:
     if '"$"' in text and len(text) <= _DECODED:
         try:
             text = repr(decode(value))
-        except ValueError:  # Hostile; or an int with more digits than Python prints.
+        except Exception:  # Hostile: whatever its parts raise; or an int with more digits than Python prints.
             pass
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+    return _cut(text)
 
 
 # --- one call as JSON --------------------------------------------------------------------------

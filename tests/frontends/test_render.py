@@ -24,6 +24,7 @@ from codeact_kernel.events import (
     TurnFinished,
     TurnStarted,
 )
+from codeact_kernel.frontends import brief
 from codeact_kernel.frontends.render import Renderer
 from codeact_kernel.frontends.show import events_of
 from codeact_kernel.outputs import ClearOutput, Display, DisplayUpdate, Error, Result, Stream, WorkspaceFile
@@ -39,7 +40,8 @@ from codeact_kernel.trajectory import (
     Turn,
     Usage,
 )
-from codeact_kernel.wire.messages import Raised, Returned, ToolCall
+from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall
+from codeact_kernel.wire.tape import show_call, show_value
 
 CODE = "for n in range(3):\n    print(n)"
 CALL = ToolCall(1, 1, "refund", (7,), {"amount": 2.5}, Returned([1, 2]), 0.002)
@@ -131,6 +133,67 @@ def test_a_terminal_shows_the_same_words_and_more() -> None:
     words = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     for line in PLAIN.splitlines():
         assert line.removeprefix("│ ") in words
+
+
+HOSTILE_VALUES: dict[str, Json] = {
+    "no code point": {"$": "ndarray", "dtype": "<U1", "shape": [2], "b64": "/////////wA="},
+    "field over a method": {"$": "namedtuple", "type": "R", "fields": {"_asdict": 1}},
+    "unhashable": {"$": "set", "items": [{"$": "record", "type": "R", "fields": {"a": 1}}]},
+    "int of many digits": {"a": {"$": "int", "hex": "0x" + "f" * 5000}},
+    "no kind": {"$": ["x"]},
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE_VALUES.values(), ids=HOSTILE_VALUES)
+def test_a_value_that_cannot_be_made_is_shown_all_the_same(value: Json) -> None:
+    """The renderer's exception would cancel the run."""
+    call = ToolCall(1, 1, "nosuch", (value,), {"k": value}, Returned(value))
+    assert brief.call(call).startswith("nosuch(")
+    assert show_call(call).startswith("nosuch(")
+
+
+def test_whatever_decoding_raises_a_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Json) -> object:
+        raise RecursionError
+
+    monkeypatch.setattr(brief, "decode", fail)
+    monkeypatch.setattr("codeact_kernel.wire.tape.decode", fail)
+    assert brief.value([1, 2]) == "[2 items]"
+    assert show_value({"$": "x"}) == '{"$":"x"}'
+
+
+def test_a_shown_call_is_one_short_line() -> None:
+    long = "k\n" * 500_000
+    many = {f"{long}{n}": n for n in range(5)}
+    call = ToolCall(1, 1, long, tuple(range(200_000)), many, Raised(long, long))
+    for shown in (brief.call(call), show_call(call)):
+        assert len(shown) < 1000
+    assert "\n" not in brief.call(call).partition(" raised ")[0]
+    assert "… 199,997 more" in brief.call(call)
+    assert brief.call(ToolCall(1, 1, "f", (1, 2), {"a": 3}, None, 1)) == "f(1, 2, a=3) never came back  1.0 s"
+
+
+@pytest.mark.parametrize("duration", [float("inf"), float("nan"), -1.0, 1e308])
+def test_a_time_that_no_clock_shows(duration: float) -> None:
+    assert brief.seconds(duration) == "? s"
+    assert "✓ ? s" in play(step(Observation("ok", duration_s=duration)))
+
+
+def test_numbers_of_tokens_that_nobody_used() -> None:
+    for tokens in (Usage(-5, 1, 5), Usage(10**5000), Usage(-1)):
+        assert brief.usage(tokens, None) == "? tokens"
+
+
+def test_a_long_traceback_is_read_from_its_end() -> None:
+    error = Error("E", "x", ("\x1b]" * 4_000_000, *(f"line {n}" for n in range(20)), "E: x"))
+    shown = play(step(Observation("error"), OutputShown(error)))
+    assert "line 19\n  E: x" in shown
+    assert "line 1\n" not in shown
+
+
+def test_a_text_of_megabytes_is_cut() -> None:
+    shown = play([TurnFinished(Stop("answer", answer="y" * 3_000_000))])
+    assert "… (+2,000,000 characters)" in shown
 
 
 def test_the_live_region_is_gone_at_the_end() -> None:

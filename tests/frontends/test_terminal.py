@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ HOSTILE = {
     "device control": ("a\x1bP1$r0m\x1b\\b", "ab"),
     "8-bit CSI": ("a\x9b2Jb", "ab"),
     "8-bit OSC": ("a\x9d0;x\x9cb", "ab"),
+    "one in another": ("a\x9d0;x\x900;y\x9cb", "a0;xb"),
     "cut-off sequence": ("a\x1b[31", "a31"),
     "cut-off title": ("a\x1b]0;never ended", "a0;never ended"),
     "bell and backspace": ("a\x07\x08b\x7f", "ab"),
@@ -43,6 +46,13 @@ def test_nothing_clean_can_control_a_terminal(text: str) -> None:
     cleaned = clean(text)
     cleaned.encode()
     assert not any((ord(c) < 0x20 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 for c in cleaned)
+
+
+@pytest.mark.parametrize("sign", ["\x90", "\x98", "\x9b0", "\x9d", "\x9e", "\x9f", "\x1b]", "\x1bP"])
+def test_cleaning_costs_its_length_and_not_the_square(sign: str) -> None:
+    began = time.process_time()
+    assert len(clean(sign * 50_000)) <= 50_000
+    assert time.process_time() - began < 1
 
 
 def test_clip_says_what_is_missing() -> None:
