@@ -21,7 +21,7 @@ from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
 from ..wire.tape import show_call, show_value
 from .cage import UNSANDBOXED, cage_line
 from .codec import to_json
-from .markdown import inline, quoted, table
+from .markdown import fenced, inline, quoted, table
 from .outputs import extras_of, outputs_of
 
 TABLE_ROWS = 50
@@ -209,8 +209,9 @@ def _execution_times(step: Step) -> dict[str, Json]:
 def _stop_cell(stop: Stop, number: int) -> Cell:
     kept: dict[str, Json] = {"kind": "stop", "turn": number, "stop": writable(to_json(stop))}
     if stop.reason == "answer":
-        text = stop.answer if isinstance(stop.answer, str) else f"```json\n{canonical(stop.answer)}\n```"
-        source = f"## Answer\n\n{quoted(text)}"
+        answer = stop.answer
+        said = quoted(answer) if isinstance(answer, str) else fenced(canonical(answer), "json")
+        source = f"## Answer\n\n{said}"
     else:
         detail = f": {inline(stop.detail, 400)}" if stop.detail else ""
         source = f"## No answer\n\nThe run stopped ({inline(stop.reason)}){detail}"

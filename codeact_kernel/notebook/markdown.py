@@ -3,6 +3,12 @@
 What a model or a program wrote is put into a block quote, so that it cannot pass for one of our
 headings or tables. HTML and images in it are made plain text: Jupyter's sanitizer would take scripts
 out, but not a picture whose address carries data to a stranger when the notebook is opened.
+
+Mathematics is looked for twice: by JupyterLab in the source, before markdown is read (`$`, `\\\\(`,
+`\\begin{…}`), and by MathJax in the rendered text (`$`, `\\(`, `\\begin{…}`, `\\ref{…}`), where a backslash
+before a `$` is gone again (jupyterlab#8645). So what opens it is written as a character reference,
+which the first does not read, in an element of its own, beyond which the second does not look. In code
+the reference is seen as it is written: what is code, renderers do not agree on.
 """
 
 from __future__ import annotations
@@ -12,29 +18,55 @@ from collections.abc import Iterable, Sequence
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_PUNCTUATION = re.compile(r"([\\`*_\[\]#|~$>])")
+# A run of backslashes is looked at once: boxed whole, as one that stayed before the tag would make it text.
+_OPENS_MATH = r"(?<!\\)\\++(?=[$()\[\]]|begin|end|(?:eq)?ref)"
+_MATH = re.compile(_OPENS_MATH)
+_DOLLAR = "<span>&#36;</span>"
+_BOXED = re.compile(r"<span>((?:&#92;|&#36;)+)</span>")
+_REFERENCE = re.compile(r"&(?=#?\w+;)")
+_DIAGRAM = re.compile(r"(`{3}|~{3})(?=[ \t]*(?:math|mermaid))", re.IGNORECASE)  # drawn, not shown
+_PUNCTUATION = re.compile(rf"(?P<math>{_OPENS_MATH})|[\\`*_\[\]#|~>$&<]")
 _LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def quoted(text: str) -> str:
     """The text as a block quote, its own markdown working but for HTML, images and mathematics."""
-    plain = _TAG.sub("&lt;", _CONTROL.sub("", text)).replace("![", "!\\[").replace("$", "\\$")
+    plain = _TAG.sub("&lt;", _REFERENCE.sub("&amp;", _CONTROL.sub("", text)))
+    plain = _MATH.sub(_box, plain).replace("$", _DOLLAR).replace("![", "!\\[")
+    plain = _DIAGRAM.sub(r"\1text ", plain)
     return "\n".join(f"> {line}".rstrip() for line in _LINE_END.split(plain))
 
 
 def unquoted(source: str) -> str:
     """The text of a block quote that a person has edited; exact for plain text."""
     lines = [re.sub(r"^> ?", "", line) for line in source.split("\n")]
-    return "\n".join(lines).replace("&lt;", "<").replace("!\\[", "![").replace("\\$", "$")
+    text = "\n".join(lines).replace("!\\[", "![").replace("\\$", "$")
+    text = re.sub(r"(`{3}|~{3})text (?=[ \t]*(?:math|mermaid))", r"\1", text, flags=re.IGNORECASE)
+    text = _BOXED.sub(lambda box: box[1].replace("&#92;", "\\").replace("&#36;", "$"), text)
+    return text.replace("&lt;", "<").replace("&amp;", "&")
+
+
+def fenced(text: str, language: str) -> str:
+    """One line of text as a block of code in a block quote: nothing in it is markdown."""
+    return f"> ```{language}\n> {' '.join(_CONTROL.sub('', text).split())}\n> ```"
 
 
 def inline(text: str, limit: int = 80) -> str:
     """The text on one line with no markdown of its own, at most `limit` characters of it."""
     line = _CONTROL.sub("", " ".join(text.split()))
     cut = line if len(line) <= limit else line[: limit - 1] + "…"
-    marked = _LIST_MARK.sub(r"\1\\\2", _PUNCTUATION.sub(r"\\\1", cut))
-    return marked.replace("&", "&amp;").replace("<", "&lt;")
+    return _LIST_MARK.sub(r"\1\\\2", _PUNCTUATION.sub(_plain, cut))
+
+
+def _plain(sign: re.Match[str]) -> str:
+    if sign["math"]:
+        return _box(sign)
+    return {"&": "&amp;", "<": "&lt;", "$": _DOLLAR}.get(sign[0], f"\\{sign[0]}")
+
+
+def _box(backslashes: re.Match[str]) -> str:
+    return f"<span>{'&#92;' * len(backslashes[0])}</span>"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from codeact_kernel.notebook.load import load
 from codeact_kernel.notebook.markdown import inline, quoted, table, unquoted
 from codeact_kernel.notebook.render import render
 from codeact_kernel.notebook.writer import write
 from codeact_kernel.outputs import Display, Result, Stream
-from codeact_kernel.trajectory import Stop, Trajectory
+from codeact_kernel.trajectory import RunInfo, Stop, Trajectory, Turn
 from codeact_kernel.wire.messages import Json, Returned, ToolCall
 from codeact_kernel.wire.recorded import parse_recorded
 from codeact_kernel.wire.setup import read_setup_source
@@ -134,6 +137,7 @@ def test_hostile_outputs_still_make_a_valid_notebook(run: Trajectory, tmp_path: 
     )
 
 
+BOX = re.compile(r"<span>(?:&#36;|(?:&#92;)+)</span>")
 FORGERIES = (
     "# Answer\n## Task\n\n---\n| a | b |\n|---|---|\n<script>x</script>\n![p](http://x/?d=1)\r# x\r\n<!-- "
 )
@@ -145,6 +149,7 @@ def test_a_quote_holds_whatever_is_in_it(text: str) -> None:
     assert all(line.startswith(">") for line in source.split("\n"))
     assert "\r" not in source
     assert "![" not in source
+    source = BOX.sub("", source)
     assert not any(f"<{letter}" in source for letter in "abcszABCSZ/!?")
 
 
@@ -154,7 +159,76 @@ def test_inline_text_stays_in_its_cell_of_a_table(text: str, limit: int) -> None
     rows = table(("a", "b"), [(line, "x")]).splitlines()
     assert len(rows) == 3
     assert len(rows[2].replace("\\\\", "").replace("\\|", "").split("|")) == 4
-    assert "<" not in line
+    assert "<" not in BOX.sub("", line)
+
+
+SIGNS = (
+    "\\",
+    "$",
+    "(",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "begin",
+    "end",
+    "ref",
+    "eqref",
+    "&",
+    "#36;",
+    "#92;",
+    "dollar;",
+)
+MATHEMATICS = st.lists(
+    st.sampled_from((*SIGNS, "`", "*", "_", "<", "<span>", "!", "|", "@@0@@", "x", " ", "\n"))
+)
+IN_THE_SOURCE = re.compile(r"\$|\\(?:begin|end)\{[a-z]*\*?\}|\\\\[()\[\]]", re.IGNORECASE)
+"""Delimiters that JupyterLab takes out of a cell before it reads markdown (rendermime/src/latex.ts)."""
+IN_THE_PAGE = re.compile(r"\$|\\[()\[\]]|\\(?:begin|end|ref|eqref)")
+"""What MathJax looks for in each run of text, as JupyterLab sets it up; not in code."""
+
+
+def runs_of_text(source: str) -> list[str]:
+    html = MarkdownIt("commonmark").enable("table").render(source)
+    pieces = re.split(r"<[^<>]*>", re.sub(r"<code.*?</code>|<!--.*?-->|<wbr>|<br />", "", html, flags=re.S))
+    return [unescape(piece) for piece in pieces if piece not in ("&#36;", "&#92;")]
+
+
+@given(MATHEMATICS.map("".join))
+@example("$x$ and $$x$$")
+@example(r"\(x\) \[x\] \\(x\\) \\[x\\] \\\(x\\\)")
+@example("\\begin{align*}x\\end{align*} \\\\begin{x}\\\\end{x} \\eqref{x}")
+@example("&#36;x&#36; &dollar;x&dollar; &#92;(x&#92;) &bsol;(x&bsol;)")
+def test_mathematics_is_plain_text(text: str) -> None:
+    for source in (quoted(text), inline(text, 1000)):
+        assert not IN_THE_SOURCE.search(source)
+        for run in runs_of_text(source):
+            # A sign in an element of its own has no other beside it that it could open or close.
+            assert run.strip("\\$") == "" or not IN_THE_PAGE.search(run), (source, run)
+
+
+@pytest.mark.parametrize("fence", ["```math", "~~~ math", "````Mermaid"])
+def test_a_fence_is_no_formula_and_no_diagram(fence: str) -> None:
+    text = f"{fence}\nx\n{fence[:3]}"
+    assert fence not in quoted(text)
+    assert "text " in quoted(text)
+    assert unquoted(quoted(text)) == text
+
+
+@given(MATHEMATICS.map("".join))
+@example("a\\$b \\(c\\) \\begin{x} &#36; &amp;lt; <b> !\\[d] ![e]")
+def test_what_was_made_plain_can_be_read_back(text: str) -> None:
+    kept = "\n".join(line.rstrip() for line in text.split("\n"))
+    assert unquoted(quoted(kept)) == kept
+
+
+def test_an_answer_that_is_no_text_is_code_and_shows_its_signs() -> None:
+    turn = Turn("t", (), Stop("answer", answer={"$": "decimal", "value": "1\n```\n# x\u202e"}))
+    notebook = render(Trajectory(RunInfo("id", "m", "2025-01-01T00:00:00Z", ""), (turn,)))
+    source = cell_of(notebook, "turn-1-end").source
+    assert '> ```json\n> {"$":"decimal"' in source
+    assert source.count("\n") == 4
 
 
 @pytest.mark.parametrize("text", ["refund all", "two\nlines\n\nand < more > and & so", "1 * 2_3"])
