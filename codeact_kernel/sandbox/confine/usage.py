@@ -6,13 +6,19 @@ Everything comes from /proc and may vanish while it is read: then it counts as n
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
 PROCESSES = 4096
 """Looked at, at most: far beyond any limit on threads, and still quick."""
 MAPS_BYTES = 8 * 1024 * 1024
-"""As much of a list of mappings as is read; the kernel allows 65,530 of them."""
+"""As much of a list of mappings as is read. The kernel allows 65,530 of them, which take 3 MiB when they are
+of memory; a longer list is made on purpose."""
+DELETED = b" (deleted)\n"
+SURE_S = 0.002
+PF_EXITING = 0x4
+SIGKILL_PENDING = 1 << 8
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,7 +28,8 @@ class Process(NamedTuple):
     `started`: tells a reused pid apart. `ticks`: processor time of its own, `waited`: of children it has
     reaped, both in 1 / `TICKS_PER_S` seconds. `private`: bytes only it can give back, swapped or not.
     `shared`: bytes of shared anonymous memory it has touched. `room`: bytes of address space that
-    could hold more of that, unseen.
+    could hold more of that, unseen. `headless`: its main thread has ended and others go on, so that nothing
+    of the above can be seen any more but `threads` and `ticks`.
     """
 
     pid: int
@@ -34,16 +41,36 @@ class Process(NamedTuple):
     private: int
     shared: int
     room: int
+    headless: bool
 
 
 class Mapping(NamedTuple):
-    """A mapping of something that has no name any more. `span`: its address range as /proc writes it."""
+    """All mappings in one process of something that has no name any more. `span`: the address range of the
+    first as /proc writes it. `size`: of all together. `path`: what it was called."""
 
     span: str
     device: int
     inode: int
     size: int
-    anonymous: bool
+    path: bytes
+
+    @property
+    def anonymous(self) -> bool:
+        return self.path in (b"/dev/zero", b"/SYSV00000000")
+
+
+class Nameless(NamedTuple):
+    """Of one process. `whole`: False when its list of mappings is longer than what is read of it."""
+
+    mappings: list[Mapping]
+    whole: bool
+
+
+class Shared(NamedTuple):
+    """Shared anonymous memory of several processes. `whole`: as in `Nameless`, of all of them."""
+
+    bytes: int
+    whole: bool
 
 
 def read(path: str, limit: int = 65536) -> bytes:
@@ -94,18 +121,44 @@ def look_at(pid: int) -> Process | None:
         return None
     user, system, waited_user, waited_system = (int(field) for field in fields[11:15])
     swap, huge, tables = (_kib(status, key) for key in (b"VmSwap", b"HugetlbPages", b"VmPTE"))
+    threads = int(fields[17])
     return Process(
         pid=pid,
         started=int(fields[19]),
         name=status[: status.find(b"\n")].partition(b"\t")[2],
-        threads=int(fields[17]),
+        threads=threads,
         ticks=user + system,
         waited=waited_user + waited_system,
         # gVisor and kernels before 4.5 do not tell memory from page cache.
         private=_kib(status, b"RssAnon" if b"\nRssAnon:" in status else b"VmRSS") + swap + huge + tables,
         shared=_kib(status, b"RssShmem"),
         room=max(0, _kib(status, b"VmSize") - _kib(status, b"VmData")),
+        headless=fields[0] == b"Z" and threads > 1 and _others_go_on(pid),
     )
+
+
+def _others_go_on(pid: int) -> bool:
+    """Whether threads of a process go on without the first: looked at twice, as in one that is killed or
+    exits each thread is for a moment neither marked nor gone."""
+    if not _goes_on(pid):
+        return False
+    time.sleep(SURE_S)
+    return _goes_on(pid)
+
+
+def _goes_on(pid: int) -> bool:
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    for thread in threads:
+        fields = read(f"/proc/{pid}/task/{thread}/stat").rpartition(b")")[2].split()
+        if len(fields) < 7 or fields[0] in b"ZX" or int(fields[6]) & PF_EXITING:
+            continue
+        _, _, pending = read(f"/proc/{pid}/task/{thread}/status").partition(b"\nSigPnd:")
+        if pending and not int(pending.split(None, 1)[0], 16) & SIGKILL_PENDING:
+            return True
+    return False
 
 
 def private_share(process: Process) -> int:
@@ -116,39 +169,44 @@ def private_share(process: Process) -> int:
     return _kib(rollup, b"Pss_Anon") + _kib(rollup, b"SwapPss")
 
 
-def shared_anonymous(pids: Iterable[int]) -> int:
-    """Bytes that shared anonymous mappings may hold. Their whole size: pages that `madvise` took out of
+def shared_anonymous(pids: Iterable[int]) -> Shared:
+    """What shared anonymous mappings may hold. Their whole size: pages that `madvise` took out of
     the page table are still there, and no counter of the process shows them."""
     sizes: dict[tuple[int, int], int] = {}
+    whole = True
     for pid in pids:
-        own: dict[tuple[int, int], int] = {}
-        for mapping in nameless(pid):
+        found = nameless(pid)
+        whole = whole and found.whole
+        for mapping in found.mappings:
             if mapping.anonymous:
                 key = (mapping.device, mapping.inode)
-                own[key] = own.get(key, 0) + mapping.size
-        sizes |= {key: max(size, sizes.get(key, 0)) for key, size in own.items()}
-    return sum(sizes.values())
+                sizes[key] = max(mapping.size, sizes.get(key, 0))
+    return Shared(sum(sizes.values()), whole)
 
 
-def nameless(pid: int) -> list[Mapping]:
-    """Mappings of deleted files and of shared anonymous memory."""
-    found = []
-    for line in read(f"/proc/{pid}/maps", MAPS_BYTES).split(b"\n"):
-        if not line.endswith(b" (deleted)"):
-            continue
-        span, _, _, device, inode, path = line.split(None, 5)
+def nameless(pid: int) -> Nameless:
+    """Mappings of deleted files and of shared anonymous memory, by what is mapped."""
+    text = read(f"/proc/{pid}/maps", MAPS_BYTES)
+    spans: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+    sizes: dict[tuple[bytes, bytes], int] = {}
+    end = -1
+    # There may be tens of thousands: nothing is done for the others, and little for each.
+    while (end := text.find(DELETED, end + 1)) >= 0:
+        span, _, _, device, inode, path = text[text.rfind(b"\n", 0, end) + 1 : end].split(None, 5)
         low, _, high = span.partition(b"-")
-        major, _, minor = device.partition(b":")
-        found.append(
-            Mapping(
-                span=span.decode("ascii"),
-                device=os.makedev(int(major, 16), int(minor, 16)),
-                inode=int(inode),
-                size=int(high, 16) - int(low, 16),
-                anonymous=path in (b"/dev/zero (deleted)", b"/SYSV00000000 (deleted)"),
-            )
-        )
-    return found
+        key = (device, inode)
+        spans.setdefault(key, (span, path))
+        sizes[key] = sizes.get(key, 0) + int(high, 16) - int(low, 16)
+    mappings = [
+        Mapping(span.decode("ascii"), _device(device), int(inode), sizes[(device, inode)], path)
+        for (device, inode), (span, path) in spans.items()
+    ]
+    return Nameless(mappings, len(text) < MAPS_BYTES)
+
+
+def _device(text: bytes) -> int:
+    major, _, minor = text.partition(b":")
+    return os.makedev(int(major, 16), int(minor, 16))
 
 
 def _kib(text: bytes, key: bytes) -> int:

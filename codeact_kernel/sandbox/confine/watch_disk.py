@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from errno import EPERM
 
 from . import usage
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+UNSEEN = getattr(os, "O_NOATIME", 0)
+"""Times of access would tell the session which folder was just counted."""
 KEPT_OPEN = 128
 """Levels whose folders stay open during a count. Below, the way back up is `..`, and is checked."""
 REMEMBERED = 200_000
@@ -34,8 +37,13 @@ class Count:
     """One count of bytes (allocated, so holes are free) and entries; goes on where it stopped.
 
     `since`: when the session began (wall clock, nanoseconds). `before`: only what has not changed since
-    then. `pids`: whose open files without a name count too; `mapped`: and those that are only mapped, which
-    takes some milliseconds. `torn`: folders moved away while it was below them, so not all was seen.
+    then. `pids`: whose files without a name, open or only mapped, count too.
+
+    `closed`: folders that the owner could not list before the session, which stay as they are; None when
+    that is not known of all: then no folder is unlocked. After a count with `before` it says which.
+    `torn`: folders moved away while it was below them, so not all was seen. `unsized`: files without a name
+    whose size nobody but root can see; `mapped`: bytes of them that are mapped. `blind`: there are folders
+    to which the session can write and which cannot be listed. `whole`: whether all mappings were seen.
     """
 
     def __init__(
@@ -45,16 +53,18 @@ class Count:
         *,
         before: bool = False,
         pids: Iterable[int] = (),
-        mapped: bool = False,
+        closed: Collection[tuple[int, int]] | None = (),
     ) -> None:
-        self.bytes = 0
-        self.files = 0
-        self.done = False
-        self.torn = False
+        self.bytes = self.files = self.unsized = self.mapped = 0
+        self.done = self.torn = self.blind = False
+        self.whole = True
+        self.closed = set() if before else closed
         self._since = since
         self._before = before
         self._seen: set[tuple[int, int]] = set()
-        self._work = self._all(folders, pids, mapped)
+        # As /proc writes the names of files in there.
+        self._inside = tuple(os.fsencode(f"{folder}/").replace(b"\n", b"\\012") for folder in folders)
+        self._work = self._all(folders, pids)
 
     def go_on(self, seconds: float) -> None:
         """Counts for about that long. Stops earlier when there is nothing left: then it is `done`."""
@@ -64,7 +74,7 @@ class Count:
                 return
         self.done = True
 
-    def _all(self, folders: Sequence[str], pids: Iterable[int], mapped: bool) -> Iterator[None]:
+    def _all(self, folders: Sequence[str], pids: Iterable[int]) -> Iterator[None]:
         for folder in folders:
             fd = self._enter(None, folder)
             if fd < 0:
@@ -75,8 +85,7 @@ class Count:
                 os.close(fd)
         for pid in pids:
             yield from self._unlinked(pid)
-            if mapped:
-                yield from self._unlinked_mapped(pid)
+            yield from self._unlinked_mapped(pid)
 
     def _below(self, top: int) -> Iterator[None]:
         levels = [_Level(top, [])]
@@ -122,15 +131,39 @@ class Count:
     def _enter(self, parent: int | None, name: str) -> int:
         """A descriptor of that folder, or -1 when it is gone, or something else by now."""
         try:
-            fd = os.open(name, FOLDER, dir_fd=parent)
+            fd = _open(name, parent)
         except PermissionError:
-            return _unlock(parent, name, self._since)
+            return self._closed(parent, name)
         except OSError:
             return -1
         if os.fstat(fd).st_mode & stat.S_IXUSR or os.geteuid() == 0:
             return fd
         os.close(fd)
-        return _unlock(parent, name, self._since)
+        return self._closed(parent, name)
+
+    def _closed(self, parent: int | None, name: str) -> int:
+        """A descriptor of a folder that its owner cannot list, if that is the session's doing; else -1.
+
+        By descriptor, so that no link put in its place can make this change the mode of anything else.
+        """
+        try:
+            fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        except OSError:
+            return -1
+        try:
+            info, path = os.fstat(fd), f"/proc/self/fd/{fd}"
+            key = (info.st_dev, info.st_ino)
+            if self._before and isinstance(self.closed, set):
+                self.closed.add(key)
+            elif self.closed is not None and key not in self.closed and info.st_ctime_ns >= self._since:
+                os.chmod(path, stat.S_IMODE(info.st_mode) | stat.S_IRWXU)
+                return os.open(path, FOLDER & ~os.O_NOFOLLOW)
+            self.blind = self.blind or os.access(path, os.X_OK)
+        except OSError:
+            pass  # It belongs to somebody else.
+        finally:
+            os.close(fd)
+        return -1
 
     def _leave(self, levels: list[_Level]) -> None:
         """One level up; several when the folder was moved away, which cannot be helped from here."""
@@ -155,13 +188,21 @@ class Count:
         yield
 
     def _unlinked_mapped(self, pid: int) -> Iterator[None]:
-        """Files without a name that are only mapped. Only root sees their size; else the mapping counts."""
-        for mapping in usage.nameless(pid):
-            if mapping.anonymous or self._add_unlinked(f"/proc/{pid}/map_files/{mapping.span}"):
-                continue
+        """Files without a name that are only mapped. They count wherever the session could have made them:
+        those of libraries that were renewed on the host do not."""
+        found = usage.nameless(pid)
+        self.whole = self.whole and found.whole
+        for number, mapping in enumerate(found.mappings, 1):
+            if number % BATCH == 0:
+                yield
             key = (mapping.device, mapping.inode)
-            if key not in self._seen:
-                self.bytes += mapping.size
+            if key in self._seen or not mapping.path.startswith(self._inside):
+                continue
+            if not self._add_unlinked(f"/proc/{pid}/map_files/{mapping.span}"):
+                self._seen.add(key)
+                self.files += 1
+                self.unsized += 1
+                self.mapped += mapping.size
         yield
 
     def _add_unlinked(self, path: str) -> bool:
@@ -187,10 +228,20 @@ class Count:
         return True
 
 
+def _open(name: str, parent: int | None) -> int:
+    """A folder by its name. Raises OSError."""
+    try:
+        return os.open(name, FOLDER | UNSEEN, dir_fd=parent)
+    except PermissionError as problem:
+        if problem.errno != EPERM:
+            raise
+        return os.open(name, FOLDER, dir_fd=parent)  # Of another owner: its time of access is renewed.
+
+
 def _parent(fd: int, identity: tuple[int, int]) -> int:
     """The folder above, if it is still that one; else -1."""
     try:
-        up = os.open("..", FOLDER, dir_fd=fd)
+        up = _open("..", fd)
     except OSError:
         return -1
     info = os.fstat(up)
@@ -198,25 +249,3 @@ def _parent(fd: int, identity: tuple[int, int]) -> int:
         return up
     os.close(up)
     return -1
-
-
-def _unlock(parent: int | None, name: str, since: int) -> int:
-    """Opens a folder that the session took its owner's rights away from, by giving them back; -1 if not.
-
-    By descriptor, so that no link put in its place can make this change the mode of anything else; and not
-    one that was like that before the session began.
-    """
-    try:
-        fd = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
-    except OSError:
-        return -1
-    try:
-        info = os.fstat(fd)
-        if info.st_ctime_ns < since:
-            return -1
-        os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(info.st_mode) | stat.S_IRWXU)
-        return os.open(f"/proc/self/fd/{fd}", FOLDER & ~os.O_NOFOLLOW)
-    except OSError:
-        return -1
-    finally:
-        os.close(fd)

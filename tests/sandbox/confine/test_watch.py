@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,13 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from codeact_kernel.sandbox.confine import usage
+from codeact_kernel.sandbox.confine import usage, usage_kernel
 from codeact_kernel.sandbox.confine.policy import MIB, Bounds
 from codeact_kernel.sandbox.confine.watch import Watch
+from codeact_kernel.sandbox.confine.watch_tree import Tree
 
 from .hostile import child, never_over, until_over, watch
 
 FORK_THAT_SLEEPS = "os.fork() or time.sleep(60)"
+LOCK = """
+libc = ctypes.CDLL(None)
+libc.fcntl.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p]
+def lock(command, number):
+    fd = os.open(str(number), os.O_CREAT | os.O_RDWR)
+    for n in range(3000, 0, -1):
+        assert libc.fcntl(fd, command, struct.pack("hhlli4x", 1, 0, n * 2, 1, 0)) == 0
+"""
 SPIN = "[None for _ in iter(lambda: time.process_time() < 0.7, False)]"
 
 
@@ -80,6 +91,28 @@ def test_threads() -> None:
         assert until_over(watched) == "too many threads (limit 40)"
 
 
+def test_a_main_thread_that_ends_alone() -> None:
+    """Of such a process no memory, mapping or open file is to be seen any more."""
+    with child() as process:
+        watched = watch(process)
+        process.do("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()")
+        never_over(watched)
+        process.begin("ctypes.CDLL(None).syscall(60, 0)")
+        assert until_over(watched).startswith("its main thread has ended and others go on")
+
+
+def test_a_process_that_is_killed_is_not_taken_for_one_whose_main_thread_ended() -> None:
+    for _ in range(5):
+        with child() as process:
+            process.do(
+                "[threading.Thread(target=time.sleep, args=(60,), daemon=True).start() for _ in range(100)]"
+            )
+            os.kill(process.pid, signal.SIGKILL)
+            end = time.monotonic() + 10
+            while (found := usage.look_at(process.pid)) and found.threads > 1 and time.monotonic() < end:
+                assert not found.headless
+
+
 def test_another_process() -> None:
     with child() as process:
         watched = watch(process)
@@ -95,6 +128,68 @@ def test_bubblewrap_around_it_is_no_other_process() -> None:
         process.do("inner = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)")
         never_over(watch(process))
         process.do("inner.kill(); inner.wait()")
+
+
+def test_a_list_of_mappings_too_long_to_be_read(tmp_path: Path) -> None:
+    with child() as process:
+        watched = watch(process, memory_bytes=150)
+        process.do(f"import string; os.chdir({str(tmp_path)!r})")
+        process.do("[(os.mkdir('d' * 250), os.chdir('d' * 250)) for _ in range(14)]")
+        process.do("file = open('long', 'w+b'); file.truncate(4096)")
+        process.do("kept = [mmap.mmap(file.fileno(), 4096, prot=n % 2 + 1) for n in range(100)]")
+        never_over(watched)
+        process.do("libc = ctypes.CDLL(None); place = 0x10000000")
+        process.do("[libc.mmap(place + n * 8192, 4096, 1, 0x11, file.fileno(), 0) for n in range(2800)]")
+        process.do("held = mmap.mmap(-1, 200 << 20)")
+        assert until_over(watched) == "it has mapped more than can be looked at"
+    subprocess.run(["rm", "-rf", tmp_path / ("d" * 250)], check=True)
+
+
+@pytest.mark.parametrize("command", [6, 37], ids=["of a process", "of an open file"])
+def test_locks_on_files(tmp_path: Path, command: int) -> None:
+    with child() as process:
+        watched = watch(process)
+        process.do(f"import struct; os.chdir({str(tmp_path)!r}); exec({LOCK!r})")
+        process.do(f"[lock({command}, number) for number in range(2)]")
+        never_over(watched)
+        process.do(f"[lock({command}, number) for number in range(2, 4)]")
+        assert until_over(watched) == "too many locks on files (limit 10000)"
+
+
+def test_buffers_of_all_processes() -> None:
+    with child() as process:
+        process.do("import socket; kept = [socket.socketpair() for _ in range(30)]")
+        process.do(f"pids = [pid for _ in range(4) if (pid := {FORK_THAT_SLEEPS})]")
+        watched = watch(process, fork=True, open_files=20)
+        assert usage_kernel.open_files(watched._tree.pids) > 4 * 60
+        never_over(watched)
+        process.do("kept += [os.pipe() for _ in range(30)]")
+        assert until_over(watched) == "too many open sockets and pipes in all its processes (limit 80)"
+        process.do("[os.kill(pid, 9) for pid in pids]")
+
+
+def test_shared_memory_of_the_host_is_nobody_s() -> None:
+    with child() as process:
+        assert usage_kernel.shared_memory([process.pid]) == usage_kernel.Held()
+
+
+def test_standing_still() -> None:
+    def state(pid: int) -> bytes:
+        return usage.read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0]
+
+    with child() as process:
+        process.do(f"pids = [pid for _ in range(3) if (pid := {FORK_THAT_SLEEPS})]")
+        tree = Tree(process.pid)
+        tree.freeze()
+        assert tree.frozen
+        assert len(tree.pids) == 4
+        end = time.monotonic() + 10
+        while {*map(state, tree.pids)} != {b"T"} and time.monotonic() < end:
+            time.sleep(0.01)
+        assert {*map(state, tree.pids)} == {b"T"}
+        tree.thaw()
+        process.do("[os.kill(pid, 9) for pid in pids]")
+        assert not tree.frozen
 
 
 def test_processor_time() -> None:

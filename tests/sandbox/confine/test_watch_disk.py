@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from codeact_kernel.sandbox.confine.policy import MIB
+from codeact_kernel.sandbox.confine.policy import MIB, Bounds
 from codeact_kernel.sandbox.confine.watch_disk import KEPT_OPEN, Count
+from codeact_kernel.sandbox.confine.watch_space import Space
+from codeact_kernel.sandbox.confine.watch_tree import Tree
 
-from .hostile import child, never_over, until_over, watch
+from .hostile import Child, child, never_over, until_over, watch
 
 DEEP = 3000
 NOBODY = 65534
@@ -235,13 +238,139 @@ def test_files_that_are_only_mapped_as_an_ordinary_user(tmp_path: Path) -> None:
     with child() as process:
         process.do(f"os.chdir({str(tmp_path)!r}); exec({MAP!r}); map_only('a', 19 << 20, 10 << 20)")
         process.do("map_only('b', 19 << 20, 10 << 20)")
-        if os.geteuid() == 0:
-            # A process that changes its user is shut to others until it says otherwise (PR_SET_DUMPABLE).
-            process.do(f"os.setresuid(*[{NOBODY}] * 3); ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)")
+        as_nobody(process)
         with ordinary_user():
-            counted = Count([], 0, pids=[process.pid], mapped=True)
+            counted = Count([str(tmp_path)], 0, pids=[process.pid])
             counted.go_on(60.0)
-        assert counted.bytes == 20 * MIB
+        assert (counted.unsized, counted.mapped) == (2, 20 * MIB)
+        assert counted.files >= 2
+
+
+def as_nobody(process: Child) -> None:
+    """A process that changes its user is shut to others until it says otherwise (PR_SET_DUMPABLE)."""
+    if os.getuid() == 0:
+        process.do(f"os.setresuid(*[{NOBODY}] * 3); ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)")
+
+
+def own(folder: Path) -> None:
+    """For the ordinary user, with the way to it."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, -1)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that an ordinary user reaches."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="watch-"))
+    yield folder
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_files_that_are_only_mapped_are_as_large_as_what_is_gone_from_the_disk(place: Path) -> None:
+    own(place)
+    with child() as process, ordinary_user():
+        as_nobody(process)
+        watched = watch(process, [place], disk_bytes=100)
+        process.do(f"os.chdir({str(place)!r}); exec({MAP!r}); map_only('a', 19 << 20, 4096)")
+        never_over(watched)
+        process.do("[map_only(f'{n}', 60 << 20, 4096) for n in range(5)]")
+        assert until_over(watched) == "too much on disk (limit 100 MiB)"
+
+
+def test_files_that_are_only_mapped_count(place: Path) -> None:
+    with child() as process:
+        watched = watch(process, [place], disk_files=40)
+        process.do(f"os.chdir({str(place)!r}); exec({MAP!r}); [map_only('a', 1, 4096) for _ in range(30)]")
+        never_over(watched)
+        process.do("[map_only('a', 1, 4096) for _ in range(20)]")
+        assert until_over(watched) == "too many files (limit 40)"
+
+
+def test_libraries_renewed_on_the_host_do_not_count(place: Path, tmp_path: Path) -> None:
+    with child() as process:
+        watched = watch(process, [place], disk_files=10)
+        process.do(f"os.chdir({str(tmp_path)!r}); exec({MAP!r}); [map_only('a', 1, 4096) for _ in range(30)]")
+        never_over(watched)
+
+
+def test_folders_closed_before_stay_closed_whatever_they_are_called(place: Path) -> None:
+    (place / "locked").mkdir()
+    (place / "locked").chmod(0)
+    own(place)
+    with child() as process, ordinary_user():
+        as_nobody(process)
+        watched = watch(process, [place])
+        process.do(f"os.chdir({str(place)!r}); os.rename('locked', 'moved'); now = time.time_ns()")
+        process.do("[None for _ in iter(lambda: os.utime('.') or os.stat('.').st_ctime_ns < now, False)]")
+        process.do("os.mkdir('box', 0o300)  # Now that the clock of the file system has ticked.")
+        never_over(watched)
+        assert (place / "moved").stat().st_mode & 0o777 == 0
+        assert (place / "box").stat().st_mode & 0o777 == 0o700
+
+
+def test_folders_closed_before_are_no_place_to_hide_in(place: Path) -> None:
+    (place / "box").mkdir(mode=0o300)
+    (place / "box").chmod(0o300)
+    own(place)
+    with child() as process, ordinary_user():
+        as_nobody(process)
+        watched = watch(process, [place], disk_bytes=100)
+        process.do(f"os.chdir({str(place)!r})")
+        process.do("[os.posix_fallocate(os.open(f'box/{n}', 66), 0, 60 << 20) for n in range(5)]")
+        assert until_over(watched) == "too much on disk (limit 100 MiB)"
+        assert (place / "box").stat().st_mode & 0o777 == 0o300
+
+
+def space(process: Child, *folders: Path, **bounds: int) -> Space:
+    """Of a session that has begun before anything could be counted."""
+    return Space([str(folder) for folder in folders], Bounds(**bounds), Tree(process.pid), still_s=0.0)
+
+
+def looks(watched: Space, most: int = 400) -> str | None:
+    now = time.monotonic()
+    for _ in range(most):
+        if reason := watched.look(now):
+            return reason
+        now = max(now + 0.02, watched.due)
+    return None
+
+
+def test_what_is_written_before_all_is_counted_that_was_there(place: Path) -> None:
+    for number in range(2000):
+        (place / str(number)).mkdir()
+    with child() as process:
+        watched = space(process, place, disk_bytes=100 * MIB, disk_files=1000)
+        assert looks(watched, 3) is None
+        process.do(f"os.chdir({str(place)!r})")
+        process.do("[os.posix_fallocate(os.open(f'0/{n}', 66), 0, 60 << 20) for n in range(5)]")
+        assert looks(watched) == "too much on disk (limit 100 MiB)"
+
+
+def test_what_was_there_is_no_growth_however_late_it_is_counted(place: Path) -> None:
+    for number in range(2000):
+        (place / str(number)).mkdir()
+    with child() as process:
+        assert looks(space(process, place, disk_files=1000)) is None
+
+
+def test_what_others_write_is_looked_at_and_ends_nothing(place: Path) -> None:
+    (place / "work").mkdir()
+    with child() as process:
+        watched = space(process, place / "work", disk_bytes=20 * MIB)
+        assert looks(watched, 20) is None
+        stood_still = False
+        for number in range(3):
+            fd = os.open(place / f"other{number}", os.O_CREAT | os.O_RDWR)
+            os.posix_fallocate(fd, 0, 60 * MIB)
+            os.close(fd)
+            now = time.monotonic() + 100 * number
+            assert watched.look(now) is None
+            stood_still = stood_still or watched._tree.frozen or watched._may_stop > now
+            assert looks(watched, 20) is None
+        assert stood_still
+        assert not watched._tree.frozen
+        process.do("pass")
 
 
 def test_number_of_files(tmp_path: Path) -> None:
