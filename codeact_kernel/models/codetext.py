@@ -18,19 +18,24 @@ from typing import Literal, TypeAlias
 
 MAX_CANDIDATES = 64
 """Closing marks that are tried for one block; a reply that has more of them is no honest reply."""
+MAX_OPENINGS = 256
+"""Opening marks of one reply that are looked at, likewise; one with more counts as cut off."""
 
 _OPEN_TAG = re.compile(r"(?:^|:)[ \t]*<code>[ \t]*\n?", re.M)
-_OPEN_FENCE = re.compile(r"^[ \t]*```[ \t]*(?P<language>[\w+#.-]*)[^\n`]*\n", re.M)
+_OPEN_FENCE = re.compile(r"^[ \t]*+```[ \t]*+(?P<language>[\w+#.-]*+)[^\n`]*+\n", re.M)
 _OPEN_PYTHON = re.compile(r"^[ \t]*```[ \t]*(?:python3?|py|ipython)[ \t]*\n", re.M | re.I)
 _PYTHON = frozenset({"python", "python3", "py", "ipython"})
 _CLOSE_TAG = r"</code>"
 _CLOSE_FENCE = r"^[ \t]*```[ \t]*$"
 _HALF_TAG = re.compile(r"</(?:c(?:o(?:de?)?)?)?\s*\Z")
 _HALF_FENCE = re.compile(r"^[ \t]*``?[ \t]*\Z", re.M)
-_INNER_FENCE = re.compile(r"\s*```\w*[ \t]*\n(.*?)\n?[ \t]*```\s*", re.S)
+_INNER_FENCE = re.compile(r"\s*+```\w*+[ \t]*+\n")
+_TAIL = re.compile(  # a run of blanks is looked at once, from its beginning
+    r"(?:^|(?<![ \t:])(?=[ \t:]))[ \t:]*+(?:`{1,3}+\w*+[ \t]*+|<c?o?d?e?>?[ \t]*+)\Z|</?c?o?d?e?\Z", re.M
+)
 _IPYTHON = re.compile(  # a magic, a shell line or a help line that holds no closing mark
     r"^(?P<indent>[ \t]*)(?:[%!?](?:(?!</code>|```)[^\n])*|[\w.]+\?\??[ \t]*)$"
-    r"|(?P<assigned>=[ \t]*)[%!](?:(?!</code>|```)[^\n])*$",
+    r"|(?P<assigned>=[ \t]*+)[%!](?:(?!</code>|```)[^\n])*+(?P<whole>$)?",  # what is not whole is read once
     re.M,
 )
 # What hides a closing mark: strings. A comment hides quotes, but not the mark that ends its line.
@@ -105,7 +110,9 @@ def _is_cell(code: str) -> bool:
 
 
 def _neutral(line: re.Match[str]) -> str:
-    return f"{line['assigned']}None" if line["assigned"] else f"{line['indent']}pass"
+    if line["assigned"]:
+        return line[0] if line["whole"] is None else f"{line['assigned']}None"
+    return f"{line['indent']}pass"
 
 
 def _is_python(code: str) -> bool:
@@ -122,7 +129,10 @@ def _is_python(code: str) -> bool:
 
 def _scan(text: str, kind: Kind) -> Scan:
     block, position = None, 0
-    while opening := kind.opening.search(text, position):
+    for _ in range(MAX_OPENINGS):
+        opening = kind.opening.search(text, position)
+        if opening is None:
+            return Scan(block, cut_off=False)
         language = str(opening.groupdict().get("language", "python")).lower()
         found = _close(text, opening, kind) if language in _PYTHON or not language else None
         # A fence that names no language may hold anything: it is code only if it is Python.
@@ -135,7 +145,7 @@ def _scan(text: str, kind: Kind) -> Scan:
             return Scan(block, cut_off=True)
         else:
             block, position = found, found.end
-    return Scan(block, cut_off=False)
+    return Scan(block, cut_off=True)
 
 
 def _end_of_fence(text: str, start: int) -> int:
@@ -171,8 +181,10 @@ def _close(text: str, opening: re.Match[str], kind: Kind) -> Block | None:
 
 def _unwrapped(body: str) -> str:
     """The body without a fence that a model put inside the tags, and without blank edges."""
-    inner = _INNER_FENCE.fullmatch(body)
-    return (inner[1] if inner else body).strip("\n").rstrip()
+    inner, text = _INNER_FENCE.match(body), body.rstrip()
+    if inner and text.endswith("```") and len(text) - 3 >= inner.end():
+        body = text[inner.end() : -3].rstrip(" \t")
+    return body.strip("\n").rstrip()
 
 
 @dataclass
@@ -222,5 +234,5 @@ class LiveSplitter:
 
 def _held_back(text: str) -> int:
     """Where the tail begins that may still turn into a mark."""
-    tail = re.search(r"(?:^|[ \t:])[ \t:]*(?:`{1,3}\w*[ \t]*|<c?o?d?e?>?[ \t]*)\Z|</?c?o?d?e?\Z", text, re.M)
+    tail = _TAIL.search(text)
     return tail.start() if tail else len(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 import warnings
 from collections.abc import Iterable
 from itertools import pairwise
@@ -160,3 +161,29 @@ def test_what_is_shown_live_is_the_code(text: str) -> None:
 def test_live_pieces_are_the_same_however_the_text_arrives(text: str, cuts: list[int]) -> None:
     edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
     assert shown(text[a:b] for a, b in pairwise(edges)) == shown([text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```" + "a" * 100_000 + "`",
+        "```" + " " * 100_000 + "`",
+        "<code>\n```\n" + " " * 100_000 + "x\n</code>",
+        "<code>\n" + "=%" * 50_000 + "```\n</code>",
+        "\n```" * 25_000,
+    ],
+    ids=["language", "blanks of a fence", "blanks in a fence", "magics", "fences"],
+)
+def test_a_scan_costs_its_length_and_not_the_square(text: str) -> None:
+    began = time.process_time()
+    scan(text)
+    assert time.process_time() - began < 2.5
+
+
+@pytest.mark.parametrize("text", [" " * 100_000 + "x", ":" * 100_000 + "x", " :" * 50_000 + "<x"])
+def test_text_that_streams_in_is_not_searched_again_from_each_blank(text: str) -> None:
+    splitter = LiveSplitter()
+    began = time.process_time()
+    pieces = [*splitter.feed(text), *splitter.rest()]
+    assert time.process_time() - began < 1
+    assert "".join(piece for _, piece in pieces) == text
