@@ -50,7 +50,7 @@ def work():
         kept[start] = 1
     time.sleep(3)
     claim("600 MiB of shared memory in a process whose main thread has ended, limit 256")
-""", MAIN_THREAD_ENDS),
+""", MAIN_THREAD_ENDS, seconds=8.0),
     _re("main-thread-ends-disk", """
 def work():
     time.sleep(0.5)
@@ -63,7 +63,7 @@ def work():
         kept[-1].flush()
     time.sleep(4)
     claim("300 MiB of disk in files without names, limit 64")
-""", MAIN_THREAD_ENDS),
+""", MAIN_THREAD_ENDS, seconds=8.0),
     _re("maps-padded", """
 # Long names push what comes last out of the list of mappings, as far as it is read.
 for n in range(14):
