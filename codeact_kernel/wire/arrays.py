@@ -14,8 +14,10 @@ from .coding import TAG, Decode, DecodeError, Decoder, Encode, Encoded, Encoder,
 from .messages import Json
 from .structures import b64, unb64
 
-_MAX_EMPTY = 1_000_000
-"""Elements of an array whose elements have no bytes: its size is not bounded by the payload."""
+_MAX_DIMENSIONS = 64
+_MAX_DTYPE = 64
+"""Characters of a dtype's code. Fields come as a list: of a code, nothing bounds how many it has."""
+_LAST_CODE_POINT = 0x10FFFF
 
 
 def encoders() -> dict[type, Encode]:
@@ -59,17 +61,46 @@ def decode_array(data: Encoded, dec: Decoder) -> Any:
     import numpy as np
 
     shape = tuple(expect(size, int) for size in array(data["shape"]))
-    if any(size < 0 for size in shape):
-        raise DecodeError(f"not the shape of an array: {shape!r}")
+    if len(shape) > _MAX_DIMENSIONS or any(size < 0 for size in shape):
+        raise DecodeError(f"not the shape of an array: {str(shape)[:200]}")
+    # What lists of the array have, where an array has nothing: rows without columns, fields without bytes.
+    spelled = prod(max(size, 1) for size in shape)
     if data["dtype"] in ("O", "T"):
-        return _from_items(dec.each(data["items"]), shape, data["dtype"])
+        items = dec.each(data["items"])
+        dec.spell(max(spelled - len(items), 0))
+        return _from_items(items, shape, data["dtype"])
     dtype = _dtype(data["dtype"])
     raw = unb64(data["b64"])
-    if len(raw) != prod(shape) * dtype.itemsize or (not dtype.itemsize and prod(shape) > _MAX_EMPTY):
+    if len(raw) != prod(shape) * dtype.itemsize:
         raise DecodeError(f"an array of shape {shape!r} and dtype {dtype} has not {len(raw)} bytes")
+    dec.spell(max(spelled * leaves(dtype) - len(raw), 0))
     if not raw:
         return np.zeros(shape, dtype)
-    return np.frombuffer(bytearray(raw), dtype).reshape(shape)
+    found = np.frombuffer(bytearray(raw), dtype).reshape(shape)
+    _check_texts(found)
+    return found
+
+
+def leaves(dtype: Any) -> int:
+    """How many values one element has when it is taken apart."""
+    count = 1
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        count = prod(max(size, 1) for size in shape)
+        dtype = base
+    return count * (sum(leaves(dtype[name]) for name in dtype.names) if dtype.names else 1)
+
+
+def _check_texts(found: Any) -> None:
+    """Raises DecodeError for a text of what is no code point: numpy makes no str of it."""
+    import numpy as np
+
+    for name in found.dtype.names or ():
+        _check_texts(found[name])
+    if found.dtype.kind == "U" and found.dtype.itemsize:
+        points = np.ascontiguousarray(found).view(np.dtype("u4").newbyteorder(found.dtype.byteorder))
+        if points.size and points.max() > _LAST_CODE_POINT:
+            raise DecodeError("a text of what is no code point")
 
 
 def _from_items(items: list[object], shape: tuple[int, ...], kind: Json) -> Any:
@@ -87,25 +118,35 @@ def _dtype(descr: Json) -> Any:
     """The dtype that `descr` describes. Raises DecodeError for anything with objects in it."""
     from numpy.lib.format import descr_to_dtype
 
-    described: Any = descr if isinstance(descr, str) else _fields(descr)
+    described: Any = _code(descr) if isinstance(descr, str) else _fields(descr)
     dtype = descr_to_dtype(described)
     if dtype.hasobject:
         raise DecodeError("an array of objects without its items")
     return dtype
 
 
+def _code(text: str) -> str:
+    if len(text) > _MAX_DTYPE or "," in text:
+        raise DecodeError(f"not the code of a dtype: {text[:40]!r}")
+    return text
+
+
 def _fields(descr: Json) -> Any:
     """Lists back to what numpy wants: ("<i4", (3,)) or [("a", "<i4"), (("title", "b"), "<f8", (2,))]."""
     parts = array(descr)
     if len(parts) == 2 and isinstance(parts[1], list) and all(type(size) is int for size in parts[1]):
-        return (parts[0] if isinstance(parts[0], str) else _fields(parts[0]), tuple(parts[1]))
+        return (_code(parts[0]) if isinstance(parts[0], str) else _fields(parts[0]), tuple(parts[1]))
     return [_field(array(field)) for field in parts]
 
 
 def _field(field: Any) -> tuple[Any, ...]:
     name, base, *shape = field
     named = tuple(name) if isinstance(name, list) else name
-    return (named, base if isinstance(base, str) else _fields(base), *(tuple(array(part)) for part in shape))
+    return (
+        named,
+        _code(base) if isinstance(base, str) else _fields(base),
+        *(tuple(array(part)) for part in shape),
+    )
 
 
 # --- scalars -----------------------------------------------------------------------------------

@@ -18,6 +18,14 @@ MAX_ENCODE_DEPTH = 100
 MAX_DECODE_DEPTH = 200
 # Integers of 64 bits stay as they are; json refuses to read more than 4300 digits.
 MAX_PLAIN_INT = 2**63 - 1
+MAX_SPELLED = 1_000_000
+"""Items of one document that no byte of it stands for: those of ranges, rows without columns."""
+MAX_DIGITS_WORK = 10**10
+"""The squares of the numbers of digits of its long numbers, summed: what converting one costs. It is
+half a second."""
+_FEW_DIGITS = 100
+MAX_COMPARISONS = 2_000_000
+"""Of one document's keys and items of sets with others that have the same hash."""
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 MAX_REPR = 200
 """Characters of an opaque value's repr."""
@@ -91,6 +99,12 @@ class Encoder:
             raise cannot_send(value)
         return opaque(value)
 
+    def too_big(self, value: object, reason: str) -> Json:
+        """As `refuse`, for a value of a kind that can be sent."""
+        if not self.fallback:
+            raise EncodeError(reason)
+        return opaque(value)
+
     def each(self, items: Iterable[object], step: str = "[{}]") -> list[Json]:
         """All items in order; `step` names one of them in an error's path."""
         encoded: list[Json] = []
@@ -116,7 +130,8 @@ class Encoder:
 
 
 class Decoder:
-    """One walk over received data. Callable: the value, or DecodeError.
+    """A walk over received data. Callable: the value, or DecodeError; again for a further value, on the
+    same account of what costs more than its bytes.
 
     Args:
         codecs: by tag.
@@ -125,6 +140,9 @@ class Decoder:
     def __init__(self, codecs: Mapping[str, Decode]) -> None:
         self._codecs = codecs
         self._depth = 0
+        self._spelled = 0
+        self._digits_work = 0
+        self._comparisons = 0
 
     def __call__(self, data: Any) -> object:
         kind = type(data)
@@ -160,6 +178,25 @@ class Decoder:
             # the data is what is wrong.
             reason = f"malformed {tag!r}: {type(problem).__name__}: {str(problem)[:200]}"
             raise DecodeError(reason) from None
+
+    def spell(self, items: int) -> None:
+        """Accounts for `items` that take no bytes here, and will where the value is made a list."""
+        self._spelled += items
+        if self._spelled > MAX_SPELLED:
+            raise DecodeError(f"ranges and empty rows of more than {MAX_SPELLED:,} items in all")
+
+    def digits(self, count: int) -> None:
+        """Accounts for a number of `count` digits: to convert it costs the square."""
+        if count > _FEW_DIGITS:
+            self._digits_work += count * count
+        if self._digits_work > MAX_DIGITS_WORK:
+            raise DecodeError("numbers of too many digits, all together; round them first")
+
+    def compare(self, count: int) -> None:
+        """Accounts for comparisons between values that share a hash."""
+        self._comparisons += count
+        if self._comparisons > MAX_COMPARISONS:
+            raise DecodeError("too many keys or items of sets share one hash; send a list")
 
     def each(self, items: object) -> list[object]:
         """All items of a JSON array."""

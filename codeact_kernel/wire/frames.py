@@ -8,12 +8,13 @@ Host to sandbox:
     {"t": "return", "id": 7, "value": …}
     {"t": "raise", "id": 7, "type": "ValueError", "message": "…"}
 Values are encoded by `wire.values`. The reader trusts nothing: size is checked before a byte of the
-body is kept, and what is no JSON object is a FrameError.
+body is kept, structure before it is parsed, and what is no JSON object is a FrameError.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from .messages import Json
@@ -23,11 +24,27 @@ MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the body of one frame, both ways. Honest ends check before they send; the host's own
 limit on payloads (`ToolLimits.max_payload_bytes`) is this or less."""
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode  # Both kept: making one costs more than a small frame.
+MAX_PARTS = 1_000_000
+"""`structure_of` one frame from the kernel: parsing so many takes tenths of a second and 100 MB. Arrays
+and frames of numbers travel as bytes, and long texts have no parts."""
+_MAX_DIGITS = 100
+_MAX_CALLED = 100
+"""Characters of the name of a tool in a text."""
+_CALL = re.compile(rb'\{"t":"call","id":(\d{1,18}),"tool":"(\w{1,100})"', re.ASCII)
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
 _FLESH = bytes(set(range(256)) - set(b'"[{,'))
 _BONES_AT_ONCE = 1 << 16
+
+
+def _int(text: str) -> int:
+    # Longer ones are encoded by `wire.values`; reading and converting these costs the square of their length.
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits")
+    return int(text)
+
+
+_decode = json.JSONDecoder(parse_int=_int).decode  # Both kept: making one costs more than a small frame.
 
 
 class FrameError(ValueError):
@@ -40,11 +57,17 @@ def pack(message: Mapping[str, Json]) -> bytes:
     return len(body).to_bytes(HEADER, "big") + body
 
 
-def structure_of(data: bytes | str) -> int:
+def called(tool: str) -> str:
+    """How texts name a call: ``refund()``; a name may be a whole frame long, and is cut."""
+    return f"{tool}()" if len(tool) <= _MAX_CALLED else f"{tool[:_MAX_CALLED]}…()"
+
+
+def structure_of(data: bytes | str, enough: int | None = None) -> int:
     """How many ``[``, ``{`` and ``,`` JSON text has outside its strings: each is about one object.
 
     For a look before parsing: 9 MB of ``[],`` become a quarter of a gigabyte. What is no JSON is counted
-    in full up to the place where a parser stops. Takes some nanoseconds per byte, whatever the text.
+    in full up to the place where a parser stops. Takes some nanoseconds per byte, whatever the text; a
+    third of that where `enough` is given: counting stops soon after that number.
     """
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     if b"\\" in raw:
@@ -54,6 +77,8 @@ def structure_of(data: bytes | str) -> int:
     for start in range(0, len(bones), _BONES_AT_ONCE):
         parts = bones[start : start + _BONES_AT_ONCE].split(b'"')
         count += sum(map(len, parts[inside::2]))
+        if enough is not None and count > enough:
+            break
         inside ^= (len(parts) - 1) & 1
     return count
 
@@ -63,10 +88,14 @@ class FrameReader:
 
     Args:
         max_bytes: of one frame's body; a larger one raises FrameError before it is read.
+        max_parts: its `structure_of`, None for a peer that is trusted. A call that has more is not
+            parsed and comes as ``{"t": "crowded", "id": 7, "tool": "refund"}``; any other frame
+            raises FrameError.
     """
 
-    def __init__(self, max_bytes: int = MAX_FRAME) -> None:
+    def __init__(self, max_bytes: int = MAX_FRAME, max_parts: int | None = None) -> None:
         self._max = max_bytes
+        self._max_parts = max_parts
         self._buffer = bytearray()
         self.size = 0
         """Bytes of the body of the frame that was yielded last."""
@@ -85,9 +114,18 @@ class FrameReader:
                     break
                 body = bytes(self._buffer[start + HEADER : end])
                 start, self.size = end, size
-                yield _parse(body)
+                yield self._crowded(body) or _parse(body)
         finally:
             del self._buffer[:start]
+
+    def _crowded(self, body: bytes) -> dict[str, Json] | None:
+        most = self._max_parts
+        if most is None or len(body) <= most or structure_of(body, most) <= most:
+            return None
+        call = _CALL.match(body)
+        if call is None:
+            raise FrameError(f"a frame of more than {most:,} parts")
+        return {"t": "crowded", "id": int(call[1]), "tool": call[2].decode("ascii")}
 
 
 def _parse(body: bytes) -> dict[str, Json]:

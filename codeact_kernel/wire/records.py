@@ -14,7 +14,8 @@ class Record(Mapping[str, object]):
     """An object's fields: ``order.id`` and ``order["id"]`` both read one; ``dict(order)`` copies.
 
     Read-only. Equal to a record with the same type name and fields; hashable when its fields are.
-    Fields are instance attributes, so a field called `items` wins over the mapping's method.
+    Fields are instance attributes, so a field called `items` wins over the mapping's method; who has
+    to be sure calls ``Record._asdict(record)``.
     """
 
     __slots__ = ("__dict__", "_type_name")
@@ -86,10 +87,10 @@ class TupleRecord(tuple[object, ...]):
         raise AttributeError(_READ_ONLY.format(name))
 
     def __repr__(self) -> str:
-        return f"{self._type_name}({_fields_text(self._asdict())})"
+        return f"{self._type_name}({_fields_text(TupleRecord._asdict(self))})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return TupleRecord, (self._type_name, self._asdict())
+        return TupleRecord, (self._type_name, TupleRecord._asdict(self))
 
 
 @dataclass(frozen=True)

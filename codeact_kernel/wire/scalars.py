@@ -11,13 +11,13 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from .coding import (
+    MAX_SPELLED,
     TAG,
     Decode,
     DecodeError,
     Decoder,
     Encode,
     Encoded,
-    EncodeError,
     Encoder,
     cannot_send,
     expect,
@@ -25,10 +25,13 @@ from .coding import (
 from .messages import Json
 from .structures import b64, unb64
 
+_MAX_INT_BITS = 200_000
+"""Making a Decimal of an int costs the square: of 4 million bits, ten seconds."""
 _MAX_FRACTION_BITS = 100_000
 """Of numerator and denominator together: reducing a fraction costs their square."""
-_MAX_EXPONENT = 999_999
-"""Of a Decimal, as in decimal's default context: int(Decimal("1E+999999999999")) would never end."""
+_MAX_DECIMAL = 50_000
+"""Digits of a Decimal and its exponent: int(Decimal("1E+999999")) takes a minute."""
+_BITS_OF_DIGIT = 3.32
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
@@ -36,11 +39,17 @@ _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 
 
 def _int(value: int, enc: Encoder) -> Json:
+    if value.bit_length() > _MAX_INT_BITS:
+        return enc.too_big(value, f"an int of more than {_MAX_INT_BITS:,} bits; send it as text or bytes")
     return {TAG: "int", "hex": hex(value)}  # hex: reading decimals costs the square of their length
 
 
 def _to_int(data: Encoded, dec: Decoder) -> object:
-    return int(expect(data["hex"], str), 16)
+    value = int(expect(data["hex"], str), 16)
+    if value.bit_length() > _MAX_INT_BITS:
+        raise DecodeError(f"an int of more than {_MAX_INT_BITS:,} bits")
+    dec.digits(int(value.bit_length() / _BITS_OF_DIGIT))
+    return value
 
 
 def _float(value: float, enc: Encoder) -> Json:
@@ -80,12 +89,23 @@ def _to_bytes(data: Encoded, dec: Decoder) -> object:
 
 
 def _range(value: range, enc: Encoder) -> Json:
+    if not _is_short(value):
+        return enc.too_big(value, f"a range of more than {MAX_SPELLED:,} items; send its ends")
     return {TAG: "range", "args": enc.each((value.start, value.stop, value.step))}
 
 
 def _to_range(data: Encoded, dec: Decoder) -> object:
     start, stop, step = (expect(item, int) for item in dec.each(data["args"]))
-    return range(start, stop, step)
+    value = range(start, stop, step)
+    dec.spell(len(value))
+    return value
+
+
+def _is_short(value: range) -> bool:
+    try:
+        return len(value) <= MAX_SPELLED
+    except OverflowError:
+        return False
 
 
 # --- time --------------------------------------------------------------------------------------
@@ -176,21 +196,30 @@ def _to_uuid(data: Encoded, dec: Decoder) -> object:
 
 
 def _decimal(value: Decimal, enc: Encoder) -> Json:
-    if value.is_finite() and abs(value.adjusted()) > _MAX_EXPONENT:
-        raise EncodeError(f"a Decimal beyond 1E±{_MAX_EXPONENT}; round it first")
-    return {TAG: "decimal", "value": str(value)}
+    text = str(value)
+    if _size(value, text) > _MAX_DECIMAL:
+        return enc.too_big(value, f"a Decimal beyond 1E±{_MAX_DECIMAL}, or of so many digits; round it first")
+    return {TAG: "decimal", "value": text}
+
+
+def _size(value: Decimal, text: str) -> int:
+    """Digits of the number written without an exponent, or a bit more."""
+    return max(len(text), abs(value.adjusted()) if value.is_finite() else 0)
 
 
 def _to_decimal(data: Encoded, dec: Decoder) -> object:
-    value = Decimal(expect(data["value"], str))
-    if value.is_finite() and abs(value.adjusted()) > _MAX_EXPONENT:
-        raise DecodeError(f"a Decimal beyond 1E±{_MAX_EXPONENT}")
+    text = expect(data["value"], str)
+    value = Decimal(text)
+    size = _size(value, text)
+    if size > _MAX_DECIMAL:
+        raise DecodeError(f"a Decimal beyond 1E±{_MAX_DECIMAL}, or of so many digits")
+    dec.digits(size)
     return value
 
 
 def _fraction(value: Fraction, enc: Encoder) -> Json:
     if value.numerator.bit_length() + value.denominator.bit_length() > _MAX_FRACTION_BITS:
-        raise EncodeError(f"a Fraction of more than {_MAX_FRACTION_BITS} bits; round it first")
+        return enc.too_big(value, f"a Fraction of more than {_MAX_FRACTION_BITS} bits; round it first")
     return {TAG: "fraction", "parts": enc.each((value.numerator, value.denominator))}
 
 

@@ -7,6 +7,8 @@ import json
 import reprlib
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from .coding import (
@@ -29,6 +31,8 @@ _FACTORIES: dict[str, Callable[[], object]] = {
     factory.__name__: factory for factory in (int, float, str, bool, list, dict, set, tuple, bytes)
 }
 _MAX_NAME = 200
+_LONG = 100
+"""Digits of a number that takes more to compare than others."""
 
 
 def b64(data: bytes) -> str:
@@ -54,6 +58,43 @@ def _set(value: set[object] | frozenset[object], enc: Encoder) -> Json:
     # Sorted, because a set's order differs between processes and a tape is compared by its text.
     items = sorted(enc.each(value, "{{item {}}}"), key=lambda item: json.dumps(item, sort_keys=True))
     return {TAG: type(value).__name__, "items": items}
+
+
+def hashed(items: list[object], dec: Decoder) -> list[object]:
+    """`items`, which are about to be hashed. Raises DecodeError when too many of them share a hash.
+
+    The sandbox can choose them so: hash(n) is n modulo 2**61 - 1, for every kind of number, and a set
+    of 30,000 multiples of that takes half a minute to build. -1 and -2 share one too.
+    """
+    hashes = list(map(hash, items))
+    if len(set(hashes)) == len(hashes):
+        return items
+    seen: dict[int, int] = {}
+    for item, key in zip(items, hashes, strict=True):
+        before = seen[key] = seen.get(key, 0) + 1
+        if before > 1:
+            dec.compare((before - 1) * _cost(item))
+    return items
+
+
+def _cost(value: object) -> int:
+    """How many simple comparisons it takes at most to compare `value` with another one of its hash."""
+    if isinstance(value, Record):
+        value = tuple(value.__dict__.values())
+    if isinstance(value, tuple):
+        return 1 + sum(map(_cost, value))
+    if type(value) is frozenset:
+        alike = len(value) - len(set(map(hash, value))) + 1
+        return 1 + alike * sum(map(_cost, value))
+    if type(value) is int:
+        digits = value.bit_length() // 3
+    elif type(value) is Fraction:
+        digits = (value.numerator.bit_length() + value.denominator.bit_length()) // 3
+    elif type(value) is Decimal and value.is_finite():
+        digits = max(len(str(value)), abs(value.adjusted()))
+    else:
+        return 1
+    return 1 if digits <= _LONG else digits * digits // _LONG  # an int and a Decimal: one is converted
 
 
 def _deque(value: deque[object], enc: Encoder) -> Json:
@@ -101,6 +142,7 @@ def _defaultdict(value: defaultdict[object, object], enc: Encoder) -> Json:
 
 def _to_dict(data: Encoded, dec: Decoder) -> object:
     items = [_pair(pair, dec) for pair in array(data["items"])]
+    hashed([key for key, _ in items], dec)
     match data.get("type"):
         case None:
             return dict(items)
@@ -130,11 +172,11 @@ def record(kind: str, name: str, fields: Mapping[str, object], enc: Encoder) -> 
 
 
 def _record(value: Record, enc: Encoder) -> Json:
-    return record("record", value._type_name, value._asdict(), enc)
+    return record("record", value._type_name, Record._asdict(value), enc)
 
 
 def _tuple_record(value: TupleRecord, enc: Encoder) -> Json:
-    return record("namedtuple", value._type_name, value._asdict(), enc)
+    return record("namedtuple", value._type_name, TupleRecord._asdict(value), enc)
 
 
 def _to_record(data: Encoded, dec: Decoder) -> object:
@@ -154,8 +196,12 @@ def _to_opaque(data: Encoded, dec: Decoder) -> object:
     return Opaque(expect(data["type"], str), expect(data["repr"], str))
 
 
+def _to_tuple(data: Encoded, dec: Decoder) -> object:
+    return tuple(dec.each(data["items"]))
+
+
 def _collect(kind: Callable[[Iterable[object]], object]) -> Decode:
-    return lambda data, dec: kind(dec.each(data["items"]))
+    return lambda data, dec: kind(hashed(dec.each(data["items"]), dec))
 
 
 ENCODERS: dict[type, Encode] = {
@@ -173,7 +219,7 @@ ENCODERS: dict[type, Encode] = {
     Opaque: _opaque,
 }
 DECODERS: dict[str, Decode] = {
-    "tuple": _collect(tuple),
+    "tuple": _to_tuple,
     "set": _collect(set),
     "frozenset": _collect(frozenset),
     "deque": _to_deque,

@@ -11,9 +11,22 @@ from typing import Any
 
 from . import moments
 from .arrays import encode_array
-from .coding import TAG, Decode, DecodeError, Decoder, Encode, Encoded, Encoder, array, cannot_send, expect
+from .coding import (
+    MAX_SPELLED,
+    TAG,
+    Decode,
+    DecodeError,
+    Decoder,
+    Encode,
+    Encoded,
+    Encoder,
+    array,
+    cannot_send,
+    expect,
+)
 from .messages import Json
 from .scalars import to_zone, zone
+from .structures import hashed
 
 _BY_ITEM = re.compile(r"period\[[A-Za-z0-9-]{1,20}\]|interval\[[A-Za-z0-9\[\], ]{1,60}\]")
 """Extension dtypes that are rare enough to be sent item by item."""
@@ -75,7 +88,15 @@ def _to_categorical(data: Encoded, dec: Decoder) -> object:
     import pandas as pd
 
     ordered = expect(data["ordered"], bool)
-    return pd.Categorical.from_codes(dec(data["codes"]), dec(data["categories"]), ordered=ordered)
+    codes, categories = dec(data["codes"]), _distinct(dec(data["categories"]), dec)
+    return pd.Categorical.from_codes(codes, categories, ordered=ordered)
+
+
+def _distinct(labels: object, dec: Decoder) -> object:
+    """`labels`, which pandas is about to hash."""
+    if isinstance(labels, list | tuple) or str(getattr(labels, "dtype", "")) == "object":
+        hashed(list(labels), dec)  # type: ignore[call-overload]  # a list, or an array or index of objects
+    return labels
 
 
 def _to_datetimes(data: Encoded, dec: Decoder) -> object:
@@ -133,14 +154,43 @@ def _to_index(data: Encoded, dec: Decoder) -> object:
 
 
 def _range_index(value: Any, enc: Encoder) -> Json:
+    if len(value) > MAX_SPELLED:
+        return enc.too_big(
+            value, f"a RangeIndex of more than {MAX_SPELLED:,} items, without rows; send its ends"
+        )
+    return _range(value, enc)
+
+
+def _range(value: Any, enc: Encoder) -> Json:
     return {TAG: "range_index", "args": [value.start, value.stop, value.step], "name": enc(value.name)}
 
 
 def _to_range_index(data: Encoded, dec: Decoder) -> object:
+    index = _to_range(data, dec)
+    dec.spell(len(index))
+    return index
+
+
+def _to_range(data: Encoded, dec: Decoder) -> Any:
     import pandas as pd
 
     start, stop, step = (expect(item, int) for item in array(data["args"]))
     return pd.RangeIndex(start, stop, step, name=dec(data["name"]))
+
+
+def _rows(index: Any, enc: Encoder) -> Json:
+    """The index of rows that travel along: it may be as long as they are."""
+    import pandas as pd
+
+    return _range(index, enc) if type(index) is pd.RangeIndex else enc(index)
+
+
+def _to_rows(data: Json, dec: Decoder, count: int) -> Any:
+    if isinstance(data, dict) and data.get(TAG) == "range_index":
+        index = _to_range(data, dec)
+        dec.spell(max(len(index) - count, 0))
+        return index
+    return dec(data)
 
 
 def _multi_index(value: Any, enc: Encoder) -> Json:
@@ -159,16 +209,19 @@ def _to_multi_index(data: Encoded, dec: Decoder) -> object:
     import pandas as pd
 
     levels, codes, names = (dec.each(data[key]) for key in ("levels", "codes", "names"))
+    for level in levels:
+        _distinct(level, dec)
     return pd.MultiIndex(levels=levels, codes=codes, names=names)
 
 
 def _series(value: Any, enc: Encoder) -> Json:
     data = _column(value.array, enc)
-    return {TAG: "series", "data": data, "index": enc(value.index), "name": enc(value.name)}
+    return {TAG: "series", "data": data, "index": _rows(value.index, enc), "name": enc(value.name)}
 
 
 def _to_series(data: Encoded, dec: Decoder) -> object:
-    return _as_series(dec(data["data"]), dec(data["index"]), dec(data["name"]))
+    values: Any = dec(data["data"])
+    return _as_series(values, _to_rows(data["index"], dec, len(values)), dec(data["name"]))
 
 
 def _as_series(values: Any, index: Any, name: Any = None) -> Any:
@@ -181,7 +234,12 @@ def _as_series(values: Any, index: Any, name: Any = None) -> Any:
 
 def _frame(value: Any, enc: Encoder) -> Json:
     columns = [_column_at(value, place, enc) for place in range(value.shape[1])]
-    return {TAG: "dataframe", "columns": enc(value.columns), "index": enc(value.index), "data": columns}
+    return {
+        TAG: "dataframe",
+        "columns": enc(value.columns),
+        "index": _rows(value.index, enc),
+        "data": columns,
+    }
 
 
 def _column_at(frame: Any, place: int, enc: Encoder) -> Json:
@@ -191,8 +249,9 @@ def _column_at(frame: Any, place: int, enc: Encoder) -> Json:
 def _to_frame(data: Encoded, dec: Decoder) -> object:
     import pandas as pd
 
-    index = dec(data["index"])
-    columns = {n: _as_series(values, index) for n, values in enumerate(dec.each(data["data"]))}
+    found: list[Any] = dec.each(data["data"])
+    index = _to_rows(data["index"], dec, len(found[0]) if found else 0)
+    columns = {n: _as_series(values, index) for n, values in enumerate(found)}
     frame = pd.DataFrame(columns, index=index)
     frame.columns = dec(data["columns"])
     return frame

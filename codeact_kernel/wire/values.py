@@ -16,13 +16,15 @@ Exactly means equal and of the same type, with these decisions:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from . import arrays, enums, scalars, structures, tables
 from .coding import Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, is_plain, opaque
 from .messages import Json
 from .records import Opaque, Record, TupleRecord
 from .unknown import otherwise
 
-__all__ = ["DecodeError", "EncodeError", "Opaque", "Record", "TupleRecord", "decode", "encode"]
+__all__ = ["DecodeError", "EncodeError", "Opaque", "Record", "TupleRecord", "decode", "encode", "reader"]
 
 # The types of numpy and pandas join on first use (`unknown.otherwise`).
 _ENCODERS: dict[type, Encode] = {**structures.ENCODERS, **scalars.ENCODERS}
@@ -62,7 +64,17 @@ def decode(data: Json) -> object:
     Raises:
         DecodeError: and nothing else, whatever `data` is.
     """
-    try:
-        return Decoder(_DECODERS)(data)
-    except RecursionError:
-        raise DecodeError("too deep to read from here") from None
+    return reader()(data)
+
+
+def reader() -> Callable[[Json], object]:
+    """`decode` for values that belong together: they are bounded as if they were one."""
+    decoder = Decoder(_DECODERS)
+
+    def read(data: Json) -> object:
+        try:
+            return decoder(data)
+        except RecursionError:
+            raise DecodeError("too deep to read from here") from None
+
+    return read

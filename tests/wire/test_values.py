@@ -82,7 +82,7 @@ hashables = st.recursive(
         st.decimals(allow_nan=False),
         st.fractions(),
         st.complex_numbers(allow_nan=False),
-        st.builds(range, st.integers(), st.integers(), st.integers(1)),
+        st.builds(range, st.integers(-(10**5), 10**5), st.integers(-(10**5), 10**5), st.integers(1)),
         texts.filter(lambda text: "\0" not in text).map(PurePosixPath),
     ),
     lambda inner: st.one_of(st.tuples(inner, inner), st.frozensets(inner, max_size=3)),
