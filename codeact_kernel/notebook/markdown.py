@@ -8,7 +8,7 @@ Mathematics is looked for twice: by JupyterLab in the source, before markdown is
 `\\begin{…}`), and by MathJax in the rendered text (`$`, `\\(`, `\\begin{…}`, `\\ref{…}`), where a backslash
 before a `$` is gone again (jupyterlab#8645). So what opens it is written as a character reference,
 which the first does not read, in an element of its own, beyond which the second does not look. In code
-the reference is seen as it is written: what is code, renderers do not agree on.
+the reference is seen as it is written, so a `$` stays where all renderers agree on what is code.
 """
 
 from __future__ import annotations
@@ -33,9 +33,20 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-
 def quoted(text: str) -> str:
     """The text as a block quote, its own markdown working but for HTML, images and mathematics."""
     plain = _TAG.sub("&lt;", _REFERENCE.sub("&amp;", _CONTROL.sub("", text)))
-    plain = _MATH.sub(_box, plain).replace("$", _DOLLAR).replace("![", "!\\[")
+    plain = _without_math(plain).replace("![", "!\\[")
     plain = _DIAGRAM.sub(r"\1text ", plain)
     return "\n".join(f"> {line}".rstrip() for line in _LINE_END.split(plain))
+
+
+def _without_math(text: str) -> str:
+    parts = text.split("`")
+    # Single marks, closed on the line they are on: every second part is code.
+    agreed = "``" not in text and "\\`" not in text
+    agreed = agreed and all(line.count("`") % 2 == 0 for line in _LINE_END.split(text))
+    return "`".join(
+        part if agreed and number % 2 and "\\" not in part else _MATH.sub(_box, part).replace("$", _DOLLAR)
+        for number, part in enumerate(parts)
+    )
 
 
 def unquoted(source: str) -> str:

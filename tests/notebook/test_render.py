@@ -234,3 +234,18 @@ def test_an_answer_that_is_no_text_is_code_and_shows_its_signs() -> None:
 @pytest.mark.parametrize("text", ["refund all", "two\nlines\n\nand < more > and & so", "1 * 2_3"])
 def test_plain_text_that_was_quoted_can_be_read_back(text: str) -> None:
     assert unquoted(quoted(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the column `price in $` is text", "> the column `price in $` is text"),
+        ("costs `$5` or $6", "> costs `$5` or <span>&#36;</span>6"),
+        ("``$5``", "> ``<span>&#36;</span>5``"),
+        ("an `open\n$5` mark", "> an `open\n> <span>&#36;</span>5` mark"),
+        (r"not \`$5\` code", r"> not \`<span>&#36;</span>5\` code"),
+    ],
+)
+def test_a_dollar_stays_where_it_is_code_for_everybody(text: str, shown: str) -> None:
+    assert quoted(text) == shown
+    assert unquoted(shown) == text
