@@ -38,6 +38,8 @@ class ToolLimits:
     max_concurrent: int = 256
     max_payload_bytes: int = 64 * MIB
     """Of one encoded call, and of one encoded result."""
+    max_cell_bytes: int = 256 * MIB
+    """Of all arguments and results of a cell, together: they are kept in memory and in the notebook."""
     timeout_s: float | None = 300.0
     """Seconds one tool call may take."""
 

@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from .config import ToolLimits
 from .events import ToolFinished, ToolStarted
 from .interfaces import Approver, Emit, Recorder, ToolSource
 from .trajectory import Refusal
-from .wire.frames import FINAL_ANSWER
+from .wire.frames import FINAL_ANSWER, called
 from .wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
 
 FinalCheck = Callable[[Json], ToolOutcome]
 """Takes the encoded value of a final answer: Returned(None) accepts it, Raised says why not."""
 
 
+_OF_ANY = 8
+
+
 def accept_any(value: Json) -> ToolOutcome:
     """The check of a task without an output type."""
     return Returned(None)
+
+
+def weight(value: Json) -> int:
+    """About the bytes of encoded data, as text and in memory; texts count, the rest is a few a value."""
+    total, todo = 0, [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            total += len(item) if item.isascii() else 4 * len(item)
+        elif isinstance(item, Mapping):
+            todo.extend(item)
+            todo.extend(item.values())
+        elif isinstance(item, list | tuple):
+            todo.extend(item)
+        total += _OF_ANY
+    return total
 
 
 class StepCalls:
@@ -42,6 +61,7 @@ class StepCalls:
     ) -> None:
         self._step = step
         self._tools = tools
+        self._names = frozenset(spec.name for spec in tools.specs()) | {FINAL_ANSWER}
         self._recorder = recorder
         self._limits = limits
         self._approver = approver
@@ -49,6 +69,7 @@ class StepCalls:
         self._emit = emit or (lambda event: None)
         self._calls: list[ToolCall] = []
         self._asked = 0
+        self._kept = 0
         self.refusals: list[Refusal] = []
         self.answer: Returned | None = None
 
@@ -60,11 +81,17 @@ class StepCalls:
         """approve → record the intent → run → record the outcome."""
         self._asked += 1  # Not `len(calls)`: many may wait for approval at once.
         if self._asked > self._limits.max_calls:
-            return Raised(
-                "RuntimeError", f"{request.tool}(): more than {self._limits.max_calls} calls in one cell"
-            )
-        if self._approver is not None and not await self._approver.decide(request):
-            return Raised("PermissionError", f"{request.tool}(): the user did not allow this call")
+            most = self._limits.max_calls
+            return Raised("RuntimeError", f"{called(request.tool)}: more than {most} calls in one cell")
+        if request.tool not in self._names:
+            names = ", ".join(sorted(self._names))
+            return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
+        size = weight((request.args, request.kwargs))
+        if self._kept + size > self._limits.max_cell_bytes:
+            return self._too_much(request, "arguments", size)
+        self._kept += size
+        if self._approver is not None and not await self._allowed(self._approver, request, size):
+            return Raised("PermissionError", f"{called(request.tool)}: the user did not allow this call")
         slot = len(self._calls)
         call = ToolCall(self._step, slot + 1, request.tool, request.args, request.kwargs, None)
         self._calls.append(call)
@@ -72,13 +99,36 @@ class StepCalls:
         self._emit(ToolStarted(call.tool, call.index))
         started = time.perf_counter()
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
-        outcome = await self._run(request)
+        outcome = self._taken(request, await self._run(request))
         seconds = round(time.perf_counter() - started, 6)
         call = ToolCall(call.step, call.index, call.tool, call.args, call.kwargs, outcome, seconds)
         self._calls[slot] = call
         self._recorder.tool_outcome(call)
         self._emit(ToolFinished(call))
         return outcome
+
+    async def _allowed(self, approver: Approver, request: ToolRequest, size: int) -> bool:
+        allowed = False
+        try:
+            allowed = await approver.decide(request)
+        finally:
+            self._kept -= 0 if allowed else size
+        return allowed
+
+    def _taken(self, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
+        """`outcome`, if the cell still has room for it."""
+        size = weight(outcome.value if isinstance(outcome, Returned) else outcome.message)
+        if self._kept + size > self._limits.max_cell_bytes:
+            return self._too_much(request, "result", size)
+        self._kept += size
+        return outcome
+
+    def _too_much(self, request: ToolRequest, what: str, size: int) -> Raised:
+        problem = (
+            f"{called(request.tool)}: {what} of {size:,} bytes, after {self._kept:,} in this cell; a cell "
+            f"can have {self._limits.max_cell_bytes:,} (max_cell_bytes); go on in the next cell, or with less"
+        )
+        return Raised("RuntimeError", problem)
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
@@ -104,7 +154,7 @@ class StepCalls:
             if not expired.is_set() or task.uncancel() > 0:
                 raise
             limit = self._limits.timeout_s
-            problem = f"{request.tool}(): no result after {limit:g} s; it may still be at work"
+            problem = f"{called(request.tool)}: no result after {limit:g} s; it may still be at work"
             return Raised("TimeoutError", problem)
         finally:
             timer.cancel()

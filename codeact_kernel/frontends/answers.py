@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..exceptions import ToolCallError
+from ..exceptions import CodeActError, ToolCallError
+from ..tools.failures import failure
 from ..tools.output_type import OutputType
 from ..wire.messages import Json, Raised, Returned, ToolOutcome
 from ..wire.values import DecodeError, decode
@@ -38,6 +39,10 @@ class AnswerCheck:
             return Raised(problem.kind, str(problem))
         except DecodeError as problem:
             return Raised("ValueError", f"final_answer: {problem}")
+        except CodeActError:
+            raise
+        except Exception as problem:  # the answer's data in the hands of other libraries, as of a tool
+            return Raised("ValueError", f"final_answer: the value cannot be checked: {failure(problem)}")
         return Returned(None)
 
     def value(self, encoded: Json) -> Any:

@@ -60,6 +60,9 @@ class ToolLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
     max_payload_bytes = Int(
         _TOOLS.max_payload_bytes, min=1024, help="Bytes of one encoded call, and of one encoded result."
     ).tag(config=True)
+    max_cell_bytes = Int(
+        _TOOLS.max_cell_bytes, min=1024, help="Bytes of all arguments and results of a cell, together."
+    ).tag(config=True)
     timeout_s = Float(_TOOLS.timeout_s, min=0, allow_none=True, help="Seconds one call may take.").tag(
         config=True
     )

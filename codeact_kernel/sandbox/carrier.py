@@ -15,12 +15,13 @@ from typing import Any, cast, get_args
 from ..config import ToolLimits
 from ..interfaces import CallHandler
 from ..trajectory import Refusal, RefusalKind
-from ..wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
+from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, FrameReader, called, pack
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
 
 CHUNK = 1 << 18
 MAX_UNSENT = 4 * MAX_FRAME
 """Bytes of answers that wait for a kernel which does not read them."""
+EAGER = sys.version_info >= (3, 12)
 REFUSAL_KINDS = get_args(RefusalKind)
 MAX_REFUSALS = 1000
 """Recorded per cell; a cell that loops over a refused import is told each time, but recorded so often."""
@@ -38,7 +39,7 @@ class Carrier:
         self._on_trouble = on_trouble
         self._sock, self.kernel_end = socket.socketpair()
         self._sock.setblocking(False)
-        self._reader = FrameReader()
+        self._reader = FrameReader(max_parts=MAX_PARTS)
         self._handler: CallHandler | None = None
         self._refusals = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -121,6 +122,12 @@ class Carrier:
             case {"t": "cancel", "id": int(call_id)}:
                 if call_id in self._calls:
                     self._calls[call_id].cancel()
+            case {"t": "crowded", "id": int(call_id), "tool": str(tool)}:
+                problem = (
+                    f"{called(tool)}: the arguments have more than {MAX_PARTS:,} parts; send less, or an "
+                    "array, a series or one text in place of a long list"
+                )
+                self._answer(ToolRequest(call_id, tool), Raised("ValueError", problem))
             case {"t": "refused", "kind": str(kind), "name": str(name)} if kind in REFUSAL_KINDS:
                 self._refusals += 1
                 if self._handler is not None and self._refusals <= MAX_REFUSALS:
@@ -136,18 +143,23 @@ class Carrier:
             raise FrameError(f"call {request.call_id} is in flight already")
         elif self._reader.size > self._max_payload:
             problem = (
-                f"{request.tool}(): the arguments take {self._reader.size:,} bytes, and at most "
+                f"{called(request.tool)}: the arguments take {self._reader.size:,} bytes, and at most "
                 f"{self._max_payload:,} are taken; send less, or in parts"
             )
             self._answer(request, Raised("ValueError", problem))
         elif len(self._calls) >= self._limits.max_concurrent:
             most = self._limits.max_concurrent
-            problem = f"{request.tool}(): more than {most} calls at once; gather them in smaller batches"
+            problem = (
+                f"{called(request.tool)}: more than {most} calls at once; gather them in smaller batches"
+            )
             self._answer(request, Raised("RuntimeError", problem))
         else:
             task = start_task(self._serve(request, self._handler), self._loop)
             if not task.done():
                 self._calls[request.call_id] = task
+                if not EAGER:
+                    # A task that is cancelled before it begins never comes to its own `finally`.
+                    task.add_done_callback(lambda done: self._forget(request.call_id, done))
 
     async def _serve(self, request: ToolRequest, handler: CallHandler) -> None:
         try:
@@ -158,6 +170,10 @@ class Carrier:
             self._on_trouble()
         finally:
             self._calls.pop(request.call_id, None)
+
+    def _forget(self, call_id: int, task: asyncio.Task[None]) -> None:
+        if self._calls.get(call_id) is task:
+            del self._calls[call_id]
 
     # --- to the kernel ---
 
@@ -170,7 +186,7 @@ class Carrier:
         frame = pack(message)
         if len(frame) - HEADER > self._max_payload:
             problem = (
-                f"{request.tool}(): the result takes {len(frame) - HEADER:,} bytes, and at most "
+                f"{called(request.tool)}: the result takes {len(frame) - HEADER:,} bytes, and at most "
                 f"{self._max_payload:,} can be sent; ask for less, or in parts"
             )
             frame = pack({"t": "raise", "id": request.call_id, "type": "ValueError", "message": problem})
@@ -209,6 +225,6 @@ class Carrier:
 def start_task(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
     """A task that runs up to its first wait at once, where Python can do that (3.12): most tools never
     wait, and a turn of the event loop costs as much as such a call."""
-    if sys.version_info >= (3, 12):
+    if sys.version_info >= (3, 12):  # Not `EAGER`, which mypy does not know.
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
     return loop.create_task(coroutine)

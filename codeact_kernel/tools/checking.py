@@ -11,9 +11,15 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from ..exceptions import ToolDefinitionError
-from .plain import plain
+from .bounded import bounded
+from .failures import failure
+from .plain import TooLong, plain
 from .typeddicts import with_known_typeddicts
 
+_MANY = 1000
+"""Errors of one value that are looked at: pydantic takes microseconds and a kilobyte to tell of each."""
+_MAX_STEP = 100
+_MAX_MESSAGE = 500
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 
 
@@ -56,7 +62,17 @@ class Checker:
         if self.adapter is None or type(value) in self._exact:
             return value
         try:
-            return self.adapter.validate_python(value)
+            return self._converted(self.adapter, value)
+        except Mismatch:
+            raise
+        except TooLong as problem:
+            raise Mismatch("", str(problem)) from None
+        except Exception as problem:  # of pandas, numpy, a model's own validators: with hostile data
+            raise Mismatch("", f"cannot be checked: {failure(problem)}") from None
+
+    def _converted(self, adapter: TypeAdapter[Any], value: object) -> object:
+        try:
+            return adapter.validate_python(value)
         except ValidationError as problem:
             # Records, enum members and numpy values from the sandbox stand for plainer things.
             plainer = plain(value)
@@ -64,7 +80,7 @@ class Checker:
                 raise _mismatch(problem) from None
         try:
             # By name too: a Record has a model's field names, not their aliases.
-            return self.adapter.validate_python(plainer, by_alias=True, by_name=True)
+            return adapter.validate_python(plainer, by_alias=True, by_name=True)
         except ValidationError as problem:
             raise _mismatch(problem) from None
 
@@ -78,7 +94,7 @@ def _exact_types(annotation: Any) -> frozenset[Any]:
 
 def _adapter(annotation: Any, what: str) -> TypeAdapter[Any]:
     try:
-        annotation = with_known_typeddicts(annotation)
+        annotation = bounded(with_known_typeddicts(annotation))
         return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
     except PydanticUserError as problem:
         if problem.code != "type-adapter-config-unused":
@@ -97,15 +113,24 @@ def _cannot_check(annotation: Any, what: str, problem: Exception) -> ToolDefinit
 
 
 def _mismatch(problem: ValidationError) -> Mismatch:
+    if problem.error_count() > _MANY:
+        return Mismatch("", f"{problem.error_count():,} values in it do not fit")
     errors = problem.errors(include_url=False, include_context=False)
     first = errors[0]
-    message = f"{first['msg']}, got {reprlib.repr(first['input'])} ({type(first['input']).__name__})"
+    message = f"{first['msg'][:_MAX_MESSAGE]}, got {_shown(first['input'])} ({type(first['input']).__name__})"
     if len(errors) > 1:
         message += f" (and {len(errors) - 1} more)"
     is_type = first["type"].endswith("_type") or first["type"] == "is_instance_of"
     return Mismatch(path_text(first["loc"]), message, "TypeError" if is_type else "ValueError")
 
 
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except Exception:  # an int of many digits, a text of numpy's that is none
+        return "a value that cannot be shown"
+
+
 def path_text(steps: Sequence[int | str]) -> str:
     """Such as ``.items[3].price``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step[:_MAX_STEP]}" for step in steps)

@@ -15,7 +15,8 @@ MAX_MESSAGE = 2000
 def raised(problem: BaseException, tool: str) -> Raised:
     """The outcome for what `tool` raised."""
     if isinstance(problem, SystemExit):
-        return Raised("RuntimeError", f"{tool}() tried to end the host process: SystemExit({problem.code!r})")
+        said = f"{tool}() tried to end the host process: SystemExit({problem.code!r})"
+        return Raised("RuntimeError", cut(said))
     return Raised(type(problem).__name__, safe_text(_message(problem)))
 
 
@@ -28,11 +29,21 @@ def _message(problem: BaseException) -> str:
         return f"no message: {type(other).__name__}"
 
 
+def failure(problem: BaseException) -> str:
+    """In one line, for a reason within a message: the type and what it says."""
+    return f"{type(problem).__name__}: {safe_text(_message(problem))[:200]}"
+
+
+def cut(text: str) -> str:
+    """`text` in `MAX_MESSAGE` characters."""
+    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "…"
+
+
 def safe_text(text: str) -> str:
     """`text` cut to `MAX_MESSAGE` characters, paths of this machine replaced by their last part."""
     text = text[: 4 * MAX_MESSAGE].encode("utf-8", "backslashreplace").decode("utf-8")
     text = _host_paths().sub(lambda match: match[0].rstrip("/").rpartition("/")[2], text)
-    return text if len(text) <= MAX_MESSAGE else text[:MAX_MESSAGE] + "…"
+    return cut(text)
 
 
 @cache

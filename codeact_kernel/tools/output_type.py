@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 import jsonschema
@@ -16,7 +17,12 @@ from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from ..wire.values import DecodeError, decode
 from .checking import Checker, Mismatch, path_text
-from .plain import jsonable
+from .failures import cut, failure
+from .plain import TooLong, jsonable
+
+_MAX_VALUES = 100_000
+"""Of an answer that is checked against a JSON Schema, which takes some microseconds for each."""
+_MAX_ERRORS = 100
 
 
 class OutputType:
@@ -48,7 +54,7 @@ class OutputType:
         except DecodeError as problem:
             raise ToolCallError(f"{FINAL_ANSWER}: value: {problem}", "ValueError") from None
         except Mismatch as problem:
-            raise ToolCallError(problem.at(f"{FINAL_ANSWER}: value"), "ValueError") from None
+            raise ToolCallError(cut(problem.at(f"{FINAL_ANSWER}: value")), "ValueError") from None
 
     def describe(self) -> str:
         """The type as JSON Schema text, for the prompt."""
@@ -78,11 +84,29 @@ class _SchemaChecker:
 
     def convert(self, value: object) -> object:
         """`value` in JSON's terms. Raises Mismatch."""
-        value = jsonable(value)
         try:
-            problem = jsonschema.exceptions.best_match(self._validator.iter_errors(value))
+            value = jsonable(value)
+            if _has_more_than(_MAX_VALUES, value):
+                raise TooLong(f"more than {_MAX_VALUES:,} values; give a shorter answer")
+            problem = jsonschema.exceptions.best_match(
+                islice(self._validator.iter_errors(value), _MAX_ERRORS)
+            )
+        except TooLong as long:
+            raise Mismatch("", str(long)) from None
         except Unresolvable as missing:
             raise UsageError(f"the JSON Schema refers to {missing.ref!r}, which is not in it") from None
+        except Exception as other:  # an int too long to be named, a value that cannot be compared
+            raise Mismatch("", f"cannot be checked: {failure(other)}") from None
         if problem is not None:
             raise Mismatch(path_text(tuple(problem.absolute_path)), problem.message[:500])
         return value
+
+
+def _has_more_than(most: int, value: object) -> bool:
+    left, todo = most, [value]
+    while todo and left >= 0:
+        inner = todo.pop()
+        if isinstance(inner, list | dict):
+            left -= len(inner)
+            todo.extend(inner if isinstance(inner, list) else inner.values())
+    return left < 0

@@ -7,9 +7,10 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from ..exceptions import ToolCallError, ToolDefinitionError
-from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
-from ..wire.values import DecodeError, decode, encode
-from .failures import raised
+from ..wire.frames import called
+from ..wire.messages import Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
+from ..wire.values import DecodeError, encode, reader
+from .failures import cut, failure, raised
 from .runner import InlineRunner, Runner
 from .tool import Tool, tool
 
@@ -53,9 +54,14 @@ class ToolRegistry:
             names = ", ".join(self._tools) or "none"
             return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
         try:
-            args, kwargs = made.arguments(_decoded(request), _decoded_names(request))
+            args, kwargs = made.arguments(*_decoded(request))
         except ToolCallError as problem:
-            return Raised(problem.kind, str(problem))
+            return Raised(problem.kind, cut(str(problem)))
+        except Exception as problem:
+            # Data from outside in the hands of a dozen libraries: whatever they object to, the call is wrong.
+            return Raised(
+                "ValueError", f"{called(made.name)}: the arguments cannot be checked: {failure(problem)}"
+            )
         try:
             outcome = await self._runner.run(made, _attempt(made, args, kwargs))
         except (Exception, SystemExit) as problem:
@@ -63,19 +69,22 @@ class ToolRegistry:
         return outcome if isinstance(outcome, Returned | Raised) else Returned(encode(outcome, fallback=True))
 
 
-def _decoded(request: ToolRequest) -> list[object]:
-    return [_decode(request, f"argument {place}", value) for place, value in enumerate(request.args, 1)]
-
-
-def _decoded_names(request: ToolRequest) -> dict[str, object]:
-    return {name: _decode(request, f"argument {name!r}", value) for name, value in request.kwargs.items()}
-
-
-def _decode(request: ToolRequest, what: str, data: Json) -> object:
+def _decoded(request: ToolRequest) -> tuple[list[object], dict[str, object]]:
+    """Raises ToolCallError."""
+    read = reader()
+    args: list[object] = []
+    kwargs: dict[str, object] = {}
+    name: str | None = None
     try:
-        return decode(data)
+        for value in request.args:
+            args.append(read(value))
+        for name, value in request.kwargs.items():
+            kwargs[name] = read(value)
     except DecodeError as problem:
-        raise ToolCallError(f"{request.tool}(): {what}: {problem}", "ValueError") from None
+        place = str(len(args) + 1) if name is None else f"{name!r:.100}"
+        text = f"{called(request.tool)}: argument {place}: {problem}"
+        raise ToolCallError(text, "ValueError") from None
+    return args, kwargs
 
 
 def _attempt(made: Tool, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Callable[[], object]:

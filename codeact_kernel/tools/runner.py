@@ -57,6 +57,8 @@ class InlineRunner:
         context = contextvars.copy_context()
 
         def job() -> None:
+            if done.cancelled():
+                return  # Nobody waits any more: what has not begun is not to happen.
             try:
                 settle: Callable[[], None] = _result(done, context.run(call))
             except BaseException as problem:  # KeyboardInterrupt and its like go to who awaits
