@@ -235,7 +235,7 @@ def _processes(rules: Rules, pid: int) -> dict[str, Block]:
 
     clone3 hides its flags behind a pointer; without it the C library takes clone.
     """
-    forbidden = _NEW_NAMESPACE | _CLONE_THREAD | _CLONE_PARENT | 0x80
+    forbidden = _NEW_NAMESPACE | _CLONE_THREAD | _CLONE_PARENT | _CLONE_FILES | 0x80
     process = has_any(0, forbidden, DENY, ALLOW) if rules.fork else DENY
     thread = _CLONE_THREAD | _CLONE_FILES
     calls = {"clone": is_one_of(0, (thread,), ALLOW, process, mask=_NEW_NAMESPACE | thread)}

@@ -22,7 +22,10 @@ __all__ = ["Watch", "children", "size"]
 CALM_S = 0.5
 ALARMED_S = 0.1
 LONGEST_S = 1.0
-"""Seconds between looks at processes: below, and above, half of the memory and threads allowed; at most."""
+"""Seconds between looks at processes: while all is calm; above half of the memory or threads allowed, and
+while the session computes; at most."""
+BUSY = 0.05
+"""Of one core, since the last look: a session that uses more computes."""
 SLACK_S = 0.002
 """A look that comes this much early is on time: timers round."""
 SHARE = 0.01
@@ -55,6 +58,7 @@ class Watch:
         self._hidden_of: tuple[tuple[int, int], ...] = ()
         self._hidden = usage.Shared(0, True)
         self._hidden_due = self._kernel_due = self._processes_due = self._due = 0.0
+        self._looked_at = self._seconds = 0.0
         self.next_in = 0.0
         """Seconds until there is something to look at again; earlier looks return at once."""
 
@@ -66,9 +70,9 @@ class Watch:
         reason = None
         if now >= self._processes_due - SLACK_S:
             began = time.thread_time()
-            half, reason = self._look_at_processes(now)
+            alarmed, reason = self._look_at_processes(now)
             cost = time.thread_time() - began
-            wait = min(max(ALARMED_S if half else CALM_S, cost / SHARE), LONGEST_S)
+            wait = min(max(ALARMED_S if alarmed else CALM_S, cost / SHARE), LONGEST_S)
             self._processes_due = now + wait
         reason = reason or self._look_at_kernel(now) or self._space.look(now, self._held.files)
         self.next_in = max(min(self._processes_due, self._space.due) - now, SHORT_S)
@@ -76,7 +80,7 @@ class Watch:
         return reason
 
     def _look_at_processes(self, now: float) -> tuple[bool, str | None]:
-        """Whether half of a bound is used, and why the session must end."""
+        """Whether there is reason to look again soon, and why the session must end."""
         bounds = self._bounds
         processes = self._tree.look(now, bounds.threads)
         threads = sum(process.threads for process in processes)
@@ -85,7 +89,12 @@ class Watch:
         # Storms of threads are found while they are made: nothing that takes time comes before this.
         memory = self._memory(processes, now) if threads <= bounds.threads else 0
         half = memory * 2 > bounds.memory_bytes or threads * 2 > bounds.threads
-        return half, self._over(processes, threads, memory)
+        return half or self._computes(now), self._over(processes, threads, memory)
+
+    def _computes(self, now: float) -> bool:
+        spent, passed = self._tree.seconds - self._seconds, now - self._looked_at
+        self._seconds, self._looked_at = self._tree.seconds, now
+        return spent > BUSY * passed
 
     def _over(self, processes: list[usage.Process], threads: int, memory: int) -> str | None:
         bounds = self._bounds

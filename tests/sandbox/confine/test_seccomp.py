@@ -285,6 +285,7 @@ answer = {
     "run": attempt(subprocess.run, ["true"]),
     "namespace": raw("clone", 0x10000011, None, None, None, None),
     "sibling": raw("clone", 0x8011, None, None, None, None),
+    "same descriptors": raw("clone", 0x411, None, None, None, None),
     "outside": attempt(os.kill, other, 0),
     "leave the group": forked(lambda: attempt(os.setsid)),
 }
@@ -297,6 +298,7 @@ answer = {
         "run": "EPERM",
         "namespace": "EPERM",
         "sibling": "EPERM",
+        "same descriptors": "EPERM",
         "outside": "EPERM",
         "leave the group": "EPERM",
     }
