@@ -13,7 +13,7 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from ..exceptions import ToolDefinitionError
 from .bounded import bounded
 from .failures import failure
-from .plain import TooLong, plain
+from .plain import TooLong, check_arrays, plain
 from .typeddicts import with_known_typeddicts
 
 _MANY = 1000
@@ -52,6 +52,8 @@ class Checker:
     def __init__(self, annotation: Any, what: str) -> None:
         self._exact = _exact_types(annotation)
         self.adapter = None if annotation is Any else _adapter(annotation, what)
+        schema = "" if self.adapter is None else repr(self.adapter.core_schema)
+        self._takes_arrays = any(kind in schema for kind in ("'is-instance'", "'any'"))
 
     def convert(self, value: object) -> object:
         """`value` as the annotation wants it: a Record as its dataclass, '2024-01-01' as a date.
@@ -71,6 +73,8 @@ class Checker:
             raise Mismatch("", f"cannot be checked: {failure(problem)}") from None
 
     def _converted(self, adapter: TypeAdapter[Any], value: object) -> object:
+        if not self._takes_arrays:
+            check_arrays(value)
         try:
             return adapter.validate_python(value)
         except ValidationError as problem:

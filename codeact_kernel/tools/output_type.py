@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,7 @@ from referencing.exceptions import Unresolvable
 from ..exceptions import ToolCallError, ToolDefinitionError, UsageError
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
-from ..wire.values import DecodeError, decode
+from ..wire.values import DecodeError, Record, decode
 from .checking import Checker, Mismatch, path_text
 from .failures import cut, failure
 from .plain import TooLong, jsonable
@@ -85,9 +85,7 @@ class _SchemaChecker:
     def convert(self, value: object) -> object:
         """`value` in JSON's terms. Raises Mismatch."""
         try:
-            value = jsonable(value)
-            if _has_more_than(_MAX_VALUES, value):
-                raise TooLong(f"more than {_MAX_VALUES:,} values; give a shorter answer")
+            value = _short(jsonable(_short(value)))
             problem = jsonschema.exceptions.best_match(
                 islice(self._validator.iter_errors(value), _MAX_ERRORS)
             )
@@ -102,11 +100,17 @@ class _SchemaChecker:
         return value
 
 
-def _has_more_than(most: int, value: object) -> bool:
-    left, todo = most, [value]
-    while todo and left >= 0:
+def _short(value: object) -> object:
+    left, todo = _MAX_VALUES, [value]
+    while todo:
         inner = todo.pop()
-        if isinstance(inner, list | dict):
+        if isinstance(inner, list | tuple | set | frozenset | dict | Record):
             left -= len(inner)
-            todo.extend(inner if isinstance(inner, list) else inner.values())
-    return left < 0
+            if left < 0:
+                raise TooLong(f"more than {_MAX_VALUES:,} values; give a shorter answer")
+            todo.extend(_values(inner) if isinstance(inner, dict | Record) else inner)
+    return value
+
+
+def _values(mapping: dict[Any, object] | Record) -> Iterable[object]:
+    return mapping.values() if isinstance(mapping, dict) else mapping.__dict__.values()

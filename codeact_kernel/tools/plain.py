@@ -18,6 +18,10 @@ from ..wire.values import Record
 MAX_ITEMS = 2_000_000
 """Of all arrays, series and indexes of one value. A number of one byte is a list's item of 8 to 40."""
 
+_TOO_LONG = f"arrays of more than {MAX_ITEMS:,} values in place of a list; pass less, or in parts"
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_SEQUENCES = frozenset({list, tuple, set, frozenset})
+
 
 class TooLong(ValueError):
     """The value would become far larger than it came. The message says what to do."""
@@ -35,6 +39,32 @@ def plain(value: object) -> object:
     return _Plainer()(value)
 
 
+def check_arrays(value: object) -> None:
+    """For a checker that takes no array as one: it would make lists of them, item by item.
+
+    Raises:
+        TooLong: arrays of more than `MAX_ITEMS` values.
+    """
+    left, todo = MAX_ITEMS, [value]
+    while todo:
+        item: Any = todo.pop()
+        inner: Any = item
+        if type(item) in (dict, Record):  # by exact type: isinstance asks the abstract class of a Record
+            inner = item.values() if type(item) is dict else item.__dict__.values()
+        elif type(item) not in _SEQUENCES:
+            left -= _length(item) if _is_of_numpy(item) else 0
+            if left < 0:
+                raise TooLong(_TOO_LONG)
+            continue
+        if not _SCALARS.issuperset(map(type, inner)):
+            todo.extend(inner)
+
+
+def _is_of_numpy(value: object) -> bool:
+    package = type(value).__module__.partition(".")[0]
+    return package in ("numpy", "pandas") and package in sys.modules
+
+
 class _Plainer:
     """One walk over one value."""
 
@@ -42,23 +72,26 @@ class _Plainer:
         self._left = MAX_ITEMS
 
     def __call__(self, value: object) -> object:
+        kind: Any = type(value)
+        if kind in _SCALARS:
+            return value
+        if kind in _SEQUENCES:
+            items: Any = value
+            if _SCALARS.issuperset(map(type, items)):
+                return value
+            new = [self(item) for item in items]
+            same = all(before is after for before, after in zip(items, new, strict=True))
+            return value if same else tuple(new) if kind is tuple else new
+        if type(value) is dict:
+            return _same(value, {key: self(item) for key, item in value.items()})
         if isinstance(value, Record):
             return {name: self(item) for name, item in Record._asdict(value).items()}
         if isinstance(value, Enum):
             return self(value.value)
-        if type(value) is dict:
-            return _same(value, {key: self(item) for key, item in value.items()})
-        if type(value) in (list, tuple, set, frozenset):
-            kind: Any = type(value)
-            items: Any = value
-            new = [self(item) for item in items]
-            same = all(before is after for before, after in zip(items, new, strict=True))
-            return value if same else tuple(new) if kind is tuple else new
         return self._without_numpy(value)
 
     def _without_numpy(self, value: Any) -> object:
-        package = type(value).__module__.partition(".")[0]
-        if package not in ("numpy", "pandas") or package not in sys.modules:
+        if not _is_of_numpy(value):
             return value
         # ndarray, numpy scalars, Series and Index have tolist; a DataFrame has nothing like it.
         to_list: Callable[[], object] | None = getattr(value, "tolist", None)
@@ -66,9 +99,7 @@ class _Plainer:
             return value
         self._left -= _length(value)
         if self._left < 0:
-            raise TooLong(
-                f"arrays of more than {MAX_ITEMS:,} values in place of a list; pass less, or in parts"
-            )
+            raise TooLong(_TOO_LONG)
         return to_list()
 
 
