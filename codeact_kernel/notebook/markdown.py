@@ -17,6 +17,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_FENCE = re.compile(r"```[\w+-]*[\r\n]*\Z")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 # A run of backslashes is looked at once: boxed whole, as one that stayed before the tag would make it text.
 _OPENS_MATH = r"(?<!\\)\\++(?=[$()\[\]]|begin|end|(?:eq)?ref)"
@@ -39,13 +41,25 @@ def quoted(text: str) -> str:
 
 
 def _without_math(text: str) -> str:
-    parts = text.split("`")
-    # Single marks, closed on the line they are on: every second part is code.
-    agreed = "``" not in text and "\\`" not in text
-    agreed = agreed and all(line.count("`") % 2 == 0 for line in _LINE_END.split(text))
+    """Mathematics made plain, but for a `$` in what all renderers agree is code: blocks between fences that
+    are alone on their lines, and spans of single marks that close on theirs. Where a text has any other
+    mark, nothing is taken for code."""
+    lines = _LINES.findall(text)
+    fences = [number for number, line in enumerate(lines) if _FENCE.match(line)]
+    in_block = {n for first, last in zip(fences[::2], fences[1::2], strict=False) for n in range(first, last)}
+    rest = [line for number, line in enumerate(lines) if number not in {*in_block, *fences}]
+    agreed = len(fences) % 2 == 0 and not any(lines[n].strip("`\r\n") for n in fences[1::2])
+    agreed = agreed and not any("``" in line or "\\`" in line or line.count("`") % 2 for line in rest)
+    return "".join(
+        line if agreed and number in in_block and "\\" not in line else _spans_kept(line, agreed)
+        for number, line in enumerate(lines)
+    )
+
+
+def _spans_kept(line: str, agreed: bool) -> str:
     return "`".join(
         part if agreed and number % 2 and "\\" not in part else _MATH.sub(_box, part).replace("$", _DOLLAR)
-        for number, part in enumerate(parts)
+        for number, part in enumerate(line.split("`"))
     )
 
 

@@ -242,6 +242,16 @@ def test_plain_text_that_was_quoted_can_be_read_back(text: str) -> None:
         ("the column `price in $` is text", "> the column `price in $` is text"),
         ("costs `$5` or $6", "> costs `$5` or <span>&#36;</span>6"),
         ("``$5``", "> ``<span>&#36;</span>5``"),
+        (
+            "see `$A`:\n```sh\necho $HOME\n```\n$5",
+            "> see `$A`:\n> ```sh\n> echo $HOME\n> ```\n> <span>&#36;</span>5",
+        ),
+        (
+            r"```sh$x\$5$x```".replace("$x", "\n"),
+            r"> ```sh$x> <span>&#92;</span><span>&#36;</span>5$x> ```".replace("$x", "\n"),
+        ),
+        ("```\n$5", "> ```\n> <span>&#36;</span>5"),
+        ("```\n```py\n$5\n```\n```", "> ```\n> ```py\n> <span>&#36;</span>5\n> ```\n> ```"),
         ("an `open\n$5` mark", "> an `open\n> <span>&#36;</span>5` mark"),
         (r"not \`$5\` code", r"> not \`<span>&#36;</span>5\` code"),
     ],
