@@ -9,7 +9,7 @@ import pytest
 
 from codeact_kernel.config import ToolLimits
 from codeact_kernel.events import Event, ToolFinished, ToolStarted
-from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any
+from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any, weight
 from codeact_kernel.trajectory import Refusal, Reply, RunInfo, Step, Stop
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
@@ -176,3 +176,54 @@ def test_refusals_are_kept() -> None:
     calls = step(Log())
     calls.refused(Refusal("import", "socket"))
     assert calls.refusals == [Refusal("import", "socket")]
+
+
+def test_what_a_cell_keeps_is_bounded() -> None:
+    log = Log()
+    calls = step(log, max_cell_bytes=5500)
+
+    async def scene() -> list[ToolOutcome]:
+        return [await calls.call(request("x" * 1000)) for _ in range(4)]
+
+    first, second, third, fourth = asyncio.run(scene())
+    assert first == second == Returned("x" * 1000)
+    # The third ran, but its result has no room; the fourth has none itself.
+    assert isinstance(third, Raised)
+    assert third.type == "RuntimeError"
+    assert third.message.startswith("echo(): result of 1,008 bytes, after ")
+    assert isinstance(fourth, Raised)
+    assert "echo(): arguments of 1,032 bytes" in fourth.message
+    assert "a cell can have 5,500 (max_cell_bytes)" in fourth.message
+    assert [call.outcome for call in calls.calls] == [first, second, third]
+    assert asyncio.run(calls.call(request("x"))) == Returned("x")
+
+
+def test_calls_that_wait_for_approval_count_until_they_are_refused() -> None:
+    log = Log(allow=False)
+    calls = step(log, max_cell_bytes=2500)
+
+    async def scene() -> list[ToolOutcome]:
+        return await asyncio.gather(*(calls.call(request("x" * 1000)) for _ in range(3)))
+
+    kinds = [outcome.type for outcome in asyncio.run(scene()) if isinstance(outcome, Raised)]
+    assert kinds == ["PermissionError", "PermissionError", "RuntimeError"]
+    assert asyncio.run(calls.call(request("x" * 2000))) == Raised(
+        "PermissionError", "echo(): the user did not allow this call"
+    )
+
+
+def test_a_tool_that_is_none_is_neither_recorded_nor_named_in_full() -> None:
+    log = Log()
+    calls = step(log)
+    outcome = asyncio.run(calls.call(request("a", "x" * 10_000)))
+    assert isinstance(outcome, Raised)
+    assert outcome.type == "NameError"
+    assert outcome.message == f"no tool is called {'x' * 100!r}; there are: echo, final_answer"
+    assert log.said == []
+    assert calls.calls == ()
+
+
+def test_weight_is_about_the_bytes() -> None:
+    assert 1_000_000 <= weight(["x" * 1_000_000, {"k" * 1000: 1}]) <= 1_002_000
+    assert weight("\u20ac" * 1000) >= 4000
+    assert 8_000 <= weight([[0] * 10] * 100) <= 10_000

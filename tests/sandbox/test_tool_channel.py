@@ -222,6 +222,15 @@ def test_call_too_large_is_a_value_error_and_the_channel_goes_on(lab: Lab) -> No
     assert value_of(lab, "add(1, 2)", tools()) == "3"
 
 
+def test_call_of_too_many_parts_is_a_value_error_and_the_channel_goes_on(lab: Lab) -> None:
+    calls = tools()
+    error = lab.run("echo([[]] * 1_000_000)", calls).error
+    assert error.ename == "ValueError"
+    assert error.evalue.startswith("echo(): the arguments have more than 1,000,000 parts; send less")
+    assert calls.requests == []
+    assert value_of(lab, "len(echo([0.5] * 500_000))", tools()) == "500000"
+
+
 def test_the_hosts_own_limits(open_lab: OpenLab) -> None:
     limits = ToolLimits(max_payload_bytes=1000, max_concurrent=5)
     lab = open_lab(replace(SLOW, tools=limits), SETUP)

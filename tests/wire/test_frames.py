@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeact_kernel.wire.frames import HEADER, FrameError, FrameReader, pack, structure_of
+from codeact_kernel.wire.frames import HEADER, MAX_PARTS, FrameError, FrameReader, called, pack, structure_of
 
 messages = st.lists(
     st.dictionaries(st.text(), st.one_of(st.integers(-(2**63), 2**63), st.text(), st.lists(st.booleans()))),
@@ -94,3 +94,23 @@ def test_structure_is_counted_quickly_whatever_the_text(piece: bytes) -> None:
     assert time.process_time() - began < 1
     text = b'["' + b"\\\\" * 40_000 + b'\\",[' + b'",' + b'"a,",' * 70_000 + b"0]"  # longer than one stretch
     assert structure_of(text) == 1 + 1 + 70_000
+    assert 3 < structure_of(text, enough=3) < structure_of(text)
+
+
+def test_a_frame_of_many_parts_is_not_parsed() -> None:
+    call = {"t": "call", "id": 7, "tool": "refund", "args": [[[]] * MAX_PARTS], "kwargs": {}}
+    reader = FrameReader(max_parts=MAX_PARTS)
+    frames = list(reader.feed(pack(call) + pack({"t": "cancel", "id": 7})))
+    assert frames == [{"t": "crowded", "id": 7, "tool": "refund"}, {"t": "cancel", "id": 7}]
+    with pytest.raises(FrameError, match="more than 1,000,000 parts"):
+        list(reader.feed(pack({"t": "cancel", "id": [[]] * MAX_PARTS})))
+
+
+def test_long_lists_of_numbers_and_long_texts_pass() -> None:
+    sent = {"t": "call", "numbers": [0.5] * 500_000, "text": "1,2\n" * 2_000_000}
+    assert list(FrameReader(max_parts=MAX_PARTS).feed(pack(sent))) == [sent]
+
+
+def test_names_of_tools_are_cut() -> None:
+    assert called("refund") == "refund()"
+    assert called("x" * 1000) == "x" * 100 + "…()"

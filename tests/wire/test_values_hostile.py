@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import copy
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from codeact_kernel.wire import enums
 from codeact_kernel.wire.messages import Json
-from codeact_kernel.wire.values import _DECODERS, DecodeError, decode
+from codeact_kernel.wire.values import _DECODERS, DecodeError, decode, encode
 
 scalars = st.one_of(
     st.none(),
@@ -73,6 +75,10 @@ def b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+INDEX = {"$": "range_index", "args": [0, 600_000, 1], "name": None}
+INDEX_OF_MORE = {"$": "range_index", "args": [0, 600_001, 1], "name": None}
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -90,11 +96,36 @@ def b64(data: bytes) -> str:
         {"$": "zoneinfo", "key": "../../../etc/passwd"},
         {"$": "zoneinfo", "key": "Nowhere/Else"},
         {"$": "range", "args": [0, 1, 0]},
+        {"$": "range", "args": [0, 10**12, 1]},
+        [{"$": "range", "args": [0, 10**6, 1]}] * 2,
+        {"$": "int", "hex": "0x" + "f" * 60_000},
+        [{"$": "int", "hex": "0x" + "f" * 40_000}] * 8,
+        {"$": "decimal", "value": "1E-60000"},
+        {"$": "decimal", "value": "1" * 60_000},
+        [{"$": "decimal", "value": "1E40000"}] * 8,
+        {"$": "range_index", "args": [0, 10**7, 1], "name": None},
+        {"$": "series", "data": INDEX, "index": INDEX_OF_MORE, "name": None},
+        {"$": "dataframe", "columns": INDEX, "index": INDEX, "data": []},
         {"$": "record", "type": "R", "fields": {"__class__": 1}},
         {"$": "record", "type": "R" * 1000, "fields": {}},
         {"$": "ndarray", "dtype": "<f8", "shape": [10**12], "b64": ""},
         {"$": "ndarray", "dtype": "<f8", "shape": [-1], "b64": b64(bytes(8))},
         {"$": "ndarray", "dtype": "|S0", "shape": [10**12], "b64": ""},
+        {"$": "ndarray", "dtype": "<f8", "shape": [10**7, 0], "b64": ""},
+        {"$": "ndarray", "dtype": "<f8", "shape": [0, 10**7], "b64": ""},
+        {"$": "ndarray", "dtype": "O", "shape": [10**7, 0], "items": []},
+        {"$": "ndarray", "dtype": "<f8", "shape": [1] * 1000, "b64": b64(bytes(8))},
+        {
+            "$": "ndarray",
+            "dtype": [["a", "|V1"], ["b", "<f8", [10**6, 0]]],
+            "shape": [2],
+            "b64": b64(bytes(2)),
+        },
+        {"$": "ndarray", "dtype": ",".join(["i1"] * 8), "shape": [1], "b64": b64(bytes(8))},
+        {"$": "ndarray", "dtype": "<U1", "shape": [2], "b64": b64(b"\xff" * 8)},
+        {"$": "ndarray", "dtype": ">U1", "shape": [], "b64": b64(b"\0\x11\0\0")},
+        {"$": "ndarray", "dtype": [["a", "<i4"], ["b", "<U1", [2]]], "shape": [1], "b64": b64(b"\xff" * 12)},
+        {"$": "numpy", "array": {"$": "ndarray", "dtype": "<U1", "shape": [], "b64": b64(b"\xff" * 4)}},
         {"$": "ndarray", "dtype": "|O", "shape": [1], "b64": b64(bytes(8))},
         {"$": "ndarray", "dtype": [["a", "|O"]], "shape": [1], "b64": b64(bytes(8))},
         {"$": "ndarray", "dtype": "O", "shape": [3], "items": [1]},
@@ -140,3 +171,90 @@ def test_memory_of_enum_classes_is_bounded() -> None:
     for number in range(enums.MAX_CLASSES + 100):
         read({"$": "enum", "type": "E", "kind": "Enum", "members": {"A": number}, "name": "A"})
     assert len(enums._classes) <= enums.MAX_CLASSES
+
+
+P = 2**61 - 1  # hash(n) is n modulo this
+
+
+def tupled(item: Json) -> Json:
+    return {"$": "tuple", "items": [item]}
+
+
+def halves(number: int) -> Json:
+    return {"$": "fraction", "parts": [{"$": "int", "hex": hex(number * P)}, 1]}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [lambda n: n * P, lambda n: tupled(n * P), halves, lambda n: {"$": "decimal", "value": str(n * P)}],
+    ids=["int", "tuple", "fraction", "decimal"],
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda items: {"$": "set", "items": items},
+        lambda items: {"$": "frozenset", "items": items},
+        lambda items: {"$": "dict", "items": [[item, 0] for item in items]},
+        lambda items: {"$": "dict", "items": [[item, 0] for item in items], "type": "Counter"},
+        lambda items: [{"$": "set", "items": items[n : n + 500]} for n in range(0, len(items), 500)],
+        lambda items: {
+            "$": "categorical",
+            "codes": [0],
+            "ordered": False,
+            "categories": {"$": "index", "name": None, "data": objects(items)},
+        },
+        lambda items: {"$": "multi_index", "levels": [objects(items)], "codes": [[0]], "names": [None]},
+    ],
+    ids=["set", "frozenset", "dict", "Counter", "many sets", "categories", "levels"],
+)
+def test_values_of_one_hash_are_refused_before_they_are_hashed(
+    one: Callable[[int], Json], make: Callable[[list[Json]], Json]
+) -> None:
+    document = make([one(number) for number in range(1, 12_001)])  # 3 s and more, if they were
+    began = time.process_time()
+    problem = read(document)
+    assert isinstance(problem, DecodeError)
+    assert "share one hash" in str(problem)
+    assert time.process_time() - began < 1.5
+
+
+def objects(items: list[Json]) -> Json:
+    return {"$": "ndarray", "dtype": "O", "shape": [len(items)], "items": items}
+
+
+def nested(depth: int, place: int, odd: int) -> Json:
+    """A set of two, each of two, …; all sets of one depth share a hash. Leaf `odd` is another number."""
+    if depth == 0:
+        return P * (10**9 if place == odd else place + 1)
+    return {"$": "frozenset", "items": [nested(depth - 1, 2 * place + half, odd) for half in (0, 1)]}
+
+
+def test_sets_of_sets_of_one_hash_are_compared_a_bounded_number_of_times() -> None:
+    document: Json = {"$": "set", "items": [nested(14, 0, 0), nested(14, 0, 2**14 - 1)]}
+    began = time.process_time()
+    assert "share one hash" in str(read(document))
+    assert time.process_time() - began < 2
+
+
+def test_honest_values_share_hashes() -> None:
+    grid = {(x, y, z) for x in range(-9, 9) for y in range(-9, 9) for z in range(-9, 9)}
+    assert decode(encode(grid)) == grid
+    floors = {frozenset({frozenset({n}), n}) for n in range(-5, 5)}
+    assert decode(encode(floors)) == floors
+    assert len(decode(encode({object() for _ in range(1000)}, fallback=True))) == 1  # type: ignore[arg-type]
+
+
+def test_rows_have_an_index_of_their_length() -> None:
+    pd = pytest.importorskip("pandas")
+    series = pd.Series(bytearray(2_000_000), dtype="int8")
+    assert len(decode(encode(series))) == 2_000_000  # type: ignore[arg-type]
+    assert decode(encode(series.to_frame())).shape == (2_000_000, 1)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", ["record", "namedtuple"])
+def test_a_field_over_a_method_of_records(kind: str) -> None:
+    data: Json = {"$": kind, "type": "R", "fields": {"_asdict": 1, "items": 2}}
+    value = decode(data)
+    assert "_asdict=1" in repr(value)
+    assert encode(value) == data
+    assert copy.copy(value) == value
