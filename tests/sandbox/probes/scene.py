@@ -50,7 +50,7 @@ class Scene:
         self.mark = f"codeact-probe-{secrets.token_hex(6)}"
         self.claim = f"CLAIM-{secrets.token_hex(6)}"
         self.key = secrets.randbits(30) | 1
-        self.secrets = {place: secrets.token_hex(16) for place in (*PLACES, *HOME_FILES)}
+        self.secrets = {place: f"s{secrets.token_hex(16)}" for place in (*PLACES, *HOME_FILES)}
         self.other_session = Path(tempfile.mkdtemp(prefix=f"codeact-{_namespace()}-{os.getpid()}-"))
         for name in ("work", "data", "outside", "runtime", "sockets", "client"):
             (self.root / name).mkdir()
