@@ -170,7 +170,7 @@ def test_memory_that_no_error_can_stop_ends_the_kernel_and_it_says_so(open_lab: 
     lab = open_lab(Settings(limits=SLOW.limits, profile=SandboxProfile(limits=SMALL, allow_fork=True)))
     cell = lab.run(
         "import os, time\n"
-        "for _ in range(3):\n    if not os.fork():\n        kept = bytearray(b'x' * (250 * 2**20))\n"
+        "for _ in range(3):\n    if not os.fork():\n        kept = b'x' * (200 * 2**20)\n"
         "        time.sleep(20)\ntime.sleep(20)"
     )
     assert (cell.status, cell.reason) == ("killed", "its kernel was stopped: out of memory (limit 512 MiB)")
