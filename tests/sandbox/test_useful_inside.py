@@ -26,7 +26,7 @@ from .useful import CAGES, SNIPPETS, Outcome
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(300)]
 SELF, ORDINARY = "self", "ordinary"
-WHERE = [(SELF, "A"), (SELF, "B"), (SELF, "C"), (ORDINARY, "A"), (ORDINARY, "B")]
+WHERE = [(SELF, "A"), (SELF, "B"), (SELF, "C"), (ORDINARY, "B")]
 AT_ONCE = 2
 """Kernels; what they compute with has a few threads of its own."""
 

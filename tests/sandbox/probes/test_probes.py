@@ -26,7 +26,7 @@ from .run import CONTROL, batches, bites, job, run_jobs, table, tiers, users, wr
 from .scene import Scene
 
 SEED = os.environ.get("CODEACT_PROBE_SEED") or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-PER_USER = 20
+PER_USER = 16
 TRANSPORTS = ("ipc", "ipc", "tcp")
 NEEDS = {"", "root", "user"}
 PLAIN = Probe("plain", "process", "pass")
