@@ -57,6 +57,9 @@ def _drive(scene: Scene, probe: Probe, tier: str) -> Outcome:
     return HostOutcome("\n".join(texts), seconds=attack.seconds, harms=tuple(harms))
 
 
+HONEST = "import time\ntime.sleep(0.2)\nprint('honest')"
+
+
 def _aftermath(host: Host, *, owned: bool) -> Iterator[tuple[str, str]]:
     """The cells after the attack: (what was shown, what is wrong with it).
 
@@ -67,7 +70,11 @@ def _aftermath(host: Host, *, owned: bool) -> Iterator[tuple[str, str]]:
         for harm in _harms("the next cell", lied.problem, lied.seconds):
             yield "", harm
         host.renew()
-    honest = host.run("import time\ntime.sleep(0.2)\nprint('honest')")
+    honest = host.run(HONEST)
+    if honest.ended == "killed":  # It has torn down its own kernel meanwhile, and the host says so.
+        yield honest.text, "forged output was credited to a later cell" if FORGED in honest.text else ""
+        host.renew()
+        honest = host.run(HONEST)
     yield honest.text, next(iter(_harms("a later cell", honest.problem, honest.seconds)), "")
     if FORGED in honest.text:
         yield "", "forged output was credited to a later cell"
