@@ -20,7 +20,7 @@ from .watch_tree import Tree
 __all__ = ["Watch", "children", "size"]
 
 CALM_S = 0.5
-ALARMED_S = 0.1
+ALARMED_S = 0.05
 LONGEST_S = 1.0
 """Seconds between looks at processes: while all is calm; above half of the memory or threads allowed, and
 while the session computes; at most."""
