@@ -156,26 +156,21 @@ def _as(user: str, command: list[str], **options: Any) -> subprocess.CompletedPr
 
 
 def table(results: list[Result]) -> list[str]:
-    """Markdown: a row per group, a column per run: held / tried; of a control: bit / tried."""
-    runs = sorted({(r.poorer, r.tier, r.user, r.transport) for r in results})
-    head = [
-        ", ".join(
-            ["control" if tier == CONTROL else f"tier {tier}", *filter(None, (poorer, user, transport))]
-        )
-        for poorer, tier, user, transport in runs
-    ]
-    lines = ["| group | " + " | ".join(head) + " |", "|---|" + "---|" * len(runs)]
+    """Markdown: a row per run, a column per group: held / tried; of a control: bit / tried."""
     good: Counter[tuple[str, ...]] = Counter()
     tried: Counter[tuple[str, ...]] = Counter()
     for r in results:
-        key = (r.poorer, r.tier, r.user, r.transport)
         for group in (r.group, "all"):
-            tried[(group, *key)] += 1
-            good[(group, *key)] += bool(r.escaped) == (r.tier == CONTROL)
-    for group in (*GROUPS, "all"):
-        cells = [f"{good[(group, *key)]} / {tried[(group, *key)]}" for key in runs]
-        if any(tried[(group, *key)] for key in runs):
-            lines.append(f"| {group} | " + " | ".join(cells) + " |")
+            key = (r.poorer, r.tier, r.user, r.transport, group)
+            tried[key] += 1
+            good[key] += bool(r.escaped) == (r.tier == CONTROL)
+    groups = [group for group in (*GROUPS, "all") if any(key[-1] == group for key in tried)]
+    lines = [f"| run | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
+    for run in sorted({key[:-1] for key in tried}):
+        poorer, tier, user, transport = run
+        name = "control" if tier == CONTROL else f"tier {tier}"
+        cells = [f"{good[(*run, group)]} / {tried[(*run, group)]}" for group in groups]
+        lines.append(f"| {', '.join(filter(None, (name, poorer, user, transport)))} | {' | '.join(cells)} |")
     return lines
 
 
