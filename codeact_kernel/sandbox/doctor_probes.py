@@ -35,13 +35,12 @@ class Probe:
 PRELUDE = '''\
 import asyncio, ctypes, errno, fcntl, mmap, os, platform, signal, socket, struct, sys, threading, time
 libc = ctypes.CDLL(None, use_errno=True)
-held = ctypes.PyDLL(None, use_errno=True)  # keeps the interpreter's lock: a child could not get it back
 NR = {"x86_64": dict(ptrace=101, kcmp=312, openat2=437, pidfd_getfd=438, pidfd_open=434, keyctl=250, bpf=321,
         add_key=248, perf_event_open=298, userfaultfd=323, io_uring_setup=425, process_vm_readv=310,
-        pidfd_send_signal=424, tgkill=234, fork=56, ioprio_set=251, memfd_create=319, execveat=322),
+        pidfd_send_signal=424, tgkill=234, ioprio_set=251, memfd_create=319, execveat=322),
       "aarch64": dict(ptrace=117, kcmp=272, openat2=437, pidfd_getfd=438, pidfd_open=434, keyctl=219, bpf=280,
         add_key=217, perf_event_open=241, userfaultfd=282, io_uring_setup=425, process_vm_readv=270,
-        pidfd_send_signal=424, tgkill=131, fork=220, ioprio_set=30, memfd_create=279, execveat=281),
+        pidfd_send_signal=424, tgkill=131, ioprio_set=30, memfd_create=279, execveat=281),
 }[platform.machine()]
 
 def done(result):
@@ -51,9 +50,8 @@ def done(result):
 
 def syscall(name, *args):
     kept = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args]  # bytes: as a pointer
-    call = (held if name == "fork" else libc).syscall
-    call.restype = ctypes.c_long
-    return done(call(ctypes.c_long(NR[name]), *kept))
+    libc.syscall.restype = ctypes.c_long
+    return done(libc.syscall(ctypes.c_long(NR[name]), *kept))
 
 def got(what):
     print(T["token"], what, flush=True)

@@ -10,6 +10,7 @@ import os
 import re
 import struct  # noqa: F401  # for the snippets
 import sys
+import time
 
 T: dict = globals().get("T", {})  # type: ignore[type-arg]  # runs as a cell; the targets come from the host
 libc = ctypes.CDLL(None, use_errno=True)
@@ -54,8 +55,14 @@ def syscall(name, *args):  # type: ignore[no-untyped-def]  # runs as a cell
         a if isinstance(a, bytes | ctypes._SimpleCData) or not isinstance(a, int) else ctypes.c_long(a)
         for a in args
     ]
-    call = (held if name in ("fork", "vfork", "clone", "clone3") else libc).syscall
+    makes = name in ("fork", "vfork", "clone", "clone3")
+    if makes:  # Nobody asks for the lock meanwhile: the child could give it to nobody.
+        sys.setswitchinterval(1000)
+        time.sleep(0.02)
+    call = (held if makes else libc).syscall
     value = call(ctypes.c_long(NR.get(name, name)), *words)
+    if makes:
+        sys.setswitchinterval(0.005)
     if value < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(name))
     return value
