@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 import types
 from collections.abc import Iterator
@@ -37,7 +38,11 @@ class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publi
 
     def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
         """Stock prints exception groups, and what it fails to format, as text. Here they are errors too."""
-        kind, value, tb = self._get_exc_info(exc_tuple)
+        try:
+            kind, value, tb = self._get_exc_info(exc_tuple)
+        except ValueError:  # There was none: `%tb` in a fresh kernel.
+            sys.stderr.write("No traceback available to show.\n")
+            return
         if issubclass(kind, SyntaxError | UsageError) or kwargs.get("exception_only"):
             super().showtraceback(exc_tuple, *args, **kwargs)
             return

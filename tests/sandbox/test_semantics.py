@@ -9,7 +9,7 @@ import pytest
 
 from codeact_kernel.outputs import Display
 
-from .support import Lab, value_of
+from .support import Lab, OpenLab, value_of
 
 pytestmark = pytest.mark.kernel
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -128,6 +128,13 @@ def test_a_traceback_that_cannot_be_made_is_an_error_all_the_same(shared: Lab) -
         "class Broken(Exception):\n    def _render_traceback_(self): raise MemoryError\nraise Broken('mine')"
     ).error
     assert (error.ename, error.evalue, error.traceback) == ("Broken", "mine", ("Broken: mine",))
+
+
+def test_the_last_traceback_where_there_is_none_and_where_there_is_one(open_lab: OpenLab) -> None:
+    lab = open_lab()
+    assert lab.run("%tb").err == "No traceback available to show.\n"
+    lab.run("1 / 0")
+    assert lab.run("%tb").error.ename == "ZeroDivisionError"
 
 
 def test_memory_without_a_file_is_private_and_works(shared: Lab) -> None:
