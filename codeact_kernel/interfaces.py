@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias
 
 from .events import Event, ModelRequest
 from .outputs import Output
-from .trajectory import Action, Refusal, Reply, RunInfo, Step, Stop, Trajectory, Usage
+from .trajectory import Action, Approval, Refusal, Reply, RunInfo, Step, Stop, Trajectory, Usage
 from .wire.messages import ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
 Emit: TypeAlias = Callable[[Event], None]
@@ -111,4 +111,4 @@ class Recorder(Protocol):
 class Approver(Protocol):
     """Decides whether a tool call may run. Called by `toolcalls` before the intent is recorded."""
 
-    async def decide(self, request: ToolRequest) -> bool: ...
+    async def decide(self, request: ToolRequest) -> Approval: ...

@@ -12,16 +12,14 @@ import hashlib
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from .interfaces import Executor
 from .outputs import Display, Error, Result, Shown, Stream
 from .rebuild import RECORDED_NAMES, Rebuilt, rebuild
-from .trajectory import Observation, Trajectory
+from .trajectory import DriftKind, Observation, Trajectory
 from .wire.tape import show_call
 
-DriftKind: TypeAlias = Literal["code", "tool", "output"]
-EXIT_CODES: Mapping[DriftKind, int] = {"code": 10, "tool": 11, "output": 12}
+EXIT_CODES: Mapping[DriftKind, int] = {"code": 10, "tool": 11, "output": 12, "profile": 13}
 MAX_DIFF_LINES = 20
 MAX_COMPARED_LINES = 200
 """From the first difference on: a diff of more takes time that grows with the square of them, and no one

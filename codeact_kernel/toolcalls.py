@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from .config import ToolLimits
 from .events import ToolFinished, ToolStarted
 from .interfaces import Approver, Emit, Recorder, ToolSource
-from .trajectory import Refusal
+from .trajectory import Approval, Refusal
 from .wire.frames import FINAL_ANSWER, called
 from .wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
 
@@ -90,10 +91,16 @@ class StepCalls:
         if self._kept + size > self._limits.max_cell_bytes:
             return self._too_much(request, "arguments", size)
         self._kept += size
-        if self._approver is not None and not await self._allowed(self._approver, request, size):
-            return Raised("PermissionError", f"{called(request.tool)}: the user did not allow this call")
+        by = ""
+        if self._approver is not None:
+            approval = await self._decided(self._approver, request, size)
+            if not approval.allowed:
+                return Raised("PermissionError", f"{called(request.tool)}: the user did not allow this call")
+            by = approval.by
         slot = len(self._calls)
-        call = ToolCall(self._step, slot + 1, request.tool, request.args, request.kwargs, None)
+        call = ToolCall(
+            self._step, slot + 1, request.tool, request.args, request.kwargs, None, approved_by=by
+        )
         self._calls.append(call)
         self._recorder.tool_intent(call)
         self._emit(ToolStarted(call.tool, call.index))
@@ -101,19 +108,19 @@ class StepCalls:
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
         outcome = self._taken(request, await self._run(request))
         seconds = round(time.perf_counter() - started, 6)
-        call = ToolCall(call.step, call.index, call.tool, call.args, call.kwargs, outcome, seconds)
+        call = replace(call, outcome=outcome, duration_s=seconds)
         self._calls[slot] = call
         self._recorder.tool_outcome(call)
         self._emit(ToolFinished(call))
         return outcome
 
-    async def _allowed(self, approver: Approver, request: ToolRequest, size: int) -> bool:
-        allowed = False
+    async def _decided(self, approver: Approver, request: ToolRequest, size: int) -> Approval:
+        approval = Approval(False)
         try:
-            allowed = await approver.decide(request)
+            approval = await approver.decide(request)
         finally:
-            self._kept -= 0 if allowed else size
-        return allowed
+            self._kept -= 0 if approval.allowed else size
+        return approval
 
     def _taken(self, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
         """`outcome`, if the cell still has room for it."""

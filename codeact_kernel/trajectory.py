@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 from .outputs import Error, Shown, Status, Stream, WorkspaceFile
 from .wire.messages import Json, ToolCall
 
+DriftKind: TypeAlias = Literal["code", "tool", "output", "profile"]
+"""How a replay can differ: how a step ends, what it calls, what it shows, what it runs on."""
 StopReason: TypeAlias = Literal[
     "answer",
     "max_steps",
@@ -164,6 +166,42 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """The run that this one was forked from, after `step` of it. `digest`: the last hash of its chain that
+    this one shares; `name`: of its notebook."""
+
+    run_id: str
+    step: int
+    digest: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of running a finished run again. `classes`: how it differs; `reason`: why it was not
+    verified; `remarks`: what a replay cannot show, one sentence each."""
+
+    status: Literal["identical", "drift", "unverified"]
+    classes: tuple[DriftKind, ...] = ()
+    reason: str = ""
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """`identical`, `drift: output, tool`, `unverified: why`."""
+        said = ", ".join(self.classes) or self.reason
+        return f"{self.status}: {said}" if said else self.status
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What an `Approver` says of a call. `by`: who decided."""
+
+    allowed: bool
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """What a run started with. `setup` is the source of the setup cell without its tape."""
 
@@ -178,6 +216,8 @@ class RunInfo:
     profile: Mapping[str, Json] = field(default_factory=dict)
     sandbox: Mapping[str, Json] = field(default_factory=dict)
     """The report of the session's cage: tier, self-test, how limits are enforced. {}: not known."""
+    parent: Parent | None = None
+    """Where it was forked from, if it was."""
 
 
 @dataclass(frozen=True)
@@ -186,6 +226,8 @@ class Trajectory:
 
     info: RunInfo
     turns: tuple[Turn, ...] = ()
+    verdict: Verdict | None = None
+    """None: nothing is known."""
 
     @property
     def steps(self) -> tuple[Step, ...]:

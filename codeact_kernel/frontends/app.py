@@ -23,8 +23,9 @@ from codeact_kernel import __version__
 from ..config import Settings
 from ..exceptions import UsageError
 from . import cage
+from .cli_commands import COMMANDS
 from .cli_help import TEXTS
-from .cli_options import COMMANDS, Parsed, nearest, parse
+from .cli_options import Parsed, nearest, parse
 from .traits import GROUPS, settings
 
 HERE = "codeact_kernel.frontends"
@@ -43,8 +44,15 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             # By name: a command's modules are imported when it runs, not before.
             "run": (f"{HERE}.command_run.RunApp", "give the agent a task"),
             "exec": (f"{HERE}.command_exec.ExecApp", "run code in an isolated kernel, without a model"),
+            "resume": (f"{HERE}.command_resume.ResumeApp", "go on with a saved run"),
+            "fork": (f"{HERE}.command_fork.ForkApp", "start a new branch from a step of a saved run"),
+            "recover": (f"{HERE}.command_recover.RecoverApp", "save runs that were cut off"),
             "replay": (f"{HERE}.command_replay.ReplayApp", "run a saved notebook again, and compare"),
+            "verify": (f"{HERE}.command_verify.VerifyApp", "whether a saved run is as it was recorded"),
+            "sign": (f"{HERE}.command_sign.SignApp", "sign a saved run"),
             "show": (f"{HERE}.command_show.ShowApp", "print a saved run"),
+            "list": (f"{HERE}.command_list.ListApp", "the saved runs of a folder"),
+            "diff": (f"{HERE}.command_diff.DiffApp", "compare two saved runs step by step"),
             "doctor": (f"{HERE}.command_doctor.DoctorApp", "what the sandbox holds on this machine"),
             "demo": (f"{HERE}.demo.command.DemoApp", "see it work: no key, no network"),
         }
@@ -55,11 +63,20 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
     keep_files = Unicode("", help="A folder that gets copies of the files that the cells wrote.").tag(
         config=True
     )
+    redact = List(
+        Unicode(), help="What is masked in the record beside known secrets: NAME=REGULAR EXPRESSION."
+    ).tag(config=True)
+    signing_key = Unicode("", help="The private key that signs; empty: this user's own.").tag(config=True)
     json = Bool(False, help="One JSON document on stdout, progress on stderr.").tag(config=True)
     debug = Bool(False, help="Tracebacks and debug logs.").tag(config=True)
 
-    argument: str | None = None
-    """The positional argument."""
+    arguments: tuple[str, ...] = ()
+    """The positional arguments."""
+
+    @property
+    def argument(self) -> str:
+        """The first positional argument; "" when there is none."""
+        return self.arguments[0] if self.arguments else ""
 
     def _config_file_name_default(self) -> str:
         return "codeact_config"  # one file for all subcommands
@@ -89,7 +106,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             self.print_help(classes=True)
             self.exit(0)
         parsed = parse(COMMANDS[self.command], words)
-        self.argument = parsed.positional
+        self.arguments = parsed.positionals
         self.cli_config = self._as_config(parsed)
         self.update_config(self.cli_config)
         if self.debug:

@@ -17,8 +17,9 @@ from ..exceptions import (
     SandboxError,
     UsageError,
 )
+from .cli_commands import COMMANDS
 from .cli_help import TEXTS
-from .cli_options import COMMANDS, nearest, parse
+from .cli_options import nearest, parse
 from .terminal import clean
 
 ENDED, USAGE, SANDBOX, MODEL, BUG, INTERRUPTED = 1, 2, 3, 4, 70, 130

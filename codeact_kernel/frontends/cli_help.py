@@ -2,52 +2,8 @@
 
 from __future__ import annotations
 
-EXIT_CODES = """\
-Exit codes
-  0    done
-  1    the run ended without an answer, or a cell of `exec` did not end well
-  2    the command line, a file or a tool cannot be used
-  3    the sandbox kernel cannot be provided
-  4    the model cannot answer, or its key is missing or refused
-  10   replay: the code differs         11  the tool calls differ
-  12   replay: the outputs differ
-  70   a bug in codeact                 130 interrupted
-"""
-
-MODELS = """\
-Models
-  anthropic:NAME         key from ANTHROPIC_API_KEY; ANTHROPIC_BASE_URL names any
-                         Anthropic-compatible endpoint (Ollama, llama.cpp, vLLM, LM Studio)
-  anthropic+text:NAME    the same, for models that cannot use tools: code as marked text
-  scripted:FILE.jsonl    one reply a line: {"thought": "...", "code": "..."} or {"answer": "..."}
-"""
-
-COMMON = """\
-Common options
-  --config FILE          read this config file instead of codeact_config.py
-  --debug                show tracebacks and debug logs
-  --show-config          print the configuration in effect, and do nothing
-  --Class.trait=VALUE    set any trait; --help-all lists them
-  -h, --help             this text
-"""
-
-CAGE = """\
-Sandbox (`codeact doctor` shows what it holds on this machine)
-  --sandbox TIER         auto (default): the best there is; A, B, C: at least that, or no start
-  --readable PATH...     further files or folders the kernel may read, at their own path
-  --memory SIZE          memory of the kernel, such as 512M or 2G (default 4G)
-  --allow-fork           processes of its own inside the cage (multiprocessing)
-  --unsandboxed          no cage: the code has every right that you have
-"""
-
-SANDBOX = """\
-  --tools FILE.py        offer every tool of this file; may be repeated
-  --workspace DIR        the working folder of the kernel (default: a temporary one)
-  --data FILE...         files or folders the code may read, under data/
-  --keep-files DIR       copy the files that the code wrote into DIR; overwrites nothing
-  --allow-import NAME... modules the code may import beside the default list
-  --step-timeout S       seconds one cell may run (default 120)
-"""
+from .cli_help_parts import BUDGETS, CAGE, COMMON, EXIT_CODES, MODELS, RECORDING, SANDBOX
+from .cli_help_saved import SAVED_TEXTS
 
 ROOT = f"""\
 codeact: an agent that acts by writing Python cells. They run in an isolated
@@ -60,8 +16,14 @@ Usage
 Commands
   run      give the agent a task
   exec     run code in an isolated kernel, without a model
+  resume   go on with a saved run: the same conversation, the same variables
+  fork     start a new branch after a step of a saved run
+  recover  save runs that were cut off
   replay   run a saved notebook again against its recorded tool calls, and compare
-  show     print a saved run
+  verify   whether a saved run is as it was recorded; `sign` signs it
+  show     print a saved run, or make one HTML page of it
+  list     the saved runs of a folder
+  diff     compare two saved runs step by step
   doctor   what the sandbox holds on this machine, measured
   demo     see it work: no key, no network
 
@@ -90,17 +52,9 @@ Usage
 
 Options
   --model SPEC           which model (default: anthropic)
-  --out RUN.ipynb        where the run is saved (default: a new codeact-DATE-TIME.ipynb here)
-  --schema FILE.json     the answer must be valid under this JSON Schema
-  --json                 one JSON document on stdout, progress on stderr
-{SANDBOX}
+{RECORDING}{SANDBOX}
 {CAGE}
-Budgets ('none': no bound)
-  --max-steps N          steps (default 30)
-  --max-seconds S        wall time (default 1800)
-  --max-tokens N         tokens in and out (default 2000000)
-  --max-cost USD         cost; refused when the price of the model is not known
-
+{BUDGETS}
 {COMMON}
 {MODELS}
 Examples
@@ -127,31 +81,6 @@ Examples
   codeact exec analysis.py --data sales.csv
   echo "2 ** 100" | codeact exec - --json
 
-{EXIT_CODES}"""
-
-REPLAY = f"""\
-codeact replay: run the cells of a saved run again in an isolated kernel. Tools answer
-from the recorded calls, so nothing outside is touched. Says where the replay differs.
-
-Usage
-  codeact replay RUN.ipynb [OPTIONS]
-
-Options
-  --data FILE...         the data the run was given, where the notebook does not carry it
-  --workspace DIR        the working folder of the kernel (default: a temporary one)
-  --json                 one JSON document on stdout, progress on stderr
-
-{CAGE}
-{COMMON}
-{EXIT_CODES}"""
-
-SHOW = f"""\
-codeact show: print a saved run: thoughts, code, outputs, tool calls, usage.
-
-Usage
-  codeact show RUN.ipynb
-
-{COMMON}
 {EXIT_CODES}"""
 
 DOCTOR = f"""\
@@ -186,4 +115,4 @@ Options
 {COMMON}
 {EXIT_CODES}"""
 
-TEXTS = {"": ROOT, "run": RUN, "exec": EXEC, "replay": REPLAY, "show": SHOW, "doctor": DOCTOR, "demo": DEMO}
+TEXTS = {"": ROOT, "run": RUN, "exec": EXEC, **SAVED_TEXTS, "doctor": DOCTOR, "demo": DEMO}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ..exceptions import UsageError
-from .cli_values import amount, is_notebook, is_path, is_script, is_sentence, module, size, some, tier, whole
 
 Parse = Callable[[str], object]
 """Reads one value; raises ValueError whose message says what is needed."""
@@ -40,12 +39,18 @@ class Option:
 
 @dataclass(frozen=True)
 class Command:
-    """One subcommand: its positional argument, if any, and its options."""
+    """One subcommand: its positional arguments, if any, and its options."""
 
     name: str
     options: tuple[Option, ...]
     positional: str | None = None
-    """What the argument is called in messages."""
+    """What the first argument is called in messages."""
+    further: tuple[str, ...] = ()
+    """What those after it are called."""
+    least: int = 1
+    """How many there must be."""
+    many: bool = False
+    """Takes any number of arguments, each of the first kind."""
     claims: Callable[[str], bool] = bool
     """Whether the last value of a greedy option is this command's positional, whatever it holds."""
 
@@ -59,66 +64,7 @@ class Parsed:
 
     traits: dict[str, object]
     texts: dict[str, list[str]]
-    positional: str | None
-
-
-# --- the commands ------------------------------------------------------------------------------
-
-COMMON = (
-    Option("--config", "JupyterApp.config_file", some),
-    Option("--debug", "CodeactApp.debug", flag=True),
-    Option("--log-level", "Application.log_level", some),
-    Option("--show-config", "Application.show_config", flag=True),
-)
-WORKSPACE = Option("--workspace", "SandboxProfile.workspace", some)
-DATA = Option("--data", "SandboxProfile.data", some, many=True, greedy=True, holds=is_path)
-JSON = Option("--json", "CodeactApp.json", flag=True)
-CAGE = (
-    Option("--sandbox", "SandboxProfile.sandbox", tier),
-    Option("--unsandboxed", "SandboxProfile.sandbox", flag=True, sets="none"),
-    Option("--readable", "SandboxProfile.readable", some, many=True, greedy=True, holds=is_path),
-    Option("--memory", "SandboxLimits.memory_bytes", size),
-    Option("--allow-fork", "SandboxProfile.allow_fork", flag=True),
-)
-SANDBOX = (
-    Option("--tools", "CodeactApp.tools", some, many=True),
-    WORKSPACE,
-    DATA,
-    Option(
-        "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
-    ),
-    Option("--step-timeout", "Limits.step_timeout_s", amount),
-    *CAGE,
-    Option("--keep-files", "CodeactApp.keep_files", some),
-    JSON,
-)
-BUDGETS = (
-    Option("--max-steps", "Limits.max_steps", whole),
-    Option("--max-seconds", "Limits.max_seconds", amount),
-    Option("--max-tokens", "Limits.max_tokens", whole),
-    Option("--max-cost", "Limits.max_cost_usd", amount),
-)
-RUN = (
-    Option("--model", "CodeactApp.model", some),
-    Option("--out", "RunApp.out", some),
-    Option("--schema", "RunApp.schema", some),
-)
-COMMANDS = {
-    "run": Command("run", (*RUN, *SANDBOX, *BUDGETS, *COMMON), "TASK", is_sentence),
-    "exec": Command("exec", (*SANDBOX, *COMMON), "FILE.py", is_script),
-    "replay": Command("replay", (DATA, WORKSPACE, *CAGE, JSON, *COMMON), "RUN.ipynb", is_notebook),
-    "show": Command("show", COMMON, "RUN.ipynb"),
-    "doctor": Command("doctor", (Option("--control", "DoctorApp.control", flag=True), JSON, *COMMON)),
-    "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
-    "": Command(
-        "",
-        (
-            Option("--generate-config", "JupyterApp.generate_config", flag=True),
-            Option("-y", "JupyterApp.answer_yes", flag=True),
-            *COMMON,
-        ),
-    ),
-}
+    positionals: tuple[str, ...]
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -198,28 +144,36 @@ class _Reader:
             raise self._wrong(f"{option.name}: {value!r} cannot be used; {problem}") from None
 
     def _finish(self) -> Parsed:
-        positional = self._positional()
+        positionals = self._positionals()
         for option, values in self._groups:
             held = self._traits.setdefault(option.target, [])
             assert isinstance(held, list)
             held.extend(self._parsed(option, value) for value in values)
-        return Parsed(self._traits, self._texts, positional)
+        return Parsed(self._traits, self._texts, positionals)
 
-    def _positional(self) -> str | None:
-        """The one free word, or else the last value of a greedy option that can be nothing else."""
-        name = self._command.positional
-        if name is None and self._free:
+    def _positionals(self) -> tuple[str, ...]:
+        """The free words; or else the last value of a greedy option that can be nothing else."""
+        command = self._command
+        names = () if command.positional is None else (command.positional, *command.further)
+        if not names and self._free:
             raise self._wrong(f"unexpected argument {self._free[0]!r}")
-        if name is None:
-            return None
-        if len(self._free) > 1:
-            raise self._wrong(f"one {name} is taken, but got {self._free!r}; put quotes around it")
-        if self._free:
-            return self._free[0]
+        if len(self._free) > len(names) and not command.many:
+            if len(names) == 1:
+                raise self._wrong(f"one {names[0]} is taken, but got {self._free!r}; put quotes around it")
+            raise self._wrong(
+                f"{' and '.join(names)} are taken, but got {self._free!r}; put quotes around a text"
+            )
+        if names and not self._free and command.least and (found := self._greedy_last()) is not None:
+            self._free.append(found)
+        if names and len(self._free) < command.least:
+            raise self._wrong(f"{names[len(self._free)]} is missing; it goes first, or last after '--'")
+        return tuple(self._free)
+
+    def _greedy_last(self) -> str | None:
         for option, values in reversed(self._groups):
             if len(values) > 1 and (self._command.claims(values[-1]) or not option.holds(values[-1])):
                 return values.pop()
-        raise self._wrong(f"{name} is missing; it goes first, or last after '--'")
+        return None
 
     def _wrong(self, problem: str) -> UsageError:
         command = f"codeact {self._command.name}".strip()

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 
 TIERS = ("auto", "A", "B", "C")
+IN_DOUBT = ("ask", "skip", "retry")
+DRIFT_KINDS = ("code", "tool", "output", "profile")
 LEAST_MEMORY = 384 * 1024**2
 """Bytes. Below it a kernel does not start: see `sandbox.process`."""
 
@@ -38,6 +40,41 @@ def amount(value: str) -> float | None:
     if not (math.isfinite(number) and number > 0):
         raise ValueError("give a number above 0, or 'none' for no bound")
     return number
+
+
+def count(value: str) -> int:
+    """A whole number of at least 0."""
+    if not re.fullmatch(r"[0-9]{1,9}", value):
+        raise ValueError("give the number of a step, such as 3")
+    return int(value)
+
+
+def in_doubt(value: str) -> str:
+    """What becomes of calls in doubt."""
+    if value not in IN_DOUBT:
+        raise ValueError(f"give one of {', '.join(IN_DOUBT)}")
+    return value
+
+
+def drift_kind(value: str) -> str:
+    """A class of drift."""
+    if value not in DRIFT_KINDS:
+        raise ValueError(f"give one of {', '.join(DRIFT_KINDS)}")
+    return value
+
+
+def redaction(value: str) -> str:
+    """`NAME=REGEX`: what is masked, and what it is called in its place."""
+    name, equals, pattern = value.partition("=")
+    if not (equals and pattern and name.isidentifier() and name.isascii()):
+        raise ValueError("give a name and a regular expression, such as email='[a-z]+@[a-z.]+'")
+    try:
+        found = re.compile(pattern)
+    except re.error as problem:
+        raise ValueError(f"the regular expression is wrong: {problem}") from None
+    if found.fullmatch(""):
+        raise ValueError("the regular expression matches the empty text; it would mask between all letters")
+    return value
 
 
 def module(value: str) -> str:

@@ -25,7 +25,7 @@ class ExecApp(CodeactApp):
     command = "exec"
 
     def start(self) -> int:
-        given = self.argument or ""
+        given = self.argument
         with outlets(self.json) as (console, document):
             settings, tools = self.settings(), tools_of(self.tools)
             cells = split_cells(source_argument(given))

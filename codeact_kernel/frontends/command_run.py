@@ -48,7 +48,7 @@ class RunApp(CodeactApp):
         with outlets(self.json) as (console, document):
             settings, out = self.settings(), notebook_path(self.out)
             schema, tools = _schema(self.schema), tools_of(self.tools)
-            task = text_argument("TASK", self.argument or "")
+            task = text_argument("TASK", self.argument)
             keeper = Keeper(self.keep_files, settings.profile)
             run = self._run(console, task, tools, settings, out, schema, keeper)
             if document is not None:

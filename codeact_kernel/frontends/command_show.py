@@ -22,7 +22,7 @@ class ShowApp(CodeactApp):
     command = "show"
 
     def start(self) -> int:
-        path = readable_file("RUN.ipynb", self.argument or "")
+        path = readable_file("RUN.ipynb", self.argument)
         trajectory = load(path)
         with outlets(False) as (console, _), Renderer(console, head=OUTPUT_LINES, live=False) as show:
             show.page.line(f"Run {clean(trajectory.info.run_id)} · {clean(trajectory.info.created)}", "dim")

@@ -158,7 +158,8 @@ def _turn_entry(task: str) -> dict[str, Json]:
 
 def _intent_entry(call: ToolCall) -> dict[str, Json]:
     entry: dict[str, Json] = {"t": "intent", "step": call.step, "call": call.index, "name": call.tool}
-    return {**entry, "args": call.args, "kwargs": call.kwargs}
+    by: dict[str, Json] = {"approved_by": call.approved_by} if call.approved_by else {}
+    return {**entry, "args": call.args, "kwargs": call.kwargs, **by}
 
 
 def _outcome_entry(call: ToolCall) -> dict[str, Json]:

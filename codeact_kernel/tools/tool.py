@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args, overload
 
 from ..exceptions import ToolCallError, ToolDefinitionError
 from ..wire.frames import FINAL_ANSWER
-from ..wire.messages import ToolSpec
+from ..wire.messages import Effect, ToolSpec
 from .checking import Checker, Mismatch
 from .signature import parameters_of, resolve, returns_of
 from .typetext import described_types
@@ -32,7 +32,12 @@ class Tool:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, name: str | None = None, thread: Thread | None = None
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        thread: Thread | None = None,
+        effect: Effect = "write",
     ) -> None:
         self.function = function
         self.thread = thread
@@ -40,6 +45,8 @@ class Tool:
         self.is_async = _is_async(function)
         if thread is not None and thread not in get_args(Thread):
             raise ToolDefinitionError(f"tool {self.name!r}: thread={thread!r}; use one of {get_args(Thread)}")
+        if effect not in get_args(Effect):
+            raise ToolDefinitionError(f"tool {self.name!r}: effect={effect!r}; use one of {get_args(Effect)}")
         self.signature, hints = resolve(function, self.name)
         self._checkers = {
             parameter: Checker(hints.get(parameter, Any), f"tool {self.name!r}: parameter {parameter!r}")
@@ -52,6 +59,7 @@ class Tool:
             returns=returns_of(hints),
             doc=doc,
             is_async=self.is_async,
+            effect=effect,
         )
         functools.update_wrapper(self, function)
 
@@ -93,15 +101,28 @@ class Tool:
 
 
 @overload
-def tool(function: Callable[..., Any], *, name: str | None = None, thread: Thread | None = None) -> Tool: ...
+def tool(
+    function: Callable[..., Any],
+    *,
+    name: str | None = None,
+    thread: Thread | None = None,
+    effect: Effect | None = None,
+) -> Tool: ...
 @overload
 def tool(
-    *, name: str | None = None, thread: Thread | None = None
+    *, name: str | None = None, thread: Thread | None = None, effect: Effect | None = None
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
-    function: Callable[..., Any] | None = None, *, name: str | None = None, thread: Thread | None = None
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    thread: Thread | None = None,
+    effect: Effect | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Makes a tool: ``@tool``, ``@tool(thread="worker")``, ``tool(db.refund)``, ``tool(f, name="g")``.
+    """Makes a tool: ``@tool``, ``@tool(effect="read")``, ``tool(db.refund)``, ``tool(f, name="g")``.
+
+    `effect`: "write" (the default) when a call changes something; a call of which nobody knows whether it
+    was done is then never repeated unattended. "read": asking twice does no harm.
 
     Every parameter needs an annotation, by which arguments are checked and converted; only a lambda,
     which cannot have any, is taken without, and needs `name`.
@@ -110,10 +131,15 @@ def tool(
         ToolDefinitionError: naming the function and the parameter.
     """
     if function is None:
-        return lambda decorated: tool(decorated, name=name, thread=thread)
+        return lambda decorated: tool(decorated, name=name, thread=thread, effect=effect)
     if isinstance(function, Tool):
-        return Tool(function.function, name=name or function.name, thread=thread or function.thread)
-    return Tool(function, name=name, thread=thread)
+        return Tool(
+            function.function,
+            name=name or function.name,
+            thread=thread or function.thread,
+            effect=effect or function.spec.effect,
+        )
+    return Tool(function, name=name, thread=thread, effect=effect or "write")
 
 
 def _checked_name(function: Any, name: str | None) -> str:

@@ -12,6 +12,9 @@ ParameterKind: TypeAlias = Literal[
     "positional_only", "positional_or_keyword", "var_positional", "keyword_only", "var_keyword"
 ]
 
+Effect: TypeAlias = Literal["read", "write"]
+"""read: asking twice does no harm. write: it changes something outside."""
+
 
 @dataclass(frozen=True)
 class ToolParameter:
@@ -38,6 +41,7 @@ class ToolSpec:
     returns: str = ""
     doc: str = ""
     is_async: bool = False
+    effect: Effect = "write"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,8 @@ ToolOutcome: TypeAlias = Returned | Raised
 class ToolCall:
     """A recorded call: one entry of the tape. `index` counts the calls of a step from 1.
 
-    `outcome` None: in doubt, the intent is on disk and the outcome is not.
+    `outcome` None: in doubt, the intent is on disk and the outcome is not. `approved_by`: who allowed
+    it; "" when nobody was asked.
     """
 
     step: int
@@ -82,3 +87,4 @@ class ToolCall:
     kwargs: Mapping[str, Json]
     outcome: ToolOutcome | None
     duration_s: float = 0.0
+    approved_by: str = ""

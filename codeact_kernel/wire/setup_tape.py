@@ -13,7 +13,7 @@ from .frames import structure_of
 from .lines import dump_line, load_line
 from .messages import Json, ToolCall
 from .setup_lines import count_field, expand, pack, quotable, text_field
-from .tape import call_from_json, call_to_json
+from .tape import call_digest, call_from_json, call_to_json
 
 LARGE_BYTES = 8 * 1024
 MAX_DATA_BYTES = 64 * 1024 * 1024
@@ -36,7 +36,7 @@ def tape_lines(calls: Sequence[ToolCall]) -> Iterator[str]:
     """
     written: set[str] = set()
     for call in calls:
-        entry = call_to_json(call, seconds=False)
+        entry = {**call_to_json(call, seconds=False), "digest": call_digest(call)}
         line = quotable(entry)
         if len(line) > LARGE_BYTES:
             for key in _LARGE_KEYS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from .messages import Json, ParameterKind, ToolParameter, ToolSpec
+from .messages import Effect, Json, ParameterKind, ToolParameter, ToolSpec
 from .setup_lines import text_field
 
 _KINDS: tuple[ParameterKind, ...] = get_args(ParameterKind)
@@ -15,7 +15,8 @@ def tool_to_json(tool: ToolSpec) -> dict[str, Json]:
     parameters = [_parameter_to_json(parameter) for parameter in tool.parameters]
     entry: dict[str, Json] = {"tool": tool.name, "parameters": parameters}
     entry |= {"returns": tool.returns, "doc": tool.doc}
-    return entry | ({"async": True} if tool.is_async else {})
+    entry |= {"async": True} if tool.is_async else {}
+    return entry | ({"effect": tool.effect} if tool.effect != "write" else {})
 
 
 def tool_from_json(entry: Mapping[str, Json]) -> ToolSpec:
@@ -29,7 +30,14 @@ def tool_from_json(entry: Mapping[str, Json]) -> ToolSpec:
         text_field(entry, "returns", ""),
         text_field(entry, "doc", ""),
         entry.get("async") is True,
+        _effect(text_field(entry, "effect", "write")),
     )
+
+
+def _effect(word: str) -> Effect:
+    if word in ("read", "write"):
+        return "read" if word == "read" else "write"
+    raise ValueError(f"{word!r:.100} is no effect of a tool; known: read, write")
 
 
 def _parameter_to_json(parameter: ToolParameter) -> dict[str, Json]:

@@ -152,6 +152,15 @@ class _Pool:
         return islice((call for call in some if call.tool == tool), _CANDIDATES)
 
 
+def call_digest(call: ToolCall) -> str:
+    """SHA-256, in hex, of what was asked and what came back; who allowed it and how long it took are no part.
+
+    Of the UTF-8 of `canonical([name, args, kwargs, outcome])`, the outcome as `outcome_to_json` has it.
+    """
+    said: list[Json] = [call.tool, list(call.args), dict(call.kwargs), outcome_to_json(call.outcome)]
+    return hashlib.sha256(canonical(said).encode("ascii")).hexdigest()
+
+
 def call_key(tool: str, args: Sequence[Json], kwargs: Mapping[str, Json]) -> str:
     """Equal for calls that ask the same; the order of keywords does not count."""
     text = canonical([tool, list(args), dict(kwargs)])
@@ -213,6 +222,8 @@ def call_to_json(call: ToolCall, *, seconds: bool = True) -> dict[str, Json]:
         "kwargs": call.kwargs,
         **outcome_to_json(call.outcome),
     }
+    if call.approved_by:
+        entry["approved_by"] = call.approved_by
     if seconds and call.duration_s:
         entry["seconds"] = call.duration_s
     return entry
@@ -227,12 +238,14 @@ def call_from_json(entry: Mapping[str, Json]) -> ToolCall:
         raise ValueError(f"the tape entry of {name!r} needs a list as 'args', not {args!r:.100}")
     if not isinstance(kwargs, dict):
         raise ValueError(f"the tape entry of {name!r} needs an object as 'kwargs', not {kwargs!r:.100}")
-    seconds = entry.get("seconds", 0.0)
+    seconds, by = entry.get("seconds", 0.0), entry.get("approved_by", "")
+    if not isinstance(by, str):
+        raise ValueError(f"the tape entry of {name!r} needs a string as 'approved_by', not {by!r:.100}")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         raise ValueError(f"the tape entry of {name!r} needs a number as 'seconds', not {seconds!r:.100}")
     outcome = outcome_from_json(entry)
     step, index = _count(entry, "step"), _count(entry, "call")
-    return ToolCall(step, index, name, tuple(args), kwargs, outcome, float(seconds))
+    return ToolCall(step, index, name, tuple(args), kwargs, outcome, float(seconds), by)
 
 
 def outcome_to_json(outcome: ToolOutcome | None) -> dict[str, Json]:

@@ -10,7 +10,7 @@ import pytest
 from codeact_kernel.config import ToolLimits
 from codeact_kernel.events import Event, ToolFinished, ToolStarted
 from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any, weight
-from codeact_kernel.trajectory import Refusal, Reply, RunInfo, Step, Stop
+from codeact_kernel.trajectory import Approval, Refusal, Reply, RunInfo, Step, Stop
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
 
@@ -48,10 +48,10 @@ class Log:
         await asyncio.sleep(self.seconds)
         return Returned(request.args[0])
 
-    async def decide(self, request: ToolRequest) -> bool:
+    async def decide(self, request: ToolRequest) -> Approval:
         self.said.append(f"approve {request.args[0]}")
         await asyncio.sleep(0)
-        return self.allow
+        return Approval(self.allow, "a person")
 
 
 def request(value: Json, tool: str = "echo") -> ToolRequest:

@@ -12,7 +12,7 @@ import pytest
 
 import codeact_kernel
 from codeact_kernel.frontends.cli import main
-from codeact_kernel.frontends.cli_options import COMMANDS
+from codeact_kernel.frontends.cli_commands import COMMANDS
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 SCRIPTS = Path(sys.executable).parent

@@ -10,7 +10,8 @@ import pytest
 from codeact_kernel import config
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends import traits
-from codeact_kernel.frontends.cli_options import COMMANDS, Parsed, parse
+from codeact_kernel.frontends.cli_commands import COMMANDS
+from codeact_kernel.frontends.cli_options import Parsed, parse
 from codeact_kernel.frontends.cli_values import LEAST_MEMORY
 from codeact_kernel.sandbox import process
 
@@ -36,13 +37,13 @@ def read(*argv: str, command: str = "run") -> Parsed:
 )
 def test_many_values_in_every_order(argv: list[str]) -> None:
     parsed = read(*argv)
-    assert parsed.positional == TASK
+    assert parsed.positionals == (TASK,)
     assert parsed.traits == {DATA: ["a.csv", "b.csv"], IMPORTS: ["os", "sys"]}
 
 
 def test_a_one_word_task_after_data_files() -> None:
-    assert read("--data", "a.csv", "summarise").positional == "summarise"
-    assert read("--data", "a.csv", "分析数据").positional == "分析数据"
+    assert read("--data", "a.csv", "summarise").positionals == ("summarise",)
+    assert read("--data", "a.csv", "分析数据").positionals == ("分析数据",)
 
 
 def test_data_files_alone_are_no_task() -> None:
@@ -63,8 +64,8 @@ def test_a_file_with_spaces_is_data(tmp_path: Path) -> None:
 
 def test_the_script_of_exec_after_data_files() -> None:
     parsed = read("--data", "a.csv", "script.py", command="exec")
-    assert (parsed.positional, parsed.traits[DATA]) == ("script.py", ["a.csv"])
-    assert read("--data", "a.csv", "-", "--json", command="exec").positional == "-"
+    assert (parsed.positionals, parsed.traits[DATA]) == (("script.py",), ["a.csv"])
+    assert read("--data", "a.csv", "-", "--json", command="exec").positionals == ("-",)
 
 
 def test_values() -> None:
@@ -116,7 +117,7 @@ def test_class_options_stay_text() -> None:
 
 
 def test_a_task_that_looks_like_an_option() -> None:
-    assert read("--", "--help me").positional == "--help me"
+    assert read("--", "--help me").positionals == ("--help me",)
 
 
 def test_the_last_of_a_single_option_wins() -> None:

@@ -1,0 +1,130 @@
+"""Owns the table of commands: what each takes on the command line. Standard library only."""
+
+from __future__ import annotations
+
+from .cli_options import Command, Option
+from .cli_values import (
+    amount,
+    count,
+    drift_kind,
+    in_doubt,
+    is_notebook,
+    is_path,
+    is_script,
+    is_sentence,
+    module,
+    redaction,
+    size,
+    some,
+    tier,
+    whole,
+)
+
+COMMON = (
+    Option("--config", "JupyterApp.config_file", some),
+    Option("--debug", "CodeactApp.debug", flag=True),
+    Option("--log-level", "Application.log_level", some),
+    Option("--show-config", "Application.show_config", flag=True),
+)
+WORKSPACE = Option("--workspace", "SandboxProfile.workspace", some)
+DATA = Option("--data", "SandboxProfile.data", some, many=True, greedy=True, holds=is_path)
+JSON = Option("--json", "CodeactApp.json", flag=True)
+CAGE = (
+    Option("--sandbox", "SandboxProfile.sandbox", tier),
+    Option("--unsandboxed", "SandboxProfile.sandbox", flag=True, sets="none"),
+    Option("--readable", "SandboxProfile.readable", some, many=True, greedy=True, holds=is_path),
+    Option("--memory", "SandboxLimits.memory_bytes", size),
+    Option("--allow-fork", "SandboxProfile.allow_fork", flag=True),
+)
+SANDBOX = (
+    Option("--tools", "CodeactApp.tools", some, many=True),
+    WORKSPACE,
+    DATA,
+    Option(
+        "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
+    ),
+    Option("--step-timeout", "Limits.step_timeout_s", amount),
+    *CAGE,
+    Option("--keep-files", "CodeactApp.keep_files", some),
+    JSON,
+)
+BUDGETS = (
+    Option("--max-steps", "Limits.max_steps", whole),
+    Option("--max-seconds", "Limits.max_seconds", amount),
+    Option("--max-tokens", "Limits.max_tokens", whole),
+    Option("--max-cost", "Limits.max_cost_usd", amount),
+)
+RECORDING = (
+    Option("--model", "CodeactApp.model", some),
+    Option("--out", "RunApp.out", some),
+    Option("--schema", "RunApp.schema", some),
+    Option("--no-verify", "RunApp.verify", flag=True, sets=False),
+    Option("--redact", "CodeactApp.redact", redaction, many=True),
+    Option("--sign", "RunApp.sign", flag=True),
+)
+RUN = (*RECORDING, *SANDBOX, *BUDGETS)
+IN_DOUBT = Option("--in-doubt", "ResumeApp.in_doubt", in_doubt)
+KEY = Option("--key", "CodeactApp.signing_key", some)
+COMMANDS = {
+    "run": Command("run", (*RUN, *COMMON), "TASK", claims=is_sentence),
+    "resume": Command("resume", (IN_DOUBT, *RUN, *COMMON), "RUN.ipynb", ("TASK",), claims=is_notebook),
+    "fork": Command(
+        "fork",
+        (
+            Option("--at", "ForkApp.at", count),
+            Option("--edit", "ForkApp.edit", flag=True),
+            Option("--code", "ForkApp.code", some),
+            *RUN,
+            *COMMON,
+        ),
+        "RUN.ipynb",
+        ("INSTRUCTION",),
+        claims=is_notebook,
+    ),
+    "recover": Command("recover", (JSON, *COMMON), "PATH", least=0, many=True),
+    "exec": Command("exec", (*SANDBOX, *COMMON), "FILE.py", claims=is_script),
+    "replay": Command(
+        "replay",
+        (
+            Option("--strict", "ReplayApp.strict", flag=True),
+            Option("--except", "ReplayApp.excepted", drift_kind, many=True),
+            Option("--live", "ReplayApp.live", flag=True),
+            Option("--yes", "ReplayApp.yes", flag=True),
+            Option("--tools", "CodeactApp.tools", some, many=True),
+            Option("--to", "ReplayApp.to", count),
+            DATA,
+            WORKSPACE,
+            *CAGE,
+            JSON,
+            *COMMON,
+        ),
+        "RUN.ipynb",
+        claims=is_notebook,
+        many=True,
+    ),
+    "show": Command("show", (Option("--html", "ShowApp.html", some), *COMMON), "RUN.ipynb"),
+    "list": Command("list", (JSON, *COMMON), "DIR", least=0, many=True),
+    "diff": Command("diff", (JSON, *COMMON), "A.ipynb", ("B.ipynb",), least=2),
+    "verify": Command(
+        "verify",
+        (
+            Option("--signer", "VerifyApp.signers", some, many=True),
+            Option("--require-signature", "VerifyApp.require_signature", flag=True),
+            JSON,
+            *COMMON,
+        ),
+        "RUN.ipynb",
+        many=True,
+    ),
+    "sign": Command("sign", (KEY, *COMMON), "RUN.ipynb", many=True),
+    "doctor": Command("doctor", (Option("--control", "DoctorApp.control", flag=True), JSON, *COMMON)),
+    "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
+    "": Command(
+        "",
+        (
+            Option("--generate-config", "JupyterApp.generate_config", flag=True),
+            Option("-y", "JupyterApp.answer_yes", flag=True),
+            *COMMON,
+        ),
+    ),
+}
