@@ -11,15 +11,18 @@ import difflib
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .interfaces import Executor
 from .outputs import Display, Error, Result, Shown, Stream
 from .rebuild import RECORDED_NAMES, Rebuilt, rebuild
-from .trajectory import DriftKind, Observation, Trajectory
+from .trajectory import DriftKind, Observation, Trajectory, Verdict
 from .wire.tape import show_call
 
 EXIT_CODES: Mapping[DriftKind, int] = {"code": 10, "tool": 11, "output": 12, "profile": 13}
+"""The gravest first."""
+COUNTED: frozenset[DriftKind] = frozenset({"code", "tool", "output"})
+"""What makes a replay differ unless it is asked for otherwise."""
 MAX_DIFF_LINES = 20
 MAX_COMPARED_LINES = 200
 """From the first difference on: a diff of more takes time that grows with the square of them, and no one
@@ -64,25 +67,52 @@ class StepVerdict:
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """All steps that were run again, in order."""
+    """All steps that were run again, in order.
+
+    `profile`: what the whole replay ran on that was otherwise when it was recorded. `remarks`: what a
+    replay cannot show, one sentence each. `counted`: which kinds of drift make it differ; the others
+    are told all the same.
+    """
 
     steps: tuple[StepVerdict, ...]
+    profile: tuple[Drift, ...] = ()
+    remarks: tuple[str, ...] = ()
+    counted: frozenset[DriftKind] = COUNTED
+
+    @property
+    def kinds(self) -> tuple[DriftKind, ...]:
+        """The kinds of drift that were found and count, the gravest first."""
+        drifts = (*self.profile, *(drift for step in self.steps for drift in step.drifts))
+        found = {drift.kind for drift in drifts} & self.counted
+        return tuple(kind for kind in EXIT_CODES if kind in found)
 
     @property
     def agrees(self) -> bool:
-        return all(step.agrees for step in self.steps)
+        return not self.kinds
 
     @property
     def exit_code(self) -> int:
         """0, or the code of the gravest kind of drift (`EXIT_CODES`)."""
-        return min((EXIT_CODES[drift.kind] for step in self.steps for drift in step.drifts), default=0)
+        return EXIT_CODES[self.kinds[0]] if self.kinds else 0
+
+    def verdict(self) -> Verdict:
+        """What is kept of this report in the notebook."""
+        return Verdict("drift" if self.kinds else "identical", self.kinds, remarks=self.remarks)
 
 
-async def replay(executor: Executor, trajectory: Trajectory) -> AsyncGenerator[StepVerdict, None]:
+def counted(*, strict: bool = False, excepted: Iterable[str] = ()) -> frozenset[DriftKind]:
+    """The kinds of drift that count: `strict` adds the profile, `excepted` takes some out."""
+    return frozenset(kind for kind in (EXIT_CODES if strict else COUNTED) if kind not in set(excepted))
+
+
+async def replay(
+    executor: Executor, trajectory: Trajectory, *, to: int | None = None
+) -> AsyncGenerator[StepVerdict, None]:
     """Runs `trajectory` again on a started executor, tools answered from its tape; a verdict a step.
 
-    Raises: SandboxError.
+    `to`: the last step that is run. Raises: SandboxError.
     """
+    trajectory = trajectory if to is None else up_to(trajectory, to)
     done = 0
     async for rebuilt in rebuild(executor, trajectory):
         done = rebuilt.step.index
@@ -90,6 +120,15 @@ async def replay(executor: Executor, trajectory: Trajectory) -> AsyncGenerator[S
     for step in trajectory.steps:
         if step.index > done and step.action is not None:
             yield StepVerdict(step.index, (Drift("code", "not run: the kernel was killed before it"),))
+
+
+def up_to(trajectory: Trajectory, step: int) -> Trajectory:
+    """The trajectory without the steps after that one."""
+    turns = (
+        replace(turn, steps=tuple(each for each in turn.steps if each.index <= step))
+        for turn in trajectory.turns
+    )
+    return replace(trajectory, turns=tuple(turns))
 
 
 def verdict(rebuilt: Rebuilt) -> StepVerdict:

@@ -9,11 +9,11 @@ from ..notebook.load import load
 from ..replay import ReplayReport, StepVerdict
 from . import brief
 from .app import CodeactApp
-from .cellrun import replay_notebook
 from .documents import dumps, replay_document
 from .doors import outlets
 from .page import Page
 from .recorded_data import data_notes, import_note
+from .replaying import replay_notebook
 from .terminal import clean, clip
 from .traits import readable_file
 

@@ -17,7 +17,7 @@ import pytest
 from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel
 from codeact_kernel.config import Settings
 from codeact_kernel.exceptions import NotebookError
-from codeact_kernel.frontends.cellrun import limits_of, replay_notebook
+from codeact_kernel.frontends.replaying import limits_of, replay_notebook
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
 from codeact_kernel.replay import (
     Drift,

@@ -17,7 +17,7 @@ import pytest
 
 from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel
 from codeact_kernel.events import Event, StepFinished
-from codeact_kernel.frontends.cellrun import replay_notebook
+from codeact_kernel.frontends.replaying import replay_notebook
 from codeact_kernel.notebook.load import load
 
 pytestmark = pytest.mark.kernel

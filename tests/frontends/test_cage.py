@@ -15,7 +15,8 @@ from codeact_kernel.config import Settings
 from codeact_kernel.events import Event, SandboxReady
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.cage import UnsandboxedWarning
-from codeact_kernel.frontends.cellrun import exec_cells, replay_notebook
+from codeact_kernel.frontends.cellrun import exec_cells
+from codeact_kernel.frontends.replaying import replay_notebook
 from codeact_kernel.notebook.load import load
 
 from .conftest import Command

@@ -11,13 +11,13 @@ from traitlets import Unicode
 from .. import brief
 from ..app import CodeactApp
 from ..assembly import Agent, Run
-from ..cellrun import replay_notebook
 from ..cli import ENDED
 from ..command_replay import show_step, show_verdict
 from ..command_run import EXIT, summary
 from ..doors import outlets
 from ..page import Page
 from ..render import Renderer
+from ..replaying import replay_notebook
 from ..terminal import clean
 from ..toolsfile import load_tools
 from . import database
