@@ -15,7 +15,7 @@ from .config import OutputLimits, Settings
 from .digest import condensed, digest
 from .envelope import note
 from .events import AssistantMessage, Message, ObservationMessage, Part, Text, UserMessage
-from .trajectory import Observation, Reply, Step, Stop, Trajectory
+from .trajectory import Observation, Reply, Step, Stop, Trajectory, Turn
 
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 1500
@@ -72,7 +72,7 @@ class Conversation:
         fold = _Fold(self, self._system_tokens)
         ended: Stop | None = None
         for turn in trajectory.turns:
-            fold.add(UserMessage(_task(turn.task, ended)))
+            fold.add(UserMessage(_task(turn, ended)))
             for step in turn.steps:
                 fold.request()
                 fold.reply(step.reply)
@@ -181,11 +181,12 @@ def _reply_tokens(reply: Reply) -> int:
     return len(content) // CHARS_PER_TOKEN
 
 
-def _task(task: str, ended: Stop | None) -> tuple[Part, ...]:
-    """The user's words, after why the task before them ended, if that was not by an answer."""
-    if ended is None or ended.reason == "answer":
-        return (Text(task),)
-    return Text(note(f"the task before this one was stopped: {ended.reason}, {ended.detail}")), Text(task)
+def _task(turn: Turn, ended: Stop | None) -> tuple[Part, ...]:
+    """The user's words, after the notes, and why the task before them ended, if that was not by an answer."""
+    notes = list(turn.notes)
+    if ended is not None and ended.reason != "answer":
+        notes.insert(0, f"the task before this one was stopped: {ended.reason}, {ended.detail}")
+    return *(Text(note(sentence)) for sentence in notes), Text(turn.task)
 
 
 def _seen(step: Step, limits: OutputLimits) -> _Seen:

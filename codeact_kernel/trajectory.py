@@ -158,11 +158,16 @@ class Stop:
 
 @dataclass(frozen=True)
 class Turn:
-    """A task, its steps, and why it stopped (None: still running, or cut off)."""
+    """A task, its steps, and why it stopped (None: still running, or cut off).
+
+    `notes`: what the loop told the model beside the task (what could not be restored, what a person has
+    edited), one sentence each.
+    """
 
     task: str
     steps: tuple[Step, ...] = ()
     stop: Stop | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -258,12 +263,14 @@ class Trajectory:
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
 
-    def with_task(self, task: str) -> Trajectory:
-        return replace(self, turns=(*self.turns, Turn(task)))
+    def with_task(self, task: str, notes: tuple[str, ...] = ()) -> Trajectory:
+        return replace(self, turns=(*self.turns, Turn(task, notes=notes)))
 
     def with_step(self, step: Step) -> Trajectory:
+        """With `step` as the last one; it takes the place of one that was cut off under its number."""
         last = self.turns[-1]
-        return self._with_last(replace(last, steps=(*last.steps, step)))
+        steps = last.steps[:-1] if last.steps and last.steps[-1].index == step.index else last.steps
+        return self._with_last(replace(last, steps=(*steps, step)))
 
     def with_stop(self, stop: Stop) -> Trajectory:
         return self._with_last(replace(self.turns[-1], stop=stop))

@@ -7,6 +7,7 @@ docs/trajectory-format.md.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -26,6 +27,7 @@ from .outputs import extras_of, outputs_of
 
 TABLE_ROWS = 50
 TASK_HEADING = "## Task\n\n"
+VERDICT_LINE = "* verified:"
 Cell = dict[str, Json]
 
 
@@ -43,6 +45,11 @@ def recorded_error(observation: Observation) -> Error:
     ename = "StepTimeout" if observation.status == "timeout" else "KernelKilled"
     evalue = observation.reason or f"the step ended {observation.status} when it was recorded"
     return Error(ename, evalue, (f"{ename}: {evalue}",))
+
+
+def code_digest(code: str) -> str:
+    """Tells whether a person has edited the code of a step."""
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def task_source(task: str) -> str:
@@ -63,6 +70,12 @@ def title_cell(trajectory: Trajectory) -> Cell:
             f"{key} {value if isinstance(value, str) else canonical(value)}" for key, value in given.items()
         )
         lines += [f"* {name}: {inline(said, 400)}"] if said else []
+    if info.parent is not None:
+        lines.append(
+            f"* forked: from {inline(info.parent.name or info.parent.run_id)}, after step {info.parent.step}"
+        )
+    if trajectory.verdict is not None:
+        lines.append(f"{VERDICT_LINE} {inline(trajectory.verdict.text, 400)}")
     return _markdown("title", "\n".join(lines), {"kind": "title"})
 
 
@@ -117,6 +130,8 @@ def _outcome(call: ToolCall) -> str:
 def turn_cells(turn: Turn, number: int) -> list[Cell]:
     """The task, its steps, and how it ended. `number`: from 1."""
     kept: dict[str, Json] = {"kind": "task", "turn": number, "task": turn.task}
+    if turn.notes:
+        kept["notes"] = list(turn.notes)
     cells = [_markdown(f"turn-{number}", task_source(turn.task), kept, tags=["codeact-task"])]
     for step in turn.steps:
         cells += step_cells(step)
@@ -168,6 +183,8 @@ def _kept(step: Step) -> dict[str, Json]:
         observation = replace(observation, shown=(), execution_count=None)
     kept: dict[str, Json] = {"kind": "step", "step": step.index, **to_json(observation)}
     kept["reply"] = _kept_reply(step.reply, step.action)
+    if step.action is not None:
+        kept["code_digest"] = code_digest(step.action.code)
     if step.notes:
         kept["notes"] = list(step.notes)
     if step.started:

@@ -7,14 +7,15 @@ this process; only a power cut can take what the operating system had not yet pu
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ..exceptions import CodeActError, UsageError
-from ..trajectory import Reply, RunInfo, Step, Stop
+from ..trajectory import Reply, RunInfo, Step, Stop, Turn
 from ..wire.lines import dump_line
 from ..wire.messages import Json, ToolCall
 from ..wire.tape import call_to_json, outcome_to_json
@@ -33,16 +34,18 @@ def journal_path(notebook: Path) -> Path:
 
 
 class JournalRecorder:
-    """A Recorder that writes the journal of one new run. Never touches an existing one.
+    """A Recorder that writes the journal of one run. Never touches an existing one. While it is open the
+    journal is locked, which tells a run that goes on from one that was cut off.
 
     Args:
         path: the notebook that the run will be saved to.
         redactor: keeps secrets out; by default it knows those of this process's environment.
+        resumes: the notebook is there already, and the run in it goes on.
 
     Raises: UsageError when the notebook or its journal exists, or its folder does not.
     """
 
-    def __init__(self, path: str | Path, redactor: Redactor | None = None) -> None:
+    def __init__(self, path: str | Path, redactor: Redactor | None = None, *, resumes: bool = False) -> None:
         self.path = Path(path)
         self.journal = journal_path(self.path)
         self._redactor = redactor or Redactor.of_host()
@@ -51,6 +54,7 @@ class JournalRecorder:
         self._reply: Reply | None = None
         self._step = 0
         self._calls: dict[int, ToolCall] = {}
+        self._mine = (self.journal,) if resumes else (self.path, self.journal)
         self._refuse_to_overwrite()
 
     def begin(self, info: RunInfo) -> None:
@@ -64,10 +68,21 @@ class JournalRecorder:
             raise UsageError(
                 f"cannot write {str(self.journal)!r}: {problem.strerror}; choose another --out"
             ) from None
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._write(_begin_entry, info)
 
-    def begin_turn(self, task: str) -> None:
-        self._write(_turn_entry, task)
+    def again(self, turns: Iterable[Turn]) -> None:
+        """What was recorded before, of a run that goes on."""
+        for turn in turns:
+            self._write(_turn_entry, replace(turn, steps=(), stop=None))
+            for step in turn.steps:
+                self.begin_step(step.index, step.reply)
+                self.end_step(step)
+            if turn.stop is not None:
+                self.end_turn(turn.stop)
+
+    def begin_turn(self, task: str, notes: tuple[str, ...] = ()) -> None:
+        self._write(_turn_entry, Turn(task, notes=notes))
 
     def begin_step(self, index: int, reply: Reply) -> None:
         self._step, self._reply, self._calls = index, reply, {}
@@ -134,7 +149,7 @@ class JournalRecorder:
         folder = self.path.parent
         if not folder.is_dir():
             raise UsageError(f"the folder {str(folder)!r} does not exist; make it, or choose another --out")
-        for path in (self.path, self.journal):
+        for path in self._mine:
             if os.path.lexists(path):
                 raise UsageError(
                     f"{str(path)!r} exists already and is kept; choose another --out, or move it away"
@@ -152,8 +167,8 @@ def _begin_entry(info: RunInfo) -> dict[str, Json]:
     return {"t": "begin", "codeact_journal": VERSION, "info": to_json(info)}
 
 
-def _turn_entry(task: str) -> dict[str, Json]:
-    return {"t": "turn", "task": task}
+def _turn_entry(turn: Turn) -> dict[str, Json]:
+    return {"t": "turn", **to_json(turn)}
 
 
 def _intent_entry(call: ToolCall) -> dict[str, Json]:

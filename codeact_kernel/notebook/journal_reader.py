@@ -50,8 +50,14 @@ def read_journal(path: str | Path) -> Trajectory:
 @dataclass
 class _OpenTurn:
     task: str
+    notes: tuple[str, ...] = ()
     steps: list[Step] = field(default_factory=list)
     stop: Stop | None = None
+
+
+@dataclass(frozen=True)
+class _Notes:
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -67,7 +73,10 @@ class _Fold:
 
     def trajectory(self, info: RunInfo) -> Trajectory:
         self.cut_off()
-        turns = (Turn(turn.task, tuple(map(self._settled, turn.steps)), turn.stop) for turn in self.turns)
+        turns = (
+            Turn(turn.task, tuple(map(self._settled, turn.steps)), turn.stop, turn.notes)
+            for turn in self.turns
+        )
         return Trajectory(info, tuple(turns))
 
     def cut_off(self) -> None:
@@ -115,7 +124,7 @@ def _take(fold: _Fold, line: bytes, torn: bool) -> None:
     match entry.get("t"):
         case "turn":
             fold.cut_off()
-            fold.turns.append(_OpenTurn(_text(entry, "task")))
+            fold.turns.append(_OpenTurn(_text(entry, "task"), from_json(_Notes, entry).notes))
         case "step":
             fold.cut_off()
             fold.turn()

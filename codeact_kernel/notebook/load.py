@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..exceptions import NotebookError
 from ..outputs import Shown
-from ..trajectory import Action, Observation, Reply, Step, Stop, Trajectory, Turn
+from ..trajectory import Action, Observation, Reply, Step, Stop, Trajectory, Turn, Verdict
 from ..wire.frames import structure_of
 from ..wire.messages import Json, ToolCall
 from ..wire.recorded import parse_recorded
@@ -39,22 +39,33 @@ def load(path: str | Path) -> Trajectory:
     Raises: NotebookError when it is no notebook of ours, is damaged, or of a later format. Nothing
     is written.
     """
-    path = Path(path)
+    told = journal_ahead(Path(path))
+    return told if told is not None else load_notebook(parse(Path(path)), str(path))
+
+
+def journal_ahead(path: Path, *, strictly: bool = False) -> Trajectory | None:
+    """What the journal beside a notebook tells, when that is further on, or there is no notebook.
+
+    `strictly`: a journal that cannot be read, or is another run's, is an error.
+    Raises: NotebookError.
+    """
     journal = journal_path(path)
-    told = None
-    if journal.exists():
-        try:
-            told = read_journal(journal)
-        except NotebookError:
-            if not path.exists():
-                raise
-    if told is not None and not path.exists():
+    if not journal.exists():
+        return None
+    try:
+        told = read_journal(journal)
+    except NotebookError:
+        if strictly or not path.exists():
+            raise
+        return None
+    if not path.exists():
         return told
-    notebook = _parse(path)
-    ours = _ours(notebook, path)
-    if told is not None and told.info.run_id == ours.get("run_id") and progress_of(told) > _recorded(ours):
-        return told
-    return load_notebook(notebook, str(path))
+    ours = _ours(parse(path), path)
+    if told.info.run_id == ours.get("run_id"):
+        return told if progress_of(told) > _recorded(ours) else None
+    if strictly:
+        raise NotebookError(f"the journal {str(journal)!r} is not of the run in {str(path)!r}; move one away")
+    return None
 
 
 def load_notebook(notebook: Mapping[str, Json], name: str) -> Trajectory:
@@ -69,12 +80,15 @@ def load_notebook(notebook: Mapping[str, Json], name: str) -> Trajectory:
     if not isinstance(info, dict):
         raise NotebookError(f"{name!r} does not say what its run started with; its metadata was damaged")
     kept = {**info, "run_id": ours.get("run_id"), "setup": reading.setup}
-    return Trajectory(run_info(kept, f"the metadata of {name!r}"), reading.turns())
+    said = ours.get("verdict")
+    verdict = None if said is None else from_json(Verdict, said, f"the verdict in {name!r}")
+    return Trajectory(run_info(kept, f"the metadata of {name!r}"), reading.turns(), verdict)
 
 
 @dataclass
 class _OpenTurn:
     task: str
+    notes: tuple[str, ...] = ()
     steps: list[Step] = field(default_factory=list)
     stop: Stop | None = None
 
@@ -91,7 +105,7 @@ class _Reading:
         self._thoughts: dict[int, str] = {}
 
     def turns(self) -> tuple[Turn, ...]:
-        return tuple(Turn(turn.task, tuple(turn.steps), turn.stop) for turn in self._turns)
+        return tuple(Turn(turn.task, tuple(turn.steps), turn.stop, turn.notes) for turn in self._turns)
 
     def take(self, cell: Mapping[str, Json], where: str) -> None:
         metadata = cell.get("metadata")
@@ -105,7 +119,8 @@ class _Reading:
             case "setup":
                 self._take_setup(kept, source, where)
             case "task":
-                self._turns.append(_OpenTurn(_task(kept, source)))
+                notes = from_json(_Notes, kept, where).notes
+                self._turns.append(_OpenTurn(_task(kept, source), notes))
             case "thought":
                 self._thoughts[_number(kept, where)] = source
             case "step":
@@ -203,7 +218,8 @@ def _number(kept: Mapping[str, Json], where: str) -> int:
 # --- the file ----------------------------------------------------------------------------------
 
 
-def _parse(path: Path) -> dict[str, Json]:
+def parse(path: Path) -> dict[str, Json]:
+    """The JSON of a notebook, bounded. Raises: NotebookError."""
     with opened(path, "notebook", MAX_NOTEBOOK_BYTES) as file:
         text = file.read(os.fstat(file.fileno()).st_size)
     if len(text) > MAX_STRUCTURE and structure_of(text) > MAX_STRUCTURE:
@@ -242,4 +258,4 @@ def _recorded(ours: Mapping[str, Json]) -> Progress:
     """How far the run was when this notebook was written, whatever a person has deleted since."""
     counts = ours.get("recorded")
     numbers = [n for n in counts if isinstance(n, int)] if isinstance(counts, list) else []
-    return Progress(*numbers) if len(numbers) == len(Progress._fields) else Progress(0, 0, 0, 0)
+    return Progress(*numbers) if len(numbers) == len(Progress._fields) else Progress(0, 0, 0, 0, 0)

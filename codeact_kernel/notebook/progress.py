@@ -14,6 +14,7 @@ class Progress(NamedTuple):
     steps: int
     stops: int
     settled_calls: int
+    calls: int
 
 
 def progress_of(trajectory: Trajectory) -> Progress:
@@ -23,4 +24,5 @@ def progress_of(trajectory: Trajectory) -> Progress:
         len(trajectory.steps),
         sum(turn.stop is not None for turn in trajectory.turns),
         sum(call.outcome is not None for call in calls),
+        len(calls),
     )

@@ -37,6 +37,7 @@ def _metadata(trajectory: Trajectory) -> dict[str, Json]:
     run_id = info.pop("run_id")
     del info["setup"]  # It is the setup cell.
     version = trajectory.info.versions.get("python")
+    verdict = trajectory.verdict
     return {
         "kernelspec": {"name": KERNEL, "display_name": "Python 3 (sandboxed)", "language": "python"},
         "language_info": {
@@ -53,5 +54,6 @@ def _metadata(trajectory: Trajectory) -> dict[str, Json]:
             "info": info,
             "stop_reasons": [turn.stop.reason if turn.stop else None for turn in trajectory.turns],
             "recorded": list(progress_of(trajectory)),
+            **({"verdict": to_json(verdict)} if verdict is not None else {}),
         },
     }

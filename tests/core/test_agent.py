@@ -48,7 +48,7 @@ class Journal:
     def begin(self, info: RunInfo) -> None:
         self.records.append(info)
 
-    def begin_turn(self, task: str) -> None:
+    def begin_turn(self, task: str, notes: tuple[str, ...] = ()) -> None:
         self.records.append(task)
 
     def begin_step(self, index: int, reply: Reply) -> None:

@@ -1,0 +1,111 @@
+"""Owns saving runs that were cut off: what a journal tells becomes the notebook, and the journal goes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..exceptions import CodeActError, UsageError
+from ..trajectory import Trajectory, Verdict
+from ..wire.messages import ToolCall
+from .journal import journal_path
+from .load import journal_ahead, load_notebook, parse
+from .redact import Redactor
+from .writer import write
+
+SUFFIX = ".codeact.jsonl"
+UNASKED_BYTES = 64 * 1024 * 1024
+"""Of a journal that is recovered without being asked for; a larger one would hold up the run that starts."""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A run that was cut off and is saved now. `path`: its notebook."""
+
+    path: Path
+    trajectory: Trajectory
+
+    @property
+    def in_doubt(self) -> tuple[ToolCall, ...]:
+        """Calls that began and may have been done."""
+        return in_doubt(self.trajectory)
+
+
+def in_doubt(trajectory: Trajectory) -> tuple[ToolCall, ...]:
+    calls = (call for step in trajectory.steps for call in step.observation.tool_calls)
+    return tuple(call for call in calls if call.outcome is None)
+
+
+def notebook_of(path: Path) -> Path:
+    """The notebook of a path that names it or its journal."""
+    if path.name.endswith(SUFFIX):
+        return path.with_name(path.name.removesuffix(SUFFIX) + ".ipynb")
+    return path
+
+
+def journals(folder: Path) -> tuple[Path, ...]:
+    """The journals in a folder, sorted."""
+    return tuple(sorted(path for path in folder.glob(f"*{SUFFIX}") if path.is_file()))
+
+
+def recover(path: Path, redactor: Redactor | None = None) -> Recovered | None:
+    """Saves the run whose notebook is `path`; None when there is no journal, and so nothing was cut off.
+
+    Raises: UsageError when the run still goes on, or the journal is not that of the notebook beside it;
+    NotebookError when neither can be read. Nothing is removed then.
+    """
+    notebook = notebook_of(path)
+    journal = journal_path(notebook)
+    if not journal.exists():
+        return None
+    with _ended(journal):
+        trajectory = journal_ahead(notebook, strictly=True)
+        if trajectory is None:  # It was killed after its notebook was written.
+            trajectory = load_notebook(parse(notebook), str(notebook))
+        else:
+            trajectory = replace(trajectory, verdict=Verdict("unverified", reason="the run was cut off"))
+            write(trajectory, notebook, redactor)
+        journal.unlink()
+    return Recovered(notebook, trajectory)
+
+
+def recover_folder(folder: Path, redactor: Redactor | None = None) -> Iterator[Recovered | str]:
+    """Saves every run of a folder that was cut off; a line on each that cannot be. Those that go on are
+    left alone."""
+    for journal in journals(folder):
+        try:
+            if journal.stat().st_size > UNASKED_BYTES:
+                yield f"a run was cut off: codeact recover {journal.name}"
+            elif not goes_on(journal) and (found := recover(journal, redactor)) is not None:
+                yield found
+        except (CodeActError, OSError) as problem:
+            yield f"a run that was cut off cannot be saved: {problem}"
+
+
+def goes_on(journal: Path) -> bool:
+    """Whether a process writes this journal now."""
+    try:
+        with _ended(journal):
+            return False
+    except UsageError:
+        return True
+
+
+@contextmanager
+def _ended(journal: Path) -> Iterator[None]:
+    """Holds the journal's lock, which its writer holds as long as it lives."""
+    descriptor = os.open(journal, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"the run of {str(journal)!r} still goes on; wait for its end, or end its process first"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
