@@ -4,6 +4,7 @@ CodeActError
 ├── UsageError               what the caller gave cannot be used (a file, a flag, a tool, a schema)
 │   ├── ToolDefinitionError  a function cannot be offered as a tool
 │   └── NotebookError        a notebook or journal is not a trajectory we can read
+│       └── ForeignNotebook  a notebook that no run has saved
 ├── SandboxError             the sandbox kernel cannot be provided, or stopped being one
 ├── ModelError               the model cannot answer
 │   ├── CredentialsError     no key, or one that the endpoint refuses
@@ -32,6 +33,10 @@ class ToolDefinitionError(UsageError):
 
 class NotebookError(UsageError):
     """A notebook or journal is not a trajectory that this version can read."""
+
+
+class ForeignNotebook(NotebookError):
+    """A notebook, but none that a run has saved."""
 
 
 class SandboxError(CodeActError):

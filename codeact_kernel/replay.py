@@ -150,12 +150,13 @@ def _code_drift(old: Observation, new: Observation) -> Iterable[Drift]:
     if old.status in RECORDED_NAMES:
         name = RECORDED_NAMES[old.status]
         if new.error is None or new.error.ename != name:
-            yield Drift("code", f"recorded as {name}, now {_ending(new)}")
-    elif _ending(old) != _ending(new):
-        yield Drift("code", f"recorded: {_ending(old)}; now: {_ending(new)}")
+            yield Drift("code", f"recorded as {name}, now {ending(new)}")
+    elif ending(old) != ending(new):
+        yield Drift("code", f"recorded: {ending(old)}; now: {ending(new)}")
 
 
-def _ending(observation: Observation) -> str:
+def ending(observation: Observation) -> str:
+    """How a cell ended: its error, or its status."""
     error = observation.error
     if error is None:
         return observation.status if not observation.reason else f"{observation.status}, {observation.reason}"
@@ -165,10 +166,12 @@ def _ending(observation: Observation) -> str:
 def _output_drift(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> Iterable[Drift]:
     before, after = list(shown_lines(old)), list(shown_lines(new))
     if before != after:
-        yield Drift("output", "\n".join(_diff(before, after)))
+        yield Drift("output", "\n".join(bounded_diff(before, after)))
 
 
-def _diff(before: Sequence[str], after: Sequence[str]) -> list[str]:
+def bounded_diff(
+    before: Sequence[str], after: Sequence[str], names: tuple[str, str] = ("recorded", "now")
+) -> list[str]:
     """A unified diff from the first difference on, with a line of context, and how much more there is."""
     pairs = zip(before, after, strict=False)
     head = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))
@@ -182,7 +185,7 @@ def _diff(before: Sequence[str], after: Sequence[str]) -> list[str]:
         left = max(left, len(lines) - tail - end)
         windows.append(lines[start : end + 1 if end == len(lines) - tail else end])
     old, new = windows
-    diff = list(difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=1))
+    diff = list(difflib.unified_diff(old, new, *names, lineterm="", n=1))
     diff = [_moved(line, start) if line.startswith("@@") else line for line in diff]
     more = max(len(diff) - MAX_DIFF_LINES, 0) + left
     return [*diff[:MAX_DIFF_LINES], *([f"… {more} more lines"] if more else [])]

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..exceptions import NotebookError
+from ..exceptions import ForeignNotebook, NotebookError
 from ..outputs import Shown
 from ..trajectory import Action, Observation, Reply, Step, Stop, Trajectory, Turn, Verdict
 from ..wire.frames import structure_of
@@ -33,14 +33,32 @@ MAX_SETUP = 16 * 1024 * 1024
 """Characters of a setup cell, which is parsed as Python; what ours carry is cut at some 5 MiB."""
 
 
+@dataclass(frozen=True)
+class Saved:
+    """A run as it lies on the disk. `redacted`: names of what is masked in it, as the notebook says."""
+
+    trajectory: Trajectory
+    redacted: tuple[str, ...] = ()
+
+
 def load(path: str | Path) -> Trajectory:
     """The trajectory of a notebook, or of the journal beside it when that is further on.
 
     Raises: NotebookError when it is no notebook of ours, is damaged, or of a later format. Nothing
     is written.
     """
+    return load_saved(path).trajectory
+
+
+def load_saved(path: str | Path) -> Saved:
+    """As `load`, with what the notebook says beside the trajectory."""
     told = journal_ahead(Path(path))
-    return told if told is not None else load_notebook(parse(Path(path)), str(path))
+    if told is not None:
+        return Saved(told)
+    notebook = parse(Path(path))
+    names = _ours(notebook, path).get("redacted")
+    redacted = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return Saved(load_notebook(notebook, str(path)), tuple(redacted))
 
 
 def journal_ahead(path: Path, *, strictly: bool = False) -> Trajectory | None:
@@ -242,7 +260,7 @@ def _ours(notebook: Mapping[str, Json], name: str | Path) -> Mapping[str, Json]:
     metadata = notebook.get("metadata")
     ours = metadata.get("codeact") if isinstance(metadata, dict) else None
     if not isinstance(ours, dict):
-        raise NotebookError(
+        raise ForeignNotebook(
             f"{str(name)!r} is a notebook, but no run of codeact_kernel; give one that a run saved"
         )
     version = ours.get("schema_version")
