@@ -16,9 +16,10 @@ from .events import ActionReady, Notice, OutputShown, StepFinished, StepStarted,
 from .exceptions import CodeActError, ModelError, ModelRefusal
 from .interfaces import Approver, Emit, Executor, Policy, Recorder, ToolSource
 from .outputs import Finished
-from .rebuild import observe, restore
+from .rebuild import observe, restore, restored_note, without_step
+from .resuming import Earlier, Pending
 from .toolcalls import FinalCheck, StepCalls, accept_any
-from .trajectory import Action, Observation, Reply, Step, Stop, StopReason, Trajectory
+from .trajectory import CUT_OFF, Action, Observation, Reply, Step, Stop, StopReason, Trajectory
 from .wire.messages import Returned
 from .wire.values import encode
 
@@ -61,14 +62,18 @@ class AgentLoop:
         self._lost: Action | None = None
         """The action that took the kernel's state with it, until that is restored."""
 
-    async def run(self, task: str, final_check: FinalCheck = accept_any) -> Stop:
+    async def run(self, task: str, final_check: FinalCheck = accept_any, notes: tuple[str, ...] = ()) -> Stop:
         """One turn. Raises ModelError and SandboxError, and on cancellation CancelledError, each
-        after the turn's end is recorded."""
-        self.trajectory = self.trajectory.with_task(task)
-        self._recorder.begin_turn(task)
-        self._emit(TurnStarted(task))
+        after the turn's end is recorded. `notes`: what the model is told beside the task."""
+        self.trajectory = self.trajectory.with_task(task, notes)
+        self._recorder.begin_turn(task, notes)
+        return await self.go_on(final_check)
+
+    async def go_on(self, final_check: FinalCheck = accept_any, first: Pending | None = None) -> Stop:
+        """The last turn, which has not ended, goes on; with step `first`, if given. Raises as `run`."""
+        self._emit(TurnStarted(self.trajectory.turns[-1].task))
         try:
-            return self._end(await self._turn(final_check))
+            return self._end(await self._turn(final_check, first))
         except asyncio.CancelledError:
             self._end(Stop("interrupted", "stopped by the user"))
             raise
@@ -79,21 +84,21 @@ class AgentLoop:
             self._end(Stop(reason, str(problem)))
             raise
 
-    async def _turn(self, final_check: FinalCheck) -> Stop:
+    async def _turn(self, final_check: FinalCheck, first: Pending | None) -> Stop:
         limits = self._settings.limits
         clock = asyncio.get_running_loop().time
         started = told = clock()
         deadline = None if limits.max_seconds is None else started + limits.max_seconds
         while True:
-            steps = self.trajectory.turns[-1].steps
+            steps = without_step(self.trajectory, first.step.index if first else 0).turns[-1].steps
             prompt = self._prompt_tokens(self.trajectory)
             if (stop := budget_stop(steps, limits, clock() - started, prompt, self._cost)) is not None:
                 return stop
-            index = len(self.trajectory.steps) + 1
+            index = first.step.index if first else len(self.trajectory.steps) + 1
             self._emit(StepStarted(index))
             try:
                 async with asyncio.timeout_at(deadline) as timer:
-                    reply = await self._policy.act(self.trajectory, self._emit)
+                    reply = first.step.reply if first else await self._policy.act(self.trajectory, self._emit)
             except TimeoutError:
                 if not timer.expired():
                     raise
@@ -104,8 +109,9 @@ class AgentLoop:
                 if isinstance(outcome, Returned):
                     return Stop("answer", answer=value, reply=reply)
                 reply = replace(reply, answer=None, problem=f"{outcome.message}. {ANSWER_IN_CODE}")
-            calls = self._calls(index, final_check=final_check)
+            calls = self._calls(index, final_check=final_check, earlier=Earlier(first))
             step = await self._step(index, reply, calls, deadline)
+            first = None
             note = budget_note((*steps, step), limits, clock() - started, told - started)
             told = clock()
             self._keep(step, *filter(None, [note]))
@@ -119,13 +125,16 @@ class AgentLoop:
             return Step(index, reply, None, Observation("error", reason=problem))
         notes = [] if self._lost is None else [await self._restore(self.trajectory)]
         self._recorder.begin_step(index, reply)
+        calls.again()
         action = Action(reply.code)
         self._emit(ActionReady(index, action))
         began = datetime.now(UTC).isoformat(timespec="microseconds")
         running = asyncio.ensure_future(self._execute(action, calls))
         cancelled = await self._wait(running, deadline)
-        if running.cancelled():
-            observation = Observation("killed", (), TWICE, None, (), calls.calls, tuple(calls.refusals))
+        failed = None if running.cancelled() else running.exception()
+        if running.cancelled() or failed is not None:
+            why = CUT_OFF if failed is not None else TWICE
+            observation = Observation("killed", (), why, None, (), calls.calls, tuple(calls.refusals))
         else:
             observation = running.result()
         if observation.status == "killed":
@@ -134,8 +143,8 @@ class AgentLoop:
             notes.append(LATE_ERROR)
         step = Step(index, reply, action, observation, tuple(notes), began)
         try:
-            if cancelled:
-                raise asyncio.CancelledError
+            if cancelled or failed is not None:
+                raise failed or asyncio.CancelledError
             if self._lost is None:
                 return step
             # With the step that was killed: its `%%recorded` cell takes its number in the new kernel too.
@@ -180,12 +189,7 @@ class AgentLoop:
         self._emit(Notice("the kernel was killed; a fresh one runs the earlier cells again from the tape"))
         missing = await restore(self._executor, trajectory, self._lost)
         self._lost = None
-        if not missing:
-            return "The kernel was killed and restarted; the variables of the earlier steps were rebuilt."
-        return (
-            "The kernel was killed and restarted. The earlier steps were run again (no tool was called "
-            f"again), but these names could not be rebuilt: {', '.join(missing)}."
-        )
+        return f"The kernel was killed and restarted. {restored_note(missing)}"
 
     def _keep(self, step: Step, *notes: str) -> None:
         step = replace(step, notes=(*step.notes, *notes))

@@ -6,7 +6,7 @@ One function, `rebuild`, for everything that restores: the kill ladder, and repl
 from __future__ import annotations
 
 import ast
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -145,25 +145,46 @@ def assigned_names(code: str) -> frozenset[str]:
     return frozenset(found)
 
 
-async def restore(executor: Executor, trajectory: Trajectory, lost: Action | None = None) -> tuple[str, ...]:
+async def restore(
+    executor: Executor,
+    trajectory: Trajectory,
+    lost: Action | None = None,
+    *,
+    fresh: bool = False,
+    on_step: Callable[[Rebuilt], None] | None = None,
+) -> tuple[str, ...]:
     """Restarts `executor` and rebuilds; the names that could not be rebuilt, sorted.
 
-    `lost`: the action that killed the kernel; what it had bound is lost by definition.
+    `lost`: the action that killed the kernel; what it had bound is lost by definition. `fresh`: the executor
+    has just been started. `on_step` is told of each step that was run again, of some twice.
     """
     whole, found = trajectory, dict[int, set[str]]()
     killer: int | None = 0
     while killer is not None:  # A step that kills the kernel when it is run again is left out.
         trajectory = without_step(trajectory, killer)
+        if killer or not fresh:
+            await executor.restart()
         killer, found = None, {}
-        await executor.restart()
         async for rebuilt in rebuild(executor, trajectory):
             found[rebuilt.step.index] = set(rebuilt.observation.names)
             if rebuilt.observation.status == "killed":
                 killer = rebuilt.step.index
+            if on_step is not None:
+                on_step(rebuilt)
     missing = _missing(whole, found)
     if lost is not None:
         missing |= assigned_names(lost.code) - set().union(*found.values())
     return tuple(sorted(name for name in missing if not name.startswith("_")))
+
+
+def restored_note(missing: Sequence[str]) -> str:
+    """What the model is told of a restoration."""
+    if not missing:
+        return "The variables of the earlier steps were rebuilt."
+    return (
+        "The earlier steps were run again (no tool was called again), but these names could not be rebuilt: "
+        f"{', '.join(missing)}."
+    )
 
 
 def _missing(trajectory: Trajectory, found: Mapping[int, set[str]]) -> set[str]:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from .config import ToolLimits
 from .events import ToolFinished, ToolStarted
 from .interfaces import Approver, Emit, Recorder, ToolSource
+from .resuming import Earlier, skipped
 from .trajectory import Approval, Refusal
-from .wire.frames import FINAL_ANSWER, called
+from .wire.frames import FINAL_ANSWER, HEADER, MAX_FRAME, answer, called, too_large
 from .wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
 
 FinalCheck = Callable[[Json], ToolOutcome]
@@ -19,6 +20,8 @@ FinalCheck = Callable[[Json], ToolOutcome]
 
 
 _OF_ANY = 8
+_ESCAPED = 6
+"""Bytes that one of `weight` takes at most in a frame: a control character is `\\u0000` there."""
 
 
 def accept_any(value: Json) -> ToolOutcome:
@@ -59,6 +62,7 @@ class StepCalls:
         approver: Approver | None = None,
         final_check: FinalCheck = accept_any,
         emit: Emit | None = None,
+        earlier: Earlier | None = None,
     ) -> None:
         self._step = step
         self._tools = tools
@@ -68,11 +72,19 @@ class StepCalls:
         self._approver = approver
         self._final_check = final_check
         self._emit = emit or (lambda event: None)
-        self._calls: list[ToolCall] = []
+        self._earlier = earlier or Earlier()
+        self._calls: list[ToolCall] = list(self._earlier.calls)
         self._asked = 0
         self._kept = 0
         self.refusals: list[Refusal] = []
         self.answer: Returned | None = None
+
+    def again(self) -> None:
+        """Records the calls that the step made before it was cut off."""
+        for call in self._earlier.calls:
+            self._recorder.tool_intent(replace(call, outcome=None))
+            if call.outcome is not None:
+                self._recorder.tool_outcome(call)
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
@@ -84,6 +96,12 @@ class StepCalls:
         if self._asked > self._limits.max_calls:
             most = self._limits.max_calls
             return Raised("RuntimeError", f"{called(request.tool)}: more than {most} calls in one cell")
+        earlier = self._earlier.take(request)
+        if earlier is not None and request.tool != FINAL_ANSWER:
+            if earlier.outcome is not None:
+                return earlier.outcome
+            if not await self._earlier.may_repeat(earlier):
+                return self._settled(replace(earlier, outcome=skipped(earlier)))
         if request.tool not in self._names:
             names = ", ".join(sorted(self._names))
             return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
@@ -97,22 +115,27 @@ class StepCalls:
             if not approval.allowed:
                 return Raised("PermissionError", f"{called(request.tool)}: the user did not allow this call")
             by = approval.by
-        slot = len(self._calls)
-        call = ToolCall(
-            self._step, slot + 1, request.tool, request.args, request.kwargs, None, approved_by=by
-        )
-        self._calls.append(call)
-        self._recorder.tool_intent(call)
+        call = earlier or self._begun(request, by)
         self._emit(ToolStarted(call.tool, call.index))
         started = time.perf_counter()
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
         outcome = self._taken(request, await self._run(request))
         seconds = round(time.perf_counter() - started, 6)
-        call = replace(call, outcome=outcome, duration_s=seconds)
-        self._calls[slot] = call
+        return self._settled(replace(call, outcome=outcome, duration_s=seconds))
+
+    def _begun(self, request: ToolRequest, by: str) -> ToolCall:
+        index = len(self._calls) + 1
+        call = ToolCall(self._step, index, request.tool, request.args, request.kwargs, None, approved_by=by)
+        self._calls.append(call)
+        self._recorder.tool_intent(call)
+        return call
+
+    def _settled(self, call: ToolCall) -> ToolOutcome:
+        assert call.outcome is not None
+        self._calls[call.index - 1] = call
         self._recorder.tool_outcome(call)
         self._emit(ToolFinished(call))
-        return outcome
+        return call.outcome
 
     async def _decided(self, approver: Approver, request: ToolRequest, size: int) -> Approval:
         approval = Approval(False)
@@ -123,8 +146,12 @@ class StepCalls:
         return approval
 
     def _taken(self, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
-        """`outcome`, if the cell still has room for it."""
+        """`outcome`, if it can be sent and the cell still has room for it: what is recorded is what it gets."""
         size = weight(outcome.value if isinstance(outcome, Returned) else outcome.message)
+        most = min(self._limits.max_payload_bytes, MAX_FRAME)
+        if _ESCAPED * size > most and (sent := len(answer(request.call_id, outcome)) - HEADER) > most:
+            outcome = too_large(request.tool, sent, most)
+            size = weight(outcome.message)
         if self._kept + size > self._limits.max_cell_bytes:
             return self._too_much(request, "result", size)
         self._kept += size

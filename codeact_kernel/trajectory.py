@@ -41,6 +41,9 @@ class Refusal:
     name: str
 
 
+CUT_OFF = "the run was cut off here"
+"""Why a step was killed whose end was never recorded."""
+
 # --- a step ------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ LAYERS = {
     "budget": 3,
     "collect": 3,
     "agent": 3,
+    "resuming": 3,
     "toolcalls": 3,
     "rebuild": 3,
     "replay": 3,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..exceptions import NotebookError
-from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
+from ..trajectory import CUT_OFF, Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
 from ..wire.frames import structure_of
 from ..wire.lines import load_line
 from ..wire.messages import Json, ToolCall
@@ -18,7 +18,6 @@ from .opening import MAX_JOURNAL_BYTES, MAX_STRUCTURE, opened, too_rich
 VERSION = 1
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """A record has one tool call, or one step with its outputs; both are bounded far below."""
-CUT_OFF = "the run was cut off here"
 
 
 def read_journal(path: str | Path) -> Trajectory:

@@ -611,7 +611,7 @@ def test_a_kill_with_nothing_lost_says_so() -> None:
     lab = Lab([*codes("a = 1", "kill()"), {"answer": "x"}], killing)
     lab.run()
     assert lab.steps[1].notes == (
-        "The kernel was killed and restarted; the variables of the earlier steps were rebuilt.",
+        "The kernel was killed and restarted. The variables of the earlier steps were rebuilt.",
     )
 
 
