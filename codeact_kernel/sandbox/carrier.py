@@ -15,8 +15,8 @@ from typing import Any, cast, get_args
 from ..config import ToolLimits
 from ..interfaces import CallHandler
 from ..trajectory import Refusal, RefusalKind
-from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, FrameReader, called, pack
-from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
+from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, FrameReader, answer, called, too_large
+from ..wire.messages import Json, Raised, ToolOutcome, ToolRequest
 
 CHUNK = 1 << 18
 MAX_UNSENT = 4 * MAX_FRAME
@@ -178,18 +178,10 @@ class Carrier:
     # --- to the kernel ---
 
     def _answer(self, request: ToolRequest, outcome: ToolOutcome) -> None:
-        match outcome:
-            case Returned(value):
-                message: dict[str, Json] = {"t": "return", "id": request.call_id, "value": value}
-            case Raised(kind, text):
-                message = {"t": "raise", "id": request.call_id, "type": kind, "message": text}
-        frame = pack(message)
-        if len(frame) - HEADER > self._max_payload:
-            problem = (
-                f"{called(request.tool)}: the result takes {len(frame) - HEADER:,} bytes, and at most "
-                f"{self._max_payload:,} can be sent; ask for less, or in parts"
-            )
-            frame = pack({"t": "raise", "id": request.call_id, "type": "ValueError", "message": problem})
+        frame = answer(request.call_id, outcome)
+        size = len(frame) - HEADER
+        if size > self._max_payload:
+            frame = answer(request.call_id, too_large(request.tool, size, self._max_payload))
         self._send(frame)
 
     def _send(self, frame: bytes) -> None:

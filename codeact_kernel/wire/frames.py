@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from .messages import Json
+from .messages import Json, Raised, Returned, ToolOutcome
 
 HEADER = 4
 MAX_FRAME = 64 * 1024 * 1024
@@ -55,6 +55,24 @@ def pack(message: Mapping[str, Json]) -> bytes:
     """One frame. Lone surrogates survive as JSON escapes."""
     body = _encode(message).encode("ascii")
     return len(body).to_bytes(HEADER, "big") + body
+
+
+def answer(call_id: int, outcome: ToolOutcome) -> bytes:
+    """The frame that answers a call."""
+    match outcome:
+        case Returned(value):
+            return pack({"t": "return", "id": call_id, "value": value})
+        case Raised(kind, message):
+            return pack({"t": "raise", "id": call_id, "type": kind, "message": message})
+
+
+def too_large(tool: str, size: int, most: int) -> Raised:
+    """What a call gets in place of a result of `size` bytes, when `most` can be sent."""
+    return Raised(
+        "ValueError",
+        f"{called(tool)}: the result takes {size:,} bytes, and at most {most:,} can be sent; ask for less, "
+        "or in parts",
+    )
 
 
 def called(tool: str) -> str:
