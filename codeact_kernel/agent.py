@@ -94,7 +94,7 @@ class AgentLoop:
             prompt = self._prompt_tokens(self.trajectory)
             if (stop := budget_stop(steps, limits, clock() - started, prompt, self._cost)) is not None:
                 return stop
-            index = first.step.index if first else len(self.trajectory.steps) + 1
+            index = first.step.index if first else self.trajectory.next_index
             self._emit(StepStarted(index))
             try:
                 async with asyncio.timeout_at(deadline) as timer:

@@ -242,6 +242,11 @@ class Trajectory:
         return tuple(step for turn in self.turns for step in turn.steps)
 
     @property
+    def next_index(self) -> int:
+        """The number of the step to come: after a person's edits the steps need not be counted in order."""
+        return max((step.index for step in self.steps), default=0) + 1
+
+    @property
     def stop(self) -> Stop | None:
         return self.turns[-1].stop if self.turns else None
 

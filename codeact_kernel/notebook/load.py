@@ -86,10 +86,10 @@ def journal_ahead(path: Path, *, strictly: bool = False) -> Trajectory | None:
     return None
 
 
-def load_notebook(notebook: Mapping[str, Json], name: str) -> Trajectory:
-    """The trajectory in a parsed notebook; `name` is for errors."""
+def load_notebook(notebook: Mapping[str, Json], name: str, reading: Reading | None = None) -> Trajectory:
+    """The trajectory in a parsed notebook; `name` is for errors. `reading`: how its cells are understood."""
     ours = _ours(notebook, name)
-    reading = _Reading(name)
+    reading = reading or Reading()
     cells = notebook.get("cells")
     for index, cell in enumerate(cells if isinstance(cells, list) else []):
         if isinstance(cell, dict):
@@ -104,21 +104,22 @@ def load_notebook(notebook: Mapping[str, Json], name: str) -> Trajectory:
 
 
 @dataclass
-class _OpenTurn:
+class OpenTurn:
+    """A turn that is being read."""
+
     task: str
     notes: tuple[str, ...] = ()
     steps: list[Step] = field(default_factory=list)
     stop: Stop | None = None
 
 
-class _Reading:
+class Reading:
     """What the cells read so far say."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
         self.setup = ""
-        self._name = name
         self._tape: dict[int, list[ToolCall]] = {}
-        self._turns: list[_OpenTurn] = []
+        self._turns: list[OpenTurn] = []
         self._steps: set[int] = set()
         self._thoughts: dict[int, str] = {}
 
@@ -138,17 +139,18 @@ class _Reading:
                 self._take_setup(kept, source, where)
             case "task":
                 notes = from_json(_Notes, kept, where).notes
-                self._turns.append(_OpenTurn(_task(kept, source), notes))
+                self._turns.append(OpenTurn(_task(kept, source), notes))
             case "thought":
                 self._thoughts[_number(kept, where)] = source
             case "step":
                 self._take_step(kept, cell, source, where)
             case "stop":
-                self._turn().stop = from_json(Stop, kept.get("stop"), where)
+                self.turn().stop = from_json(Stop, kept.get("stop"), where)
 
-    def _turn(self) -> _OpenTurn:
-        if not self._turns:  # Its task cell was deleted.
-            self._turns.append(_OpenTurn(""))
+    def turn(self) -> OpenTurn:
+        """The one that is read; an empty task when its cell was deleted."""
+        if not self._turns:
+            self._turns.append(OpenTurn(""))
         return self._turns[-1]
 
     def _take_setup(self, kept: Mapping[str, Json], source: str, where: str) -> None:
@@ -178,7 +180,7 @@ class _Reading:
             action, observation = _ran(observation, kept, cell, source, where)
         notes = from_json(_Notes, kept, where)
         reply = self._reply(kept, action, index, where)
-        self._turn().steps.append(Step(index, reply, action, observation, notes.notes, notes.started))
+        self.turn().steps.append(Step(index, reply, action, observation, notes.notes, notes.started))
 
     def _calls(self, index: int, kept: Mapping[str, Json]) -> tuple[ToolCall, ...]:
         calls, seconds = self._tape.get(index, []), kept.get("call_seconds")
