@@ -37,7 +37,13 @@ def value(encoded: Json, width: int = 60) -> str:
 
 
 def call(entry: ToolCall) -> str:
-    """`refund(7, amount=Decimal('12.50')) = Refund(…)`, with the time it took; a short line."""
+    """As `called`, with the time it took and who approved of it."""
+    by = f"  approved by {name(entry.approved_by)}" if entry.approved_by else ""
+    return f"{called(entry)}  {seconds(entry.duration_s)}{by}"
+
+
+def called(entry: ToolCall) -> str:
+    """`refund(7, amount=Decimal('12.50')) = Refund(…)`; a short line."""
     args = [value(arg, 30) for arg in entry.args[:_ARGUMENTS]]
     named = islice(entry.kwargs.items(), _ARGUMENTS - len(args))
     args += [f"{name(key)}={value(arg, 30)}" for key, arg in named]
@@ -51,7 +57,7 @@ def call(entry: ToolCall) -> str:
             outcome = f"raised {clip(clean(f'{kind[:1000]}: {message[:1000]}'), 100)}"
         case None:
             outcome = "never came back"
-    return f"{name(entry.tool)}({', '.join(args)}) {outcome}  {seconds(entry.duration_s)}"
+    return f"{name(entry.tool)}({', '.join(args)}) {outcome}"
 
 
 def name(text: str) -> str:

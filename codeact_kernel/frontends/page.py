@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.text import Text
 
+from .highlighting import highlightable
 from .terminal import clean, clip
 
 MAX_WIDTH = 100
@@ -77,7 +78,7 @@ class Page:
     def code(self, text: str) -> None:
         """Python code, highlighted on a terminal. Cleans the text."""
         text = clean(clip(text, MAX_TEXT)).strip("\n")
-        if not self.console.is_terminal:
+        if not self.console.is_terminal or not highlightable(text):
             self.lines(text.split("\n"), prefix="│ ")
             return
         self._print_title()

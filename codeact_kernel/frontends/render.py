@@ -153,7 +153,7 @@ class Renderer:
     def _finish_step(self, step: Step) -> None:
         self._cell.close()
         self._show_thought(step.reply.thought)
-        for problem in _remarks(step):
+        for problem in remarks_of(step):
             self.page.line(f"  {problem}", "yellow")
         if step.observation.files:
             self.page.line(f"  wrote {_files(step.observation)}", "cyan")
@@ -162,6 +162,8 @@ class Renderer:
         calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
         if calls:
             parts.append(brief.count(calls, "tool call"))
+        if step.reply.duration_s:
+            parts.append(f"model {brief.seconds(step.reply.duration_s)}")
         if step.reply.usage.total:
             parts.append(brief.usage(step.reply.usage, step.reply.cost_usd))
         self.page.line("  " + " · ".join(parts), style)
@@ -189,7 +191,7 @@ def _files(observation: Observation) -> str:
     return shown + more
 
 
-def _remarks(step: Step) -> list[str]:
+def remarks_of(step: Step) -> list[str]:
     """What a user should know of a step beside its outputs."""
     observation = step.observation
     found = []

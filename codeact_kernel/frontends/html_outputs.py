@@ -1,0 +1,148 @@
+"""Owns what a cell showed as inert HTML: nothing in it runs, is clicked into, or loads from outside.
+
+Text is text, pictures are `data:` addresses, an SVG is a picture too. HTML goes into a frame with three
+bars, each of which would do: an allow-list of elements, here; a sandbox without any right; a
+Content-Security-Policy of its own before it, beside the page's.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Iterator
+from typing import assert_never
+
+from ..notebook.outputs import DIGEST_MIME
+from ..outputs import Display, Error, MimeBundle, Result, Shown, Stream
+from ..wire.messages import Json
+from . import brief
+from .html_text import MAX_TEXT, Room, esc, json_text, note, passage
+from .terminal import clean
+
+CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+MAX_PICTURE = 12_000_000
+"""Base64 characters, 9 MB, of one picture."""
+MAX_HTML = 1_000_000
+"""Characters. HTML that is longer is not shown as HTML: cut, it would be something else."""
+MAX_KINDS = 50
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
+_FRAME_STYLE = "body{margin:8px;font:14px system-ui,sans-serif;color:#1a1a1a;background:#fff}" + (
+    "table{border-collapse:collapse}td,th{padding:2px 8px;text-align:right}"
+)
+# Elements that only show. What is no such tag becomes text, whatever a parser would make of it: an element
+# is opened by `<` and its name and by nothing else. Links go, their text stays. (CSP and sandbox know no
+# bar against <link rel=preconnect>, which only this is.)
+_SHOWING = (
+    "abbr|article|b|blockquote|br|caption|center|cite|code|col|colgroup|dd|del|details|div|dl|dt|em|"
+    "figcaption|figure|font|footer|h[1-6]|header|hr|i|img|ins|kbd|li|mark|ol|p|pre|q|s|samp|section|small|span|"
+    "strong|style|sub|summary|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|"
+    "svg|g|path|rect|circle|ellipse|line|polyline|polygon|text|tspan|defs|title|clippath|lineargradient|stop"
+)
+_REMOVED = re.compile(
+    r"<!--.*?(?:-->|\Z)|<(script|template|noscript)(?![\w-]).*?(?:</\1(?![\w-])[^>]*+>?|\Z)"
+    r"|</?(?:a|html|head|body|meta|link|!doctype)(?![\w-])[^>]*+>?",
+    re.IGNORECASE | re.DOTALL,
+)
+_OTHER_TAG = re.compile(rf"<(?!/?(?:{_SHOWING})(?=[\s/>]))", re.IGNORECASE)
+
+
+def outputs(shown: Iterable[Shown], room: Room) -> Iterator[str]:
+    """The outputs of a cell, in order."""
+    for one in shown:
+        match one:
+            case Stream(name, text):
+                yield passage(text, room, f"out {name}")
+            case Error():
+                yield _error(one, room)
+            case Display(data=data):
+                yield _bundle(data, room, "")
+            case Result(data=data, execution_count=number):
+                yield _bundle(data, room, f"Out[{number}]")
+            case _:
+                assert_never(one)
+
+
+def inert(text: str) -> str:
+    """HTML with nothing but elements that show."""
+    return _OTHER_TAG.sub("&lt;", _REMOVED.sub("", clean(text)))
+
+
+def frame(text: str) -> str:
+    """HTML of a run in a frame that can do nothing."""
+    inner = (
+        f'<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{CSP}">'
+    )
+    inner += f"<style>{_FRAME_STYLE}</style>{inert(text)}"
+    rows = len(re.findall(r"<(?:tr|br|p|li|h[1-6]|div)\b", text, re.IGNORECASE))
+    height = max(90, min(60 + 24 * rows, 420))
+    return f'<iframe sandbox title="HTML output" height="{height}" srcdoc="{html.escape(inner)}"></iframe>'
+
+
+def _error(error: Error, room: Room) -> str:
+    text = "\n".join(error.traceback) or f"{error.ename}: {error.evalue}"
+    return passage(text, room, "out error")
+
+
+def _bundle(data: MimeBundle, room: Room, label: str) -> str:
+    """The richest forms that are shown, the plain one to unfold, and what else there is by name."""
+    seen = dict(list(data.items())[:MAX_KINDS])
+    rich = [part for kind, value in seen.items() if (part := _rich(kind, value, room))]
+    parts = [f'<div class="label">{esc(label)}</div>'] if label else []
+    parts += rich
+    plain = seen.get("text/plain")
+    if plain is not None:
+        body = passage(_text(plain), room, "out result")
+        parts.append(_folded("as text", body) if rich else body)
+    digest = seen.get(DIGEST_MIME)
+    if digest is not None:
+        parts.append(_folded("what the model saw", passage(_text(digest), room, "out")))
+    return f'<div class="bundle">{"".join(parts)}</div>'
+
+
+def _rich(kind: str, value: Json, room: Room) -> str:
+    """One form of a bundle; "" for those that `_bundle` shows itself."""
+    if kind in ("text/plain", DIGEST_MIME):
+        return ""
+    if kind in PICTURES:
+        return _picture(kind, _text(value), room)
+    if kind == "image/svg+xml":
+        encoded = base64.b64encode(_text(value).encode("utf-8", "replace")).decode("ascii")
+        return _picture(kind, encoded, room)
+    if kind == "text/html":
+        return _html(_text(value), room)
+    if kind in ("text/markdown", "text/latex"):
+        return passage(_text(value), room, "out")
+    if re.fullmatch(r"application/(.{0,100}\+)?json", kind):
+        return _folded(brief.name(kind), passage(json_text(value, MAX_TEXT), room, "out"))
+    return note(
+        f"{brief.name(kind)}, {brief.size(len(_text(value)))}, is not shown here; the notebook has it"
+    )
+
+
+def _picture(kind: str, encoded: str, room: Room) -> str:
+    size = brief.size(len(encoded) * 3 // 4)
+    if len(encoded) > min(MAX_PICTURE, room.pictures):
+        return note(f"{kind}, {size}, is too large to be shown here; the notebook has it")
+    if not _BASE64.fullmatch(encoded):
+        return note(f"{kind}, which is no base64")
+    room.pictures -= len(encoded)
+    source = "".join(encoded.split())
+    return f'<img class="picture" alt="{kind}, {size}" src="data:{kind};base64,{source}">'
+
+
+def _html(text: str, room: Room) -> str:
+    if len(text) > min(MAX_HTML, room.text) or not room.frames:
+        return note(f"text/html, {brief.size(len(text))}, is too much to be shown here; the notebook has it")
+    room.text -= len(text)
+    room.frames -= 1
+    return frame(text)
+
+
+def _folded(summary: str, body: str) -> str:
+    return f"<details><summary>{esc(summary)}</summary>{body}</details>"
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else json_text(value)
