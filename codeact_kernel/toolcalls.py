@@ -146,7 +146,7 @@ class StepCalls:
         return approval
 
     def _taken(self, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
-        """`outcome`, if it can be sent and the cell still has room for it: what is recorded is what it gets."""
+        """`outcome`, if it can be sent and the cell has room for it: what it gets is what is recorded."""
         size = weight(outcome.value if isinstance(outcome, Returned) else outcome.message)
         most = min(self._limits.max_payload_bytes, MAX_FRAME)
         if _ESCAPED * size > most and (sent := len(answer(request.call_id, outcome)) - HEADER) > most:

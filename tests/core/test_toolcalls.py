@@ -11,6 +11,7 @@ from codeact_kernel.config import ToolLimits
 from codeact_kernel.events import Event, ToolFinished, ToolStarted
 from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any, weight
 from codeact_kernel.trajectory import Approval, Refusal, Reply, RunInfo, Step, Stop
+from codeact_kernel.wire.frames import HEADER, answer, too_large
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
 
@@ -196,6 +197,17 @@ def test_what_a_cell_keeps_is_bounded() -> None:
     assert "a cell can have 5,500 (max_cell_bytes)" in fourth.message
     assert [call.outcome for call in calls.calls] == [first, second, third]
     assert asyncio.run(calls.call(request("x"))) == Returned("x")
+
+
+@pytest.mark.parametrize("text", ["x" * 1000, "\x00" * 160, "\u20ac" * 160])
+def test_what_is_recorded_is_what_the_cell_gets_when_a_result_is_too_large(text: str) -> None:
+    log = Log()
+    calls = step(log, max_payload_bytes=900)
+    outcome = asyncio.run(calls.call(request(text)))
+    size = len(answer(1, Returned(text))) - HEADER
+    assert outcome == too_large("echo", size, 900)
+    assert [call.outcome for call in calls.calls] == [outcome]
+    assert asyncio.run(calls.call(request("x" * 840))) == Returned("x" * 840)
 
 
 def test_calls_that_wait_for_approval_count_until_they_are_refused() -> None:
