@@ -179,8 +179,6 @@ def _read_tagged(kinds: Mapping[str, type], data: Any, where: str) -> object:
 def _read_call(data: Any, where: str) -> ToolCall:
     if not isinstance(data, dict):
         raise _unfit(where, "a tool call", data)
-    if not is_amount(data.get("seconds", 0.0)):
-        raise _unfit(f"{where}.seconds", "a number of at least 0", data["seconds"])
     try:
         return call_from_json(data)
     except ValueError as problem:

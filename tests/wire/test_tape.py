@@ -194,6 +194,10 @@ def test_malformed_entries_are_value_errors(value: Json) -> None:
         {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "returns": 1, "in_doubt": True},
         {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "raises": {"type": 1, "message": ""}},
         {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "returns": 1, "seconds": "1"},
+        {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "returns": 1, "seconds": float("nan")},
+        {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "returns": 1, "seconds": float("inf")},
+        {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "returns": 1, "seconds": -1.0},
+        {"name": "f", "args": [], "kwargs": {}, "step": 1, "call": 1, "returns": 1, "seconds": 10**400},
     ],
 )
 def test_what_is_no_tape_entry_is_refused(entry: dict[str, Json]) -> None:
