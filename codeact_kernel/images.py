@@ -64,21 +64,37 @@ def for_model(data: str, max_edge: int) -> Image | str:
     Returns: an `Image` whose media type is that of its bytes (whatever the sandbox called them), or a
     phrase that completes "the image …". Never raises on bad data.
     """
-    if len(data) > MAX_ENCODED:
-        return f"is too large ({len(data):,} characters of base64; at most {MAX_ENCODED:,} are read)"
-    try:
-        raw = base64.b64decode("".join(data.split()), validate=True)
-    except (binascii.Error, ValueError):
-        return "is not valid base64"
     try:
         import PIL.Image  # noqa: F401 - only asks whether the optional package is there
     except ImportError:
-        return _as_it_is(raw)
+        raw = _raw(data)
+        return raw if isinstance(raw, str) else _as_it_is(raw)
+    found = stripped(data)
+    return found if isinstance(found, str) else _decoded(found[1], max(1, max_edge))
+
+
+def stripped(data: str) -> tuple[bytes, bytes] | str:
+    """The bytes of an image, and those that make its first picture: what a decoder may be handed.
+
+    `data`: as in `for_model`. Returns a phrase, as it does, when there is nothing to decode.
+    """
+    raw = _raw(data)
+    if isinstance(raw, str):
+        return raw
     try:
         bare = _bare(raw)
     except (IndexError, struct.error):
         return _BROKEN
-    return _decoded(bare, max(1, max_edge)) if isinstance(bare, bytes) else bare
+    return (raw, bare) if isinstance(bare, bytes) else bare
+
+
+def _raw(data: str) -> bytes | str:
+    if len(data) > MAX_ENCODED:
+        return f"is too large ({len(data):,} characters of base64; at most {MAX_ENCODED:,} are read)"
+    try:
+        return base64.b64decode("".join(data.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return "is not valid base64"
 
 
 # --- the parts that make a picture --------------------------------------------------------------

@@ -9,49 +9,97 @@ import ast
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from .collect import Collector
 from .config import OutputLimits
 from .interfaces import Executor
 from .outputs import Finished, Output
+from .toolcalls import weight
 from .trajectory import Action, Observation, Refusal, Step, Trajectory
 from .wire.messages import Raised, ToolCall, ToolOutcome, ToolRequest
 from .wire.recorded import recorded_source
 from .wire.tape import Tape, TapeMiss
 
+T = TypeVar("T")
 RECORDED_NAMES = {"timeout": "StepTimeout", "killed": "KernelKilled"}
+
+
+MAX_MISSES = 200
+"""Of one step, that are kept; further ones are counted."""
+MAX_ASKED = 64 * 1024
+"""Bytes of the arguments of a call that missed, up to which they are kept."""
+
+
+@dataclass(frozen=True)
+class Miss:
+    """A call that the tape did not answer. `asked`: None when it was too large to keep.
+
+    `in_doubt`: it is on the tape, and what came of it is not known.
+    """
+
+    message: str
+    asked: ToolCall | None = None
+    in_doubt: bool = False
 
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """One step, run again: what it showed now, and where its tool calls left the tape."""
+    """One step, run again: what it showed now, and where its tool calls left the tape.
+
+    `changes`: calls whose tool, asked again, said something else, one sentence each. `more`: how many there
+    were beside `misses` and `changes`.
+    """
 
     step: Step
     observation: Observation
-    misses: tuple[str, ...] = ()
+    misses: tuple[Miss, ...] = ()
     unused: tuple[ToolCall, ...] = ()
+    more: int = 0
+    changes: tuple[str, ...] = ()
 
 
 class TapeCalls:
-    """The CallHandler of a step that is run again. No tool is called."""
+    """The CallHandler of a step that is run again. No tool is called.
+
+    What it keeps is bounded by the tape: a notebook may ask for calls without end.
+    """
 
     def __init__(self, tape: Tape, step: Step) -> None:
         self._tape = tape
         self._step = step.index
         tape.begin_step(step.index)
-        self.misses: list[str] = []
+        self.misses: list[Miss] = []
+        self.more = 0
+        self.changes: list[str] = []
         self.calls: list[ToolCall] = []
+        """Those that were answered."""
         self.refusals: list[Refusal] = []
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         try:
+            return self.recorded(request)
+        except TapeMiss as miss:
+            return Raised("LookupError", str(miss))
+
+    def recorded(self, request: ToolRequest) -> ToolOutcome:
+        """What the tape has for this call. Raises TapeMiss, after keeping it."""
+        asked = ToolCall(self._step, len(self.calls) + 1, request.tool, request.args, request.kwargs, None)
+        try:
             outcome = self._tape.answer(request.tool, request.args, request.kwargs)
         except TapeMiss as miss:
-            self.misses.append(str(miss))
-            outcome = Raised("LookupError", str(miss))
-        index = len(self.calls) + 1
-        self.calls.append(ToolCall(self._step, index, request.tool, request.args, request.kwargs, outcome))
+            small = weight((request.args, request.kwargs)) <= MAX_ASKED
+            self.keep(self.misses, Miss(str(miss), asked if small else None, miss.in_doubt))
+            raise
+        self.calls.append(replace(asked, outcome=outcome))
         return outcome
+
+    def keep(self, kept: list[T], what: T) -> None:
+        """Adds to `misses` or `changes`; counts what is too many."""
+        if len(kept) < MAX_MISSES:
+            kept.append(what)
+        else:
+            self.more += 1
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
@@ -78,6 +126,7 @@ async def rebuild(
     *,
     limits: OutputLimits = OutputLimits(),
     on_output: Callable[[Step, Output], None] | None = None,
+    handler: Callable[[Tape, Step], TapeCalls] = TapeCalls,
 ) -> AsyncGenerator[Rebuilt, None]:
     """Runs every action of `trajectory` on a freshly started `executor`, in order.
 
@@ -89,7 +138,7 @@ async def rebuild(
         source = source_of(step)
         if not source:
             continue
-        calls = TapeCalls(tape, step)
+        calls = handler(tape, step)
         collector = Collector(limits)
         finished = Finished("killed")
         async with aclosing(executor.execute(Action(source), calls)) as stream:
@@ -100,7 +149,14 @@ async def rebuild(
                 if isinstance(output, Finished):
                     finished = output
         observation = observe(collector, finished, tuple(calls.calls), tuple(calls.refusals))
-        yield Rebuilt(step, observation, tuple(calls.misses), tape.unused(step.index))
+        yield Rebuilt(
+            step,
+            observation,
+            tuple(calls.misses),
+            tape.unused(step.index),
+            calls.more,
+            tuple(calls.changes),
+        )
         if finished.status == "killed":
             return
 

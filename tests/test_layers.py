@@ -40,6 +40,13 @@ LAYERS = {
     "toolcalls": 3,
     "rebuild": 3,
     "replay": 3,
+    "call_differences": 3,
+    "comparison": 3,
+    "live": 3,
+    "normal_forms": 3,
+    "pixels": 3,
+    "profile_drift": 3,
+    "unrepeatable": 3,
     "frontends": 4,
     "in_kernel": -1,
 }

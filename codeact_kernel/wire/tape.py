@@ -18,17 +18,21 @@ from .values import decode
 _LONG_KEY = 512
 _CANDIDATES = 20
 _SHOWN = 80
+_COMPARED = 100
 _DECODED = 4000
 """Characters of JSON up to which a value is decoded to be shown; it would be cut anyway."""
 _ABSENT = "(absent)"
+_MAX_SECONDS = 2**63
 
 
 class TapeMiss(LookupError):
-    """A call that the tape cannot answer. `recorded`: the nearest unused recorded call, if any."""
+    """A call that the tape cannot answer. `recorded`: the nearest unused recorded call, if any; `in_doubt`:
+    that one asked the same, and its outcome is not known."""
 
-    def __init__(self, message: str, recorded: ToolCall | None = None) -> None:
+    def __init__(self, message: str, recorded: ToolCall | None = None, *, in_doubt: bool = False) -> None:
         super().__init__(message)
         self.recorded = recorded
+        self.in_doubt = in_doubt
 
 
 class Tape:
@@ -94,6 +98,7 @@ class Tape:
                 f"{show_call(asked)} is in doubt on {where}: it was begun and its outcome was never "
                 "recorded: it may or may not have been done. Check its effect by hand; it is not repeated.",
                 pool.in_doubt[key][0],
+                in_doubt=True,
             )
         if key in pool.last:
             times = pool.times[key]
@@ -168,13 +173,13 @@ def call_key(tool: str, args: Sequence[Json], kwargs: Mapping[str, Json]) -> str
 
 
 def differences(recorded: ToolCall, asked: ToolCall) -> tuple[str, ...]:
-    """What each argument was and is now: "argument 'amount': 40 → 50"."""
+    """What each argument was and is now: "argument 'amount': 40 → 50". Looks at so many arguments only."""
     found: list[str] = []
-    for index in range(max(len(recorded.args), len(asked.args))):
+    for index in range(min(max(len(recorded.args), len(asked.args)), _COMPARED)):
         old, new = (call.args[index] if index < len(call.args) else _ABSENT for call in (recorded, asked))
         if canonical(old) != canonical(new):
             found.append(f"argument {index + 1}: {show_value(old)} → {show_value(new)}")
-    for name in sorted({*recorded.kwargs, *asked.kwargs}):
+    for name in sorted({*recorded.kwargs, *asked.kwargs})[:_COMPARED]:
         old, new = recorded.kwargs.get(name, _ABSENT), asked.kwargs.get(name, _ABSENT)
         if canonical(old) != canonical(new):
             found.append(f"argument {name!r}: {show_value(old)} → {show_value(new)}")
@@ -241,8 +246,10 @@ def call_from_json(entry: Mapping[str, Json]) -> ToolCall:
     seconds, by = entry.get("seconds", 0.0), entry.get("approved_by", "")
     if not isinstance(by, str):
         raise ValueError(f"the tape entry of {name!r} needs a string as 'approved_by', not {by!r:.100}")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise ValueError(f"the tape entry of {name!r} needs a number as 'seconds', not {seconds!r:.100}")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < _MAX_SECONDS:
+        raise ValueError(
+            f"the tape entry of {name!r} needs a number of at least 0 as 'seconds', not {seconds!r:.100}"
+        )
     outcome = outcome_from_json(entry)
     step, index = _count(entry, "step"), _count(entry, "call")
     return ToolCall(step, index, name, tuple(args), kwargs, outcome, float(seconds), by)

@@ -102,7 +102,7 @@ def test_a_call_that_is_not_on_the_tape_misses(lab: Lab) -> None:
     (rebuilt,) = again(lab, Trajectory(RUN, (Turn("task", (changed,)),)))
     assert rebuilt.observation.status == "error"
     assert len(rebuilt.misses) == 1
-    assert "fetch" in rebuilt.misses[0]
+    assert "fetch" in rebuilt.misses[0].message
     assert [call.args for call in rebuilt.unused] == [(2,)]
 
 

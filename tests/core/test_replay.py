@@ -15,20 +15,13 @@ from typing import Any
 import pytest
 
 from codeact_kernel import Agent, Limits, SandboxProfile, ScriptedModel
+from codeact_kernel.comparison import hash_text, output_diff, shown_lines
 from codeact_kernel.config import Settings
 from codeact_kernel.exceptions import NotebookError
 from codeact_kernel.frontends.replaying import limits_of, replay_notebook
+from codeact_kernel.normal_forms import normalise
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
-from codeact_kernel.replay import (
-    Drift,
-    ReplayReport,
-    StepVerdict,
-    _output_drift,
-    hash_text,
-    normalise,
-    replay,
-    shown_lines,
-)
+from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, replay
 from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
 from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn
 from codeact_kernel.wire.messages import Returned, ToolCall
@@ -82,7 +75,8 @@ PNG = Display({"image/png": "aGVsbG8=", "text/plain": "<Figure at 0x7f0011223344
         (step(1, "c"), (BAD,), ["code"]),
         (step(1, "c"), (Finished("killed", "gone"),), ["code"]),
         (step(1, "c", calls=(CALL,)), (Call("pay", (5,)),), []),
-        (step(1, "c", calls=(CALL,)), (Call("pay", (6,)),), ["tool", "tool"]),
+        (step(1, "c", calls=(CALL,)), (Call("pay", (6,)),), ["tool"]),
+        (step(1, "c", calls=(CALL,)), (Call("lend", (5,)),), ["tool", "tool"]),
         (step(1, "c", calls=(CALL,)), (Call("pay", (5,)), Call("pay", (5,))), ["tool"]),
         (step(1, "c", calls=(CALL,)), (), ["tool"]),
         (step(1, "c", PNG), (Display({**PNG.data, "text/plain": "<Figure at 0x7fffffffffff>"}),), []),
@@ -190,8 +184,7 @@ def test_normalising_costs_its_length(name: str) -> None:
 
 
 def drift(old: str, new: str) -> list[str]:
-    found = _output_drift((Stream("stdout", old),), (Stream("stdout", new),))
-    return [line for drift in found for line in drift.detail.splitlines()]
+    return output_diff((Stream("stdout", old),), (Stream("stdout", new),))
 
 
 def test_comparing_outputs_takes_bounded_time() -> None:
