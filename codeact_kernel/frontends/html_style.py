@@ -43,6 +43,7 @@ iframe{display:block;width:100%;border:1px solid var(--line);border-radius:4px;b
 color-scheme:light}
 ul.calls,ul.files{list-style:none;margin:.4rem 0;padding:0 .8rem;overflow-wrap:anywhere;
 font:13px/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
+ul.calls li{white-space:pre-wrap}
 ul.calls li::before{content:"\\2192  ";color:var(--tools)}
 ul.files li::before{content:"wrote ";color:var(--faint)}
 .tape{width:100%;border-collapse:collapse;font-size:.85rem}

@@ -19,12 +19,13 @@ _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 860, 84, 96, 22, 46
 _PLOT = _WIDTH - _LEFT - _RIGHT
 _MAX_S = 1e9
 _TICKS = 5
-KINDS = (("model", "model"), ("cell", "cell, without its tools"), ("tools", "tools"))
+KINDS = (("model", "model", 0), ("cell", "cell, without its tools", 80), ("tools", "tools", 248))
+"""Class, legend, and where the legend stands."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds of one step. `tools`: at most the cell's."""
+    """Seconds of one step. `cell`: without `tools`."""
 
     label: str
     target: str
@@ -38,9 +39,12 @@ class Row:
 
     @property
     def said(self) -> str:
-        """`model 2.1 s · cell 40 ms · tools 12 ms`, without what took no time."""
-        parts = (("model", self.model), ("cell", self.cell), ("tools", self.tools))
-        return " · ".join(f"{name} {brief.seconds(took)}" for name, took in parts if took)
+        """`model 2.1 s · cell 40 ms, 12 ms of it in tools`, without what took no time."""
+        parts = [f"model {brief.seconds(self.model)}"] if self.model else []
+        if self.cell or self.tools:
+            inside = f", {brief.seconds(self.tools)} of it in tools" if self.tools else ""
+            parts.append(f"cell {brief.seconds(self.cell + self.tools)}{inside}")
+        return " · ".join(parts)
 
 
 def row_of(step: Step) -> Row:
@@ -86,11 +90,9 @@ def timeline(trajectory: Trajectory) -> str:
 
 
 def _legend() -> Iterator[str]:
-    x = _LEFT
-    for kind, text in KINDS:
-        yield f'<rect class="{kind}" x="{x}" y="4" width="12" height="12" rx="2"/>'
-        yield f'<text x="{x + 18}" y="14">{text}</text>'
-        x += 34 + 7 * len(text)
+    for kind, text, x in KINDS:
+        yield f'<rect class="{kind}" x="{_LEFT + x}" y="4" width="12" height="12" rx="2"/>'
+        yield f'<text x="{_LEFT + x + 18}" y="14">{text}</text>'
 
 
 def _axis(total: float, height: int) -> Iterator[str]:
@@ -107,7 +109,7 @@ def _row(row: Row, start: float, total: float, number: int) -> str:
     y = _TOP + _ROW * number
     x = _LEFT + _PLOT * start / total
     parts = [f'<a href="#{row.target}"><text x="0" y="{y + 15}">{html.escape(row.label)}</text></a>']
-    for (kind, _), took in zip(KINDS, (row.model, row.cell, row.tools), strict=True):
+    for (kind, *_), took in zip(KINDS, (row.model, row.cell, row.tools), strict=True):
         if took:
             width = max(_PLOT * took / total, 1.0)
             parts.append(
