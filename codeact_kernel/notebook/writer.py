@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 
-from ..exceptions import UsageError
 from ..trajectory import Trajectory
 from ..wire.lines import writable
+from .chain import seal
 from .redact import Redactor, redacted_names
 from .render import render
+from .replacing import replace_file
 
 SHARE = 0.02
 """Of the time since the start that `NotebookWriter` spends at most on writing during a run."""
@@ -30,19 +29,7 @@ def write(trajectory: Trajectory, path: str | Path, redactor: Redactor | None = 
     """
     path = Path(path)
     data = _text(trajectory, redactor or Redactor.of_host()).encode("utf-8", "backslashreplace")
-    temporary = path.with_name(f".codeact-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        if path.exists():
-            os.chmod(temporary, path.stat().st_mode & 0o777)
-        os.replace(temporary, path)
-    except OSError as problem:
-        raise UsageError(
-            f"cannot write the notebook {str(path)!r}: {problem.strerror}; choose another --out"
-        ) from problem
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(path, data, "choose another --out")
 
 
 class NotebookWriter:
@@ -90,16 +77,17 @@ def _text(trajectory: Trajectory, redactor: Redactor) -> str:
     clean = redactor.record(trajectory)
     notebook = render(clean)
     try:
-        text = _dump(notebook)
+        text = _sealed(notebook)
     except (ValueError, RecursionError):  # NaN, or nested too deep: JSON has no word for it.
         notebook = nbformat.from_dict(writable(notebook))
-        text = _dump(notebook)
+        text = _sealed(notebook)
     names = redacted_names(text)
     if names:
         notebook.metadata.codeact["redacted"] = names
-        text = _dump(notebook)
+        text = _sealed(notebook)
     return text
 
 
-def _dump(notebook: nbformat.NotebookNode) -> str:
+def _sealed(notebook: nbformat.NotebookNode) -> str:
+    seal(notebook)
     return str(nbformat.v4.writes(notebook, allow_nan=False)) + "\n"
