@@ -15,7 +15,8 @@ if TYPE_CHECKING:
         SandboxProfile,
         ToolLimits,
     )
-    from .frontends.assembly import Agent, Run
+    from .frontends.assembly import Agent
+    from .frontends.finished import Run
     from .models.scripted import ScriptedModel
     from .tools.registry import tool
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 # sandbox kernel) costs nothing that it does not use.
 _WHERE = {
     "Agent": "frontends.assembly",
-    "Run": "frontends.assembly",
+    "Run": "frontends.finished",
     "tool": "tools.registry",
     "ScriptedModel": "models.scripted",
     "Limits": "config",

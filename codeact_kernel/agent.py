@@ -62,12 +62,18 @@ class AgentLoop:
         self._lost: Action | None = None
         """The action that took the kernel's state with it, until that is restored."""
 
-    async def run(self, task: str, final_check: FinalCheck = accept_any, notes: tuple[str, ...] = ()) -> Stop:
+    async def run(
+        self,
+        task: str,
+        final_check: FinalCheck = accept_any,
+        notes: tuple[str, ...] = (),
+        first: Pending | None = None,
+    ) -> Stop:
         """One turn. Raises ModelError and SandboxError, and on cancellation CancelledError, each
         after the turn's end is recorded. `notes`: what the model is told beside the task."""
         self.trajectory = self.trajectory.with_task(task, notes)
         self._recorder.begin_turn(task, notes)
-        return await self.go_on(final_check)
+        return await self.go_on(final_check, first)
 
     async def go_on(self, final_check: FinalCheck = accept_any, first: Pending | None = None) -> Stop:
         """The last turn, which has not ended, goes on; with step `first`, if given. Raises as `run`."""

@@ -226,6 +226,8 @@ class RunInfo:
     """The report of the session's cage: tier, self-test, how limits are enforced. {}: not known."""
     parent: Parent | None = None
     """Where it was forked from, if it was."""
+    masks: tuple[str, ...] = ()
+    """Names of the user's patterns: what matched them is masked in the record as `[NAME N]`."""
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,10 @@ class Trajectory:
         last = self.turns[-1]
         steps = last.steps[:-1] if last.steps and last.steps[-1].index == step.index else last.steps
         return self._with_last(replace(last, steps=(*steps, step)))
+
+    def with_notes(self, notes: tuple[str, ...]) -> Trajectory:
+        """With more notes to the task of the last turn."""
+        return self._with_last(replace(self.turns[-1], notes=(*self.turns[-1].notes, *notes)))
 
     def with_stop(self, stop: Stop) -> Trajectory:
         return self._with_last(replace(self.turns[-1], stop=stop))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from ..notebook.recover import Recovered
 from ..outputs import MimeBundle, WorkspaceFile
 from ..trajectory import Usage
 from ..wire.messages import Json, Raised, Returned, ToolCall
@@ -143,3 +144,9 @@ def _nodes(encoded: Json, budget: int) -> int:
             budget -= len(item)
             pending.extend(item if budget > 0 else ())
     return budget
+
+
+def recovered(found: Recovered) -> str:
+    """A run that was cut off and is saved now; not cleaned."""
+    doubt = f", {count(len(found.in_doubt), 'call')} in doubt" if found.in_doubt else ""
+    return f"an earlier run that was cut off was saved: {found.path.name}{doubt}"

@@ -8,18 +8,20 @@ from pathlib import Path
 from time import monotonic
 
 from rich.console import Console
-from traitlets import Unicode
+from traitlets import Bool, Unicode
 
 from ..config import Settings
 from ..exceptions import UsageError
+from ..notebook.signing import sign_notebook
 from ..tools.registry import Tool
-from ..trajectory import StopReason
+from ..trajectory import StopReason, Verdict
 from . import brief
 from .app import CodeactApp
-from .assembly import Agent, Run
+from .assembly import Agent
 from .cli import ENDED, INTERRUPTED, MODEL, SANDBOX
 from .documents import dumps, run_document
 from .doors import notebook_path, outlets, text_argument, tools_of
+from .finished import Run
 from .keeping import Keeper
 from .page import Page
 from .render import Renderer
@@ -44,41 +46,79 @@ class RunApp(CodeactApp):
     out = Unicode("", help="Where the run is saved; empty: a new file in this folder.").tag(config=True)
     schema = Unicode("", help="A file with the JSON Schema of the answer.").tag(config=True)
 
+    verify = Bool(True, help="Replay the finished run once, to see whether it re-runs.").tag(config=True)
+    sign = Bool(False, help="Sign the saved run.").tag(config=True)
+
     def start(self) -> int:
         with outlets(self.json) as (console, document):
-            settings, out = self.settings(), notebook_path(self.out)
-            schema, tools = _schema(self.schema), tools_of(self.tools)
-            task = text_argument("TASK", self.argument)
+            settings, out = self.settings(), self.notebook()
+            schema, tools, task = _schema(self.schema), tools_of(self.tools), self.task()
             keeper = Keeper(self.keep_files, settings.profile)
-            run = self._run(console, task, tools, settings, out, schema, keeper)
+            run, verdict = self._run(console, task, tools, settings, out, schema, keeper)
+            if self.sign:
+                Page(console).line(f"Signed by {sign_notebook(run.path, self.signing_key or None)}", "dim")
             if document is not None:
-                print(dumps(run_document(run, keeper.document())), file=document)
+                print(dumps(run_document(run, verdict, keeper.document())), file=document)
             return EXIT.get(run.stop.reason, ENDED)
+
+    def task(self) -> str | None:
+        """What is to be done; None: what was begun."""
+        return text_argument("TASK", self.argument)
+
+    def notebook(self) -> Path | None:
+        """Where the run is saved. None: where the run is that goes on."""
+        return notebook_path(self.out)
+
+    def prepare(self, agent: Agent) -> None:
+        """Called before the task, with a new agent."""
+
+    def model_spec(self) -> str | None:
+        """Which model; None: the default one."""
+        return self.model or None
 
     def _run(
         self,
         console: Console,
-        task: str,
+        task: str | None,
         tools: tuple[Tool, ...],
         settings: Settings,
-        out: Path,
+        out: Path | None,
         schema: object,
         keeper: Keeper,
-    ) -> Run:
+    ) -> tuple[Run, Verdict]:
         started, page = monotonic(), Page(console)
         try:
-            with Agent(tools, model=self.model or None, settings=settings, out=out) as agent:
+            with Agent(
+                tools, model=self.model_spec(), settings=settings, out=out, verify=self.verify
+            ) as agent:
+                self.prepare(agent)
                 try:
                     with Renderer(console) as show:
                         run = agent.run_sync(task, output_type=schema, on_event=show)
                 finally:  # However it ended: a temporary workspace goes with the agent.
                     if agent.workspace is not None:
                         keeper.take(page, agent.workspace, agent.files)
+                summary(page, run, monotonic() - started, settings.profile.data)
+                verdict = verified(console, run)
         except KeyboardInterrupt:
-            saved = f"the run up to here is in {out}" if out.exists() else "nothing had run yet"
+            path = agent.path
+            saved = f"the run up to here is in {path}" if path.exists() else "nothing had run yet"
             raise KeyboardInterrupt(saved) from None
-        summary(page, run, monotonic() - started, settings.profile.data)
-        return run
+        return run, verdict
+
+
+def verified(console: Console, run: Run) -> Verdict:
+    """Waits for the replay of the saved run, shown as progress. Ctrl-C ends the waiting."""
+    page = Page(console)
+    with console.status("Verifying: the notebook runs again in a fresh kernel …") as status:
+        verdict = run.verified_sync(
+            lambda done, total: status.update(f"Verifying: {done} of {total} steps run again …")
+        )
+    style = {"identical": "bold green", "drift": "bold red", "unverified": "yellow"}[verdict.status]
+    page.line(f"Verified by running it again: {clean(verdict.text)}", style)
+    for remark in verdict.remarks:
+        page.line(f"  {clean(remark)}", "dim")
+    return verdict
 
 
 def summary(page: Page, run: Run, duration_s: float, data: Sequence[Path] = ()) -> None:

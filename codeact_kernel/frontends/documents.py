@@ -15,22 +15,22 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from ..outputs import Display, Error, MimeBundle, Result, WorkspaceFile
-from ..trajectory import Observation, Usage
+from ..trajectory import Observation, Usage, Verdict
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from .terminal import clean
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..replay import ReplayReport
-    from .assembly import Run
+    from ..replay import Drift, ReplayReport
+    from .finished import Run
 
 SCHEMA_VERSION = 1
 _PRIVATE = "application/vnd.codeact."
 _DEEPEST = 250
 
 
-def run_document(run: Run, files: Sequence[Json]) -> dict[str, Json]:
+def run_document(run: Run, verdict: Verdict, files: Sequence[Json]) -> dict[str, Json]:
     """What `codeact run --json` prints. `files`: what was written, and where it is (`keeping.Keeper`)."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -40,8 +40,19 @@ def run_document(run: Run, files: Sequence[Json]) -> dict[str, Json]:
         "usage": usage_document(run.usage),
         "cost_usd": run.cost_usd,
         "trajectory": str(run.path),
+        "verified": verdict_document(verdict),
         "files": files,
         "sandbox": run.trajectory.info.sandbox,
+    }
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Json]:
+    """What came of running it again."""
+    return {
+        "status": verdict.status,
+        "classes": list(verdict.classes),
+        "reason": verdict.reason,
+        "remarks": list(verdict.remarks),
     }
 
 
@@ -119,21 +130,26 @@ def sandbox_document(sandbox: Mapping[str, Json], versions: Mapping[str, str]) -
 
 
 def replay_document(report: ReplayReport, path: Path, sandbox: Mapping[str, Json]) -> dict[str, Json]:
-    """What `codeact replay --json` prints."""
+    """What `codeact replay --json` prints. `kinds`: how it differs, of those that are `counted`."""
     return {
         "schema_version": SCHEMA_VERSION,
         "agrees": report.agrees,
+        "exit_code": report.exit_code,
+        "kinds": report.kinds,
+        "counted": sorted(report.counted),
         "steps": [
-            {
-                "index": step.index,
-                "agrees": not step.drifts,
-                "drifts": [{"kind": drift.kind, "detail": drift.detail} for drift in step.drifts],
-            }
+            {"index": step.index, "agrees": not step.drifts, "drifts": _drifts(step.drifts)}
             for step in report.steps
         ],
+        "profile": _drifts(report.profile),
+        "remarks": report.remarks,
         "trajectory": str(path),
         "sandbox": sandbox,
     }
+
+
+def _drifts(drifts: Sequence[Drift]) -> list[dict[str, Json]]:
+    return [{"kind": drift.kind, "detail": drift.detail} for drift in drifts]
 
 
 def dumps(document: Mapping[str, Json]) -> str:

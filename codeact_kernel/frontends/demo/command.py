@@ -10,13 +10,14 @@ from traitlets import Unicode
 
 from .. import brief
 from ..app import CodeactApp
-from ..assembly import Agent, Run
+from ..assembly import Agent
 from ..cli import ENDED
-from ..command_replay import show_step, show_verdict
 from ..command_run import EXIT, summary
 from ..doors import outlets
+from ..finished import Run
 from ..page import Page
 from ..render import Renderer
+from ..replay_view import show_step, show_verdict
 from ..replaying import replay_notebook
 from ..terminal import clean
 from ..toolsfile import load_tools

@@ -1,0 +1,132 @@
+"""Owns the start of a run: its kernel, what the record says of it, and what is restored in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+
+from ..config import SandboxProfile, Settings
+from ..interfaces import Model
+from ..notebook.data import record_data
+from ..notebook.redact import Redactor
+from ..prompt import system_prompt
+from ..rebuild import Rebuilt, restore, restored_note
+from ..sandbox.session import KernelSession
+from ..tools.registry import ToolRegistry
+from ..trajectory import RunInfo, Trajectory, Turn
+from ..wire.setup import SetupSpec, setup_source
+from . import cage
+from .imports import allowed_imports
+from .origin import Origin
+from .recorded_data import hosted_setup, provided
+
+SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Started:
+    """A kernel that is ready, and the run so far. `notes`: what the model is to be told of a restoration;
+    `held`: what lives as long as the session."""
+
+    session: KernelSession
+    trajectory: Trajectory
+    held: ExitStack
+    notes: tuple[str, ...] = ()
+
+
+async def start(
+    settings: Settings,
+    registry: ToolRegistry,
+    model: Model,
+    redactor: Redactor,
+    origin: Origin | None,
+    tell: Callable[[str], None],
+) -> Started:
+    """Starts the kernel, and restores what `origin` says. Raises: SandboxError, UsageError."""
+    profile, held = settings.profile, ExitStack()
+    # For the notebook only: the kernel of this session has the data in its workspace.
+    files = await asyncio.to_thread(record_data, profile.data, redactor)
+    spec = SetupSpec(uuid.uuid4().hex[:12], profile.allow_imports, registry.specs(), (), files=files)
+    try:
+        if origin is not None:
+            spec = _merged(spec, origin)
+            profile = replace(profile, data=held.enter_context(provided(origin.restored, profile)))
+        session = KernelSession(replace(settings, profile=profile))
+        versions = await session.start(hosted_setup(setup_source(spec), profile))
+        try:
+            info = RunInfo(
+                spec.run_id,
+                model.name,
+                datetime.now(UTC).isoformat(timespec="seconds"),
+                setup_source(spec),
+                versions,
+                asdict(settings.limits),
+                json.loads(json.dumps(asdict(settings.profile), default=str)),
+                cage.entry_of(session),
+            )
+            if origin is None:
+                return Started(session, Trajectory(info), held)
+            info = replace(info, parent=origin.info.parent)
+            if origin.parent is None:
+                info = replace(info, created=origin.info.created, model=origin.info.model)
+            steps = len(origin.restored.steps)
+            if steps:
+                tell(f"restoring: {steps} earlier steps run again, tools answered from the record")
+            turns, notes = await _restored(session, origin)
+            return Started(session, Trajectory(info, turns), held, notes)
+        except BaseException:
+            await session.aclose()
+            raise
+    except BaseException:
+        held.close()
+        raise
+
+
+def _merged(spec: SetupSpec, origin: Origin) -> SetupSpec:
+    """With the tools, imports and data that earlier steps had: they are run again."""
+    old, names = origin.spec, {tool.name for tool in spec.tools}
+    tops = {file.top for file in spec.files}
+    return replace(
+        spec,
+        run_id=spec.run_id if origin.parent is not None else origin.info.run_id,
+        allow_imports=tuple(dict.fromkeys((*spec.allow_imports, *old.allow_imports))),
+        tools=(*spec.tools, *(tool for tool in old.tools if tool.name not in names)),
+        files=(*spec.files, *(file for file in old.files if file.top not in tops)),
+    )
+
+
+async def _restored(session: KernelSession, origin: Origin) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+    """Runs the earlier steps again. What they show now counts from the first on that was edited by hand."""
+    found: dict[int, Rebuilt] = {}
+
+    def keep(rebuilt: Rebuilt) -> None:
+        found[rebuilt.step.index] = rebuilt
+
+    missing = await restore(session, origin.restored, fresh=True, on_step=keep)
+    notes = [edit.text for edit in origin.edits[:SHOWN]]
+    notes += [restored_note(missing[:SHOWN])] if missing else []
+    changed = {step.index for step in origin.restored.steps[origin.first_edited :]} & found.keys()
+    turns = tuple(
+        replace(
+            turn,
+            steps=tuple(
+                replace(step, observation=found[step.index].observation) if step.index in changed else step
+                for step in turn.steps
+            ),
+        )
+        for turn in origin.turns
+    )
+    return turns, tuple(notes)
+
+
+def system(profile: SandboxProfile, registry: ToolRegistry, model: Model) -> str:
+    """The system prompt of a run."""
+    names = ", ".join(f"data/{path.name}" for path in profile.data)
+    note = f"The working folder holds {names}." if names else ""
+    imports = allowed_imports(profile.allow_imports)
+    return system_prompt(registry.specs(), model.instructions, imports, note, None)

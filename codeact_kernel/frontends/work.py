@@ -1,0 +1,247 @@
+"""Owns an agent at work: what happens on the portal thread, from the first task to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..agent import AgentLoop
+from ..config import Settings
+from ..events import Event, Notice, SandboxReady, StepFinished, TurnFinished
+from ..exceptions import UsageError
+from ..interfaces import Emit, Model
+from ..notebook.journal import JournalRecorder
+from ..notebook.recover import recover_folder
+from ..notebook.redact import Redactor
+from ..notebook.writer import NotebookWriter
+from ..policy import CodeActPolicy
+from ..sandbox.session import KernelSession, to_the_end
+from ..sandbox.workspace import Workspace
+from ..tools.registry import ToolRegistry
+from ..trajectory import Stop, Trajectory, Verdict
+from . import brief
+from .answers import AnswerCheck
+from .finished import Run
+from .origin import Origin, without_pending
+from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
+from .starting import start, system
+from .verification import NOT_ASKED, PENDING, Verification
+
+
+class Work:
+    """One agent at work. `path`: its notebook; `verify`: whether finished tasks are replayed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: ToolRegistry,
+        runner: PortalRunner,
+        model: Model,
+        path: Path,
+        *,
+        verify: bool,
+    ) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._runner = runner
+        self._model = model
+        self._redactor = Redactor.of_host()
+        self.record_to(path)
+        self._verify = verify
+        self._verification = Verification()
+        self._origin: Origin | None = None
+        self._notes: tuple[str, ...] = ()
+        self._held = ExitStack()
+        self._session: KernelSession | None = None
+        self.workspace: Workspace | None = None
+        self._loop: AgentLoop | None = None
+        self._emit: Emit = _ignore
+        self._running: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    @property
+    def trajectory(self) -> Trajectory | None:
+        """What has happened so far; None before the first task."""
+        return self._loop.trajectory if self._loop is not None else None
+
+    def record_to(self, path: Path, *, resumes: bool = False) -> None:
+        """Which notebook it is; before the first task."""
+        self.path = path
+        self._recorder = JournalRecorder(path, self._redactor, resumes=resumes)
+        self._writer = NotebookWriter(path, self._redactor)
+
+    def go_on_from(self, origin: Origin) -> None:
+        """What is restored at the start. Raises: UsageError after the start."""
+        if self._closed or self._loop is not None or self._running is not None:
+            raise UsageError("an agent goes on with a saved run before its first task only; make a new one")
+        self._origin = origin
+
+    async def run(
+        self, task: str | None, output_type: Any, door: SyncDoor | AsyncDoor, listener: Emit | None
+    ) -> Run:
+        """One task, to its end."""
+        if self._closed:
+            raise UsageError("this agent is closed; make a new one")
+        if self._running is not None:
+            raise UsageError("this agent runs a task already; it takes one at a time")
+        self._check_task(task)
+        check = AnswerCheck(output_type)
+        self._verification.cancel("a later task went on from it")
+        await self._verification.wait()
+        self._running = asyncio.current_task()
+        self._runner.door = door
+        events = EventPost(door, listener)
+        self._emit = events.emit
+        try:
+            if self._loop is None:
+                self._loop = await self._start(goes_on=task is None)
+            assert self.workspace is not None
+            before = self.workspace.now
+            self._stamp(None)
+            stop = await self._turn(self._loop, task, check)
+        finally:
+            self._running = None
+            self._emit = _ignore
+            events.flush()
+        trajectory = self._loop.trajectory
+        turn = replace(trajectory, turns=trajectory.turns[-1:])
+        answer = check.value(stop.answer) if stop.reason == "answer" else None
+        files = self.workspace.since(before)
+        self._verification = Verification(None if self._verify else NOT_ASKED)
+        if self._verify:
+            self._verification.begin(self.path, self._settings, self._verified)
+        return Run(
+            answer,
+            stop,
+            len(turn.steps),
+            turn.usage,
+            turn.cost_usd,
+            trajectory,
+            self.path,
+            files,
+            self._verification,
+        )
+
+    def _check_task(self, task: str | None) -> None:
+        origin = self._origin
+        if task is not None:
+            if not task.strip():
+                raise UsageError(f"the task is empty: {task!r}; say what is to be done")
+            return
+        if origin is None or self._loop is not None or not origin.open:
+            raise UsageError("there is no task that was cut off here; say what is to be done")
+        if origin.problem:
+            raise UsageError(origin.problem)
+
+    async def _turn(self, loop: AgentLoop, task: str | None, check: AnswerCheck) -> Stop:
+        """The task, or the rest of the one that was cut off; with the step that a fork was given."""
+        pending = self._origin.pending if self._origin is not None else None
+        notes, self._notes, self._origin = self._notes, (), None
+        if task is None:
+            return await loop.go_on(check, pending)
+        return await loop.run(task + check.description, check, notes, pending)
+
+    async def _start(self, *, goes_on: bool) -> AgentLoop:
+        for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent, self._redactor)]):
+            self._emit(Notice(found if isinstance(found, str) else brief.recovered(found)))
+        origin = self._origin
+        if origin is not None and not goes_on:
+            origin = self._origin = origin.for_task()
+        started = await start(
+            self._settings, self._registry, self._model, self._redactor, origin, self._notice
+        )
+        session, trajectory = started.session, started.trajectory
+        if goes_on:
+            trajectory = trajectory.with_notes(started.notes)
+        else:
+            self._notes = started.notes
+        self._emit(SandboxReady(trajectory.info.sandbox))
+        try:
+            self._recorder.begin(trajectory.info)
+            if origin is not None:
+                self._recorder.again(without_pending(trajectory, origin.pending).turns)
+        except BaseException:
+            await session.aclose()
+            started.held.close()
+            raise
+        self._session, self.workspace, self._held = session, session.files, started.held
+        policy = CodeActPolicy(
+            self._model, self._settings, system(self._settings.profile, self._registry, self._model)
+        )
+        return AgentLoop(
+            trajectory,
+            policy,
+            session,
+            self._registry,
+            self._recorder,
+            self._settings,
+            emit=self._on_event,
+            prompt_tokens=policy.prompt_tokens,
+            cost=self._model.cost,
+        )
+
+    def _on_event(self, event: Event) -> None:
+        if self._loop is not None:
+            if isinstance(event, StepFinished):
+                self._writer.maybe_write(self._loop.trajectory)
+            elif isinstance(event, TurnFinished):
+                self._stamp(self._expected(event.stop))
+                self._writer.write(self._loop.trajectory)
+        self._emit(event)
+
+    def _notice(self, text: str) -> None:
+        self._emit(Notice(text))
+
+    # --- the verdict ---
+
+    def _expected(self, stop: Stop) -> Verdict:
+        """What the notebook says until the replay has ended."""
+        if not self._verify:
+            return NOT_ASKED
+        if stop.reason in ("interrupted", "model_error", "sandbox_error"):
+            return Verdict("unverified", reason=f"the run did not end well ({stop.reason})")
+        return PENDING
+
+    def _stamp(self, verdict: Verdict | None) -> None:
+        if self._loop is not None:
+            self._loop.trajectory = replace(self._loop.trajectory, verdict=verdict)
+
+    def _verified(self, verdict: Verdict) -> None:
+        self._stamp(verdict)
+        if self._loop is not None:
+            self._writer.write(self._loop.trajectory)
+
+    async def close(self) -> None:
+        """Ends everything, honestly. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        try:
+            await self._verification.wait()
+        finally:
+            self._verification.cancel("the agent was closed before the replay had finished")
+            await to_the_end(self._ended())
+
+    async def _ended(self) -> None:
+        await self._verification.wait()
+        try:
+            if self._loop is not None:
+                self._writer.write(self._loop.trajectory)
+            self._recorder.close(saved=True)
+        finally:  # Also when the disk is full, the kernel ends.
+            self._recorder.close()
+            self._runner.close()
+            if self._session is not None:
+                await self._session.aclose()
+            self._held.close()
+            await self._model.aclose()
+
+
+def _ignore(event: Event) -> None:
+    pass
