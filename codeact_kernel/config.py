@@ -125,3 +125,5 @@ class Settings:
     output: OutputLimits = field(default_factory=OutputLimits)
     context: ContextLimits = field(default_factory=ContextLimits)
     profile: SandboxProfile = field(default_factory=SandboxProfile)
+    redact: tuple[str, ...] = ()
+    """What is masked in the record beside known secrets: NAME=REGEX, in the syntax of RE2."""

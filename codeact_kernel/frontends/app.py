@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from jupyter_core.application import JupyterApp
@@ -22,6 +23,7 @@ from codeact_kernel import __version__
 
 from ..config import Settings
 from ..exceptions import UsageError
+from ..notebook.patterns import Patterns
 from . import cage
 from .cli_commands import COMMANDS
 from .cli_help import TEXTS
@@ -139,9 +141,10 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
     def settings(self) -> Settings:
         """The value objects that all commands pass on; loud when they ask for no cage. Raises UsageError."""
         try:
-            given = settings(self)
+            given = replace(settings(self), redact=tuple(self.redact))
         except TraitError as problem:
             raise UsageError(f"{problem}\nSee: codeact {self.command} --help-all") from None
+        Patterns(given.redact)  # What is wrong with one is said before anything starts.
         cage.say(given.profile)
         return given
 

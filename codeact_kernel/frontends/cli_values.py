@@ -64,16 +64,10 @@ def drift_kind(value: str) -> str:
 
 
 def redaction(value: str) -> str:
-    """`NAME=REGEX`: what is masked, and what it is called in its place."""
+    """`NAME=REGEX`: what is masked, and what it is called in its place. RE2 judges the expression later."""
     name, equals, pattern = value.partition("=")
     if not (equals and pattern and name.isidentifier() and name.isascii()):
         raise ValueError("give a name and a regular expression, such as email='[a-z]+@[a-z.]+'")
-    try:
-        found = re.compile(pattern)
-    except re.error as problem:
-        raise ValueError(f"the regular expression is wrong: {problem}") from None
-    if found.fullmatch(""):
-        raise ValueError("the regular expression matches the empty text; it would mask between all letters")
     return value
 
 

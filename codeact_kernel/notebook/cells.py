@@ -59,7 +59,7 @@ def task_source(task: str) -> str:
 # --- what stands before the first task ---------------------------------------------------------
 
 
-def title_cell(trajectory: Trajectory) -> Cell:
+def title_cell(trajectory: Trajectory, redacted: str = "") -> Cell:
     info = trajectory.info
     task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
@@ -70,6 +70,7 @@ def title_cell(trajectory: Trajectory) -> Cell:
             f"{key} {value if isinstance(value, str) else canonical(value)}" for key, value in given.items()
         )
         lines += [f"* {name}: {inline(said, 400)}"] if said else []
+    lines += [f"* redacted: {inline(redacted, 400)}"] if redacted else []
     if info.parent is not None:
         lines.append(
             f"* forked: from {inline(info.parent.name or info.parent.run_id)}, after step {info.parent.step}"

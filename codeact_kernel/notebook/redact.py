@@ -1,4 +1,5 @@
-"""Owns keeping secrets out of files: what the host knows as a secret is written as `[secret NAME]`.
+"""Owns keeping secrets out of files: what the host knows as a secret is written as `[secret NAME]`, what
+matches a pattern of the user's as `[NAME N]` (`patterns`).
 
 A secret is known by its exact characters, also where they stand escaped inside JSON text. What a
 program derives from one (its length, its base64) is not found here; that secrets do not get into the
@@ -10,95 +11,104 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
-from ..wire.lines import TOO_DEEP
-from .codec import literal_fields
+from ..trajectory import RunInfo, Trajectory
+from .patterns import SECRET, Patterns, marks_of
+from .walk import Walk
 
 T = TypeVar("T")
 MIN_LENGTH = 8
 """Shorter values are words, not secrets; replacing them would ruin the text."""
-MAX_DEPTH = 300
-"""Levels of JSON that are looked into; what a program nests deeper is not kept."""
 _NAMES = re.compile("KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
-_MARK = re.compile(r"\[secret ([A-Za-z_][A-Za-z0-9_]*)\]")
 
 
 class Redactor:
-    """Replaces secrets in texts and records.
+    """Replaces secrets and what matches a user's patterns, and knows what it has replaced.
+
+    One for all that is written of a run: so a value has the same mark everywhere.
 
     Args:
         secrets: name -> value; a value of less than `MIN_LENGTH` characters is left out.
+        patterns: NAME=REGEX, as `patterns.Patterns`. Raises UsageError.
     """
 
-    def __init__(self, secrets: Mapping[str, str]) -> None:
+    def __init__(self, secrets: Mapping[str, str], patterns: Iterable[str] = ()) -> None:
         forms = {form: name for name, value in secrets.items() for form in _forms(value)}
         # The longest first: a secret that holds another is replaced whole.
         self._forms = sorted(forms.items(), key=lambda item: (-len(item[0]), item[0]))
         self._needles = tuple({_escaped(form) for form in forms})
+        self._patterns = Patterns(patterns, forms.values())
+        self._secrets: set[str] = set()
+        self._walk = Walk(self.text if self._patterns else self._exact, self._exact)
 
     @classmethod
-    def of_host(cls, extra: Mapping[str, str] | None = None) -> Redactor:
+    def of_host(cls, extra: Mapping[str, str] | None = None, patterns: Iterable[str] = ()) -> Redactor:
         """Knows the environment variables whose name says that they are secret, and `extra`."""
         known = {name: value for name, value in os.environ.items() if _NAMES.search(name)}
-        return cls({**known, **(extra or {})})
+        return cls({**known, **(extra or {})}, patterns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the secrets and the patterns that were replaced, sorted."""
+        return tuple(sorted({*self._secrets, *self._patterns.last}))
+
+    @property
+    def summary(self) -> str:
+        """What was replaced, for a person: `email (3), secret OPENAI_API_KEY`; "" when nothing was."""
+        found = [f"{name} ({count})" for name, count in sorted(self._patterns.last.items())]
+        return ", ".join([*found, *(f"{SECRET} {name}" for name in sorted(self._secrets))])
+
+    def learn(self, trajectory: Trajectory) -> None:
+        """What was replaced in a record that was made earlier; numbering goes on after its marks.
+
+        Which value a mark stands for is not known any more: one that comes again gets a new number.
+        """
+        names = {*self._patterns.names, *trajectory.info.masks}
+        found: dict[str, int] = {}
+
+        def note(text: str) -> str:
+            for name, number in marks_of(text, names):
+                found[name] = max(found.get(name, 0), number)
+            return text
+
+        Walk(note, note)(trajectory)
+        self._secrets |= {name for name, number in found.items() if not number}
+        self._patterns.learn({name: number for name, number in found.items() if number}, self._secrets)
 
     def hits(self, line: str) -> bool:
-        """Whether a line of ASCII JSON may hold a secret; False is certain."""
-        return any(needle in line for needle in self._needles)
+        """Whether a line of ASCII JSON may hold something to replace; False is certain."""
+        # What matches a pattern may stand escaped in a line, so only the record can tell.
+        return bool(self._patterns) or any(needle in line for needle in self._needles)
 
     def holds_secret(self, data: bytes) -> bool:
-        """Whether a secret stands in these bytes as text. What is compressed is not looked into."""
+        """Whether something to replace stands in these bytes as text; what is packed is not looked into."""
         codes = ("utf-8", "utf-16-le", "utf-16-be")
-        return any(form.encode(code, "surrogatepass") in data for form, _ in self._forms for code in codes)
+        if any(form.encode(code, "surrogatepass") in data for form, _ in self._forms for code in codes):
+            return True
+        likely = codes if b"\0" in data else codes[:1]
+        return any(self._patterns.match(data.decode(code, "replace")) for code in likely)
 
     def text(self, text: str) -> str:
-        for form, name in self._forms:
-            if form in text:
-                text = text.replace(form, f"[secret {name}]")
-        return text
+        return self._patterns.text(self._exact(text))
 
     def record(self, record: T) -> T:
-        """The same record (dataclass, tuple, mapping or text) with no secret in it."""
-        return self._value(record) if self._forms else record
+        """The same record (dataclass, tuple, mapping or text) with nothing in it that is to be replaced."""
+        clean: T = self._walk(record) if self._forms or self._patterns else record
+        if isinstance(clean, RunInfo) and self._patterns:
+            clean = replace(clean, masks=tuple(sorted({*clean.masks, *self._patterns.names})))
+        elif isinstance(clean, Trajectory) and self._patterns:
+            clean = replace(clean, info=self.record(clean.info))
+        return clean
 
-    def _value(self, value: Any, depth: int = 0) -> Any:
-        if isinstance(value, str):
-            return self.text(value)
-        if is_dataclass(value):
-            return self._dataclass(value)
-        if depth > MAX_DEPTH:
-            return TOO_DEEP
-        if isinstance(value, Mapping):
-            return {self.text(key): self._value(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, tuple | list):
-            return type(value)([self._value(item, depth + 1) for item in value])
-        return value
-
-    def _dataclass(self, record: Any) -> Any:
-        changed = {}
-        for name in _free_fields(type(record)):
-            old = getattr(record, name)
-            new = self._raw(old) if name == "raw" else self._value(old)
-            if new != old:
-                changed[name] = new
-        return replace(record, **changed) if changed else record
-
-    def _raw(self, raw: str) -> str:
-        """JSON text stays JSON, whatever stands before a secret in it."""
-        if self.text(raw) == raw:
-            return raw
-        try:
-            return json.dumps(self._value(json.loads(raw)), ensure_ascii=False)
-        except (ValueError, RecursionError):
-            return self.text(raw)
-
-
-def redacted_names(text: str) -> list[str]:
-    """Names of the secrets that were replaced in `text`, sorted."""
-    return sorted(set(_MARK.findall(text)))
+    def _exact(self, text: str) -> str:
+        for form, name in self._forms:
+            if form in text:
+                text = text.replace(form, f"[{SECRET} {name}]")
+                self._secrets.add(name)
+        return text
 
 
 def _forms(value: str) -> set[str]:
@@ -109,14 +119,3 @@ def _forms(value: str) -> set[str]:
 
 def _escaped(text: str) -> str:
     return json.dumps(text)[1:-1]
-
-
-_known_fields: dict[type, tuple[str, ...]] = {}
-
-
-def _free_fields(kind: type[Any]) -> tuple[str, ...]:
-    names = _known_fields.get(kind)
-    if names is None:
-        words = literal_fields(kind)
-        names = _known_fields[kind] = tuple(field.name for field in fields(kind) if field.name not in words)
-    return names

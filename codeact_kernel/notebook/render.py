@@ -16,10 +16,11 @@ SCHEMA_VERSION = 1
 KERNEL = "codeact-python"
 
 
-def render(trajectory: Trajectory) -> NotebookNode:
-    """The notebook, the same for the same trajectory. Secrets are `writer.write`'s part."""
+def render(trajectory: Trajectory, redacted: str = "") -> NotebookNode:
+    """The notebook, the same for the same trajectory. Secrets are `writer.write`'s part; `redacted`: what it
+    has replaced, for a person."""
     calls = [call for step in trajectory.steps for call in step.observation.tool_calls]
-    cells = [title_cell(trajectory), *setup_cells(trajectory.info, calls)]
+    cells = [title_cell(trajectory, redacted), *setup_cells(trajectory.info, calls)]
     for number, turn in enumerate(trajectory.turns, 1):
         cells += turn_cells(turn, number)
     cells.append(usage_cell(trajectory))

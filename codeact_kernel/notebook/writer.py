@@ -11,7 +11,7 @@ import nbformat
 from ..trajectory import Trajectory
 from ..wire.lines import writable
 from .chain import seal
-from .redact import Redactor, redacted_names
+from .redact import Redactor
 from .render import render
 from .replacing import replace_file
 
@@ -23,12 +23,16 @@ def write(trajectory: Trajectory, path: str | Path, redactor: Redactor | None = 
     """Replaces the notebook at `path`; whoever reads it sees the old one or the new one, never half.
 
     Args:
-        redactor: keeps secrets out; by default it knows those of this process's environment.
+        redactor: keeps secrets out, and knows what of the trajectory was replaced earlier (`learn`); by
+            default one that knows the secrets of this process's environment.
 
     Raises: UsageError when the place cannot be written.
     """
     path = Path(path)
-    data = _text(trajectory, redactor or Redactor.of_host()).encode("utf-8", "backslashreplace")
+    if redactor is None:
+        redactor = Redactor.of_host()
+        redactor.learn(trajectory)
+    data = _text(trajectory, redactor).encode("utf-8", "backslashreplace")
     replace_file(path, data, "choose another --out")
 
 
@@ -74,18 +78,13 @@ class NotebookWriter:
 
 
 def _text(trajectory: Trajectory, redactor: Redactor) -> str:
-    clean = redactor.record(trajectory)
-    notebook = render(clean)
+    notebook = render(redactor.record(trajectory), redacted=redactor.summary)
+    if redactor.names:
+        notebook.metadata.codeact["redacted"] = list(redactor.names)
     try:
-        text = _sealed(notebook)
+        return _sealed(notebook)
     except (ValueError, RecursionError):  # NaN, or nested too deep: JSON has no word for it.
-        notebook = nbformat.from_dict(writable(notebook))
-        text = _sealed(notebook)
-    names = redacted_names(text)
-    if names:
-        notebook.metadata.codeact["redacted"] = names
-        text = _sealed(notebook)
-    return text
+        return _sealed(nbformat.from_dict(writable(notebook)))
 
 
 def _sealed(notebook: nbformat.NotebookNode) -> str:

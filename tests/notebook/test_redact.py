@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from codeact_kernel.notebook.journal import JournalRecorder, read_journal
 from codeact_kernel.notebook.load import load
-from codeact_kernel.notebook.redact import Redactor, redacted_names
+from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.writer import write
 from codeact_kernel.outputs import Display, Error, Stream
 from codeact_kernel.trajectory import Action, Observation, Reply, Step, Stop, Trajectory, Turn
@@ -90,7 +90,8 @@ def test_the_environment_is_known_by_its_names(run: Trajectory, monkeypatch: pyt
     redactor = Redactor.of_host({"given": "swordfish!"})
     text = redactor.text("sesame-sesame short not-a-secret-at-all swordfish!")
     assert text == "[secret SOME_api_Key] short not-a-secret-at-all [secret given]"
-    assert redacted_names(text) == ["SOME_api_Key", "given"]
+    assert redactor.names == ("SOME_api_Key", "given")
+    assert redactor.summary == "secret SOME_api_Key, secret given"
 
 
 def test_words_of_the_format_survive_a_password_that_is_one() -> None:
