@@ -47,6 +47,10 @@ class StepVerdict:
     def agrees(self) -> bool:
         return not self.drifts
 
+    @property
+    def kinds(self) -> frozenset[DriftKind]:
+        return frozenset(drift.kind for drift in self.drifts)
+
 
 @dataclass(frozen=True)
 class ReplayReport:
@@ -65,9 +69,16 @@ class ReplayReport:
     @property
     def kinds(self) -> tuple[DriftKind, ...]:
         """The kinds of drift that were found and count, the gravest first."""
-        drifts = (*self.profile, *(drift for step in self.steps for drift in step.drifts))
-        found = {drift.kind for drift in drifts} & self.counted
-        return tuple(kind for kind in EXIT_CODES if kind in found)
+        return tuple(kind for kind in EXIT_CODES if kind in self._found & self.counted)
+
+    @property
+    def uncounted(self) -> tuple[DriftKind, ...]:
+        """Likewise, those that do not count."""
+        return tuple(kind for kind in EXIT_CODES if kind in self._found - self.counted)
+
+    @property
+    def _found(self) -> frozenset[DriftKind]:
+        return frozenset(drift.kind for drift in self.profile).union(*(step.kinds for step in self.steps))
 
     @property
     def agrees(self) -> bool:

@@ -1,23 +1,29 @@
-"""Owns `codeact replay`: a saved run again, and where it differs."""
+"""Owns `codeact replay`: saved runs again, and where they differ."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
+from traitlets import Bool, Int, List, Unicode
+
+from ..config import Settings
 from ..events import SandboxReady
+from ..exceptions import UsageError
 from ..notebook.load import load
-from ..replay import ReplayReport, StepVerdict
-from . import brief
+from ..replay import ReplayReport, counted
+from ..wire.messages import Json
 from .app import CodeactApp
-from .documents import dumps, replay_document
-from .doors import outlets
+from .asking import asker
+from .cli import USAGE
+from .cli_values import DRIFT_KINDS
+from .documents import SCHEMA_VERSION, dumps, replay_document
+from .doors import outlets, tools_of
 from .page import Page
 from .recorded_data import data_notes, import_note
-from .replaying import replay_notebook
-from .terminal import clean, clip
+from .replay_view import show_report, show_step
+from .replaying import LiveTools, replay_notebook
+from .terminal import clean
 from .traits import readable_file
-
-DETAIL = 2000
 
 
 class ReplayApp(CodeactApp):
@@ -25,43 +31,68 @@ class ReplayApp(CodeactApp):
 
     name = "codeact-replay"
     command = "replay"
+    strict = Bool(False, help="Versions, allow-list and cage that differ count too.").tag(config=True)
+    excepted = List(Unicode(), help="Kinds of drift that do not count.").tag(config=True)
+    to = Int(None, allow_none=True, help="The last step that is run; none: all.").tag(config=True)
+    live = Bool(False, help="Call the real tools again.").tag(config=True)
+    yes = Bool(False, help="With live: do not ask before a call.").tag(config=True)
 
     def start(self) -> int:
+        self._check()
         with outlets(self.json) as (console, document):
-            readable_file("RUN.ipynb", self.argument or "")
-            path = Path(self.argument or "")
-            page, settings, trajectory = Page(console), self.settings(), load(path)
-            notes = data_notes(trajectory, settings.profile.data)
-            for note in filter(None, [*notes, import_note(trajectory, settings.profile)]):
-                page.line(f"note: {note}", "yellow")
-            ready: list[SandboxReady] = []
-            report = replay_notebook(
-                trajectory,
-                settings=settings,
-                on_event=lambda verdict: show_step(page, verdict),
-                on_ready=ready.append,
-            )
-            show_verdict(page, report)
+            page, settings, tools = Page(console), self.settings(), tools_of(self.tools)
+            live = LiveTools(tools, asker(page, tools, yes=self.yes)) if self.live else None
+            runs = [self._run(page, given, settings, live) for given in self.arguments]
             if document is not None:
-                print(dumps(replay_document(report, path, ready[0].sandbox)), file=document)
-            return report.exit_code
+                print(dumps(_document([made for _, made in runs])), file=document)
+            codes = {code for code, _ in runs} - {0}
+            return USAGE if USAGE in codes else min(codes, default=0)
+
+    def _check(self) -> None:
+        """Raises UsageError."""
+        if unknown := [kind for kind in self.excepted if kind not in DRIFT_KINDS]:
+            raise UsageError(f"--except {unknown[0]!r} is unknown; give one of {', '.join(DRIFT_KINDS)}")
+        if self.live and not self.tools:
+            raise UsageError("--live calls the real tools; say where they are with --tools FILE.py")
+        if not self.live and (self.tools or self.yes):
+            given = "--yes" if self.yes else "--tools"
+            raise UsageError(f"{given} is for --live; a replay without it calls no tool")
+
+    def _run(
+        self, page: Page, given: str, settings: Settings, live: LiveTools | None
+    ) -> tuple[int, dict[str, Json]]:
+        """One notebook: its exit code, and its document. Of several, one that cannot be read is told."""
+        if len(self.arguments) == 1:
+            return self._replay(page, given, settings, live)
+        page.title(clean(given))
+        try:
+            return self._replay(page, given, settings, live)
+        except UsageError as problem:
+            page.line(f"error: {clean(str(problem))}", "bold red")
+            return USAGE, {"trajectory": given, "error": str(problem), "exit_code": USAGE}
+
+    def _replay(
+        self, page: Page, given: str, settings: Settings, live: LiveTools | None
+    ) -> tuple[int, dict[str, Json]]:
+        path = readable_file("RUN.ipynb", given)
+        trajectory = load(path)
+        notes = [*data_notes(trajectory, settings.profile.data), import_note(trajectory, settings.profile)]
+        for note in filter(None, notes):
+            page.line(f"note: {note}", "yellow")
+        ready: list[SandboxReady] = []
+        counts: dict[str, Any] = {"strict": self.strict, "excepted": self.excepted}
+        report: ReplayReport = replay_notebook(
+            trajectory,
+            settings=settings,
+            on_event=lambda verdict: show_step(page, verdict, counted(**counts)),
+            on_ready=ready.append,
+            to=self.to,
+            live=live,
+            **counts,
+        )
+        show_report(page, report)
+        return report.exit_code, replay_document(report, path, ready[0].sandbox)
 
 
-def show_step(page: Page, step: StepVerdict) -> None:
-    """A line that the step agrees, or each drift with its detail."""
-    if not step.drifts:
-        page.line(f"step {step.index}  ✓ agrees", "green")
-    for drift in step.drifts:
-        first, *others = clean(clip(drift.detail, DETAIL)).split("\n")
-        page.line(f"step {step.index}  ✗ {drift.kind} differs: {first}", "red")
-        page.lines(others, "red", prefix="        ")
-
-
-def show_verdict(page: Page, report: ReplayReport) -> None:
-    """Whether every step agrees."""
-    drifted = sum(bool(step.drifts) for step in report.steps)
-    steps = brief.count(len(report.steps), "step")
-    if drifted:
-        page.line(f"The replay differs in {drifted} of {steps}.", "bold red")
-    else:
-        page.line(f"The replay agrees: {steps}.", "bold green")
+def _document(runs: list[dict[str, Json]]) -> dict[str, Json]:
+    return runs[0] if len(runs) == 1 else {"schema_version": SCHEMA_VERSION, "runs": runs}

@@ -48,13 +48,18 @@ def hosted_setup(source: str, profile: SandboxProfile) -> str:
 
 def import_note(trajectory: Trajectory, profile: SandboxProfile) -> str:
     """A line on recorded imports that the profile's ceiling does not allow; "" when all may be had."""
-    spec = setup_spec(trajectory.info.setup)
-    refused = [clean(name) for name in _beyond(spec, profile)] if spec is not None else []
+    refused = [clean(name) for name in refused_imports(trajectory, profile)]
     if not refused:
         return ""
     return (
         f"the run could import {', '.join(_listed(refused))}; SandboxProfile.import_ceiling does not allow it"
     )
+
+
+def refused_imports(trajectory: Trajectory, profile: SandboxProfile) -> tuple[str, ...]:
+    """Recorded imports that the profile's ceiling does not allow."""
+    spec = setup_spec(trajectory.info.setup)
+    return () if spec is None else _beyond(spec, profile)
 
 
 def _beyond(spec: SetupSpec, profile: SandboxProfile) -> tuple[str, ...]:

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..config import Limits, Settings
 from ..events import SandboxReady
+from ..exceptions import UsageError
+from ..live import Live
 from ..notebook.load import load
+from ..notebook.null import NullRecorder
+from ..profile_drift import profile_drift
+from ..rebuild import TapeCalls
 from ..replay import ReplayReport, StepVerdict, counted, replay
 from ..sandbox.session import KernelSession
+from ..tools.registry import ToolRegistry
 from ..trajectory import Trajectory
+from ..unrepeatable import remarks
+from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from . import cage
-from .portal import SyncDoor
-from .recorded_data import hosted_setup, provided
+from .asking import Ask, AtCaller
+from .portal import PortalRunner, SyncDoor
+from .recorded_data import hosted_setup, provided, refused_imports
 
 RECORDED_SHARE = 10
 """A notebook's limit of a step counts up to so many times the default one."""
+
+
+@dataclass(frozen=True)
+class LiveTools:
+    """The real tools of a live replay. `ask` decides on each call, on the caller's thread; None: all run."""
+
+    tools: Iterable[Any]
+    ask: Ask | None = None
 
 
 def replay_notebook(
@@ -30,15 +48,16 @@ def replay_notebook(
     to: int | None = None,
     strict: bool = False,
     excepted: Iterable[str] = (),
+    live: LiveTools | None = None,
 ) -> ReplayReport:
     """Runs a saved trajectory again in a fresh isolated kernel, its tools answered from its tape.
 
     `on_event` gets each step's verdict as it is known; `on_ready` is called before, with the cage.
-    No tool is called. The recorded allow-list of imports is in force, within the ceiling of the profile.
-    Data that the profile does not name is what the notebook carries; a step has the time it had when it was
-    recorded, unless `settings` limit it otherwise than by default. Everything else is as `settings`
-    say; recorded paths are never used. `to`: the last step that is run. `strict`: what it runs on counts too;
-    `excepted`: kinds of drift that do not count.
+    No tool is called, unless `live` brings some. The recorded allow-list of imports is in force, within the
+    ceiling of the profile. Data that the profile does not name is what the notebook carries; a step has the
+    time it had when it was recorded, unless `settings` limit it otherwise than by default. Everything else
+    is as `settings` say; recorded paths are never used. `to`: the last step that is run. `strict`: what it
+    runs on counts too; `excepted`: kinds of drift that do not count.
     Raises: NotebookError, SandboxError, UsageError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
@@ -53,8 +72,30 @@ def replay_notebook(
         if on_ready is not None:
             door.post(lambda: on_ready(event))
 
-    report = door.run(replay_trajectory(trajectory, settings, tell, ready, to=to))
+    runner = PortalRunner()
+    runner.door = door
+    try:
+        called = None if live is None else _called(trajectory, live, settings, runner, door)
+        report = door.run(replay_trajectory(trajectory, settings, tell, ready, to=to, live=called))
+    finally:
+        runner.close()
     return replace(report, counted=counted(strict=strict, excepted=excepted))
+
+
+def _called(
+    trajectory: Trajectory, live: LiveTools, settings: Settings, runner: PortalRunner, door: SyncDoor
+) -> Live:
+    """Raises UsageError when a tool that the run called is not there."""
+    registry = ToolRegistry(live.tools, runner)
+    known = {FINAL_ANSWER, *(spec.name for spec in registry.specs())}
+    asked = {call.tool for step in trajectory.steps for call in step.observation.tool_calls}
+    if missing := sorted(asked - known):
+        raise UsageError(
+            f"the run called {', '.join(map(repr, missing[:10]))}, which the given tools do not have; give "
+            "the file that defines them with --tools"
+        )
+    approver = None if live.ask is None else AtCaller(door, live.ask)
+    return Live(registry, NullRecorder(), settings.tools, approver)
 
 
 def limits_of(given: Limits, recorded: Json) -> Limits:
@@ -79,6 +120,7 @@ async def replay_trajectory(
     on_ready: Callable[[SandboxReady], object] = _ignore,
     *,
     to: int | None = None,
+    live: Live | None = None,
 ) -> ReplayReport:
     """`replay_notebook` for callers on the portal thread, where the callbacks run too.
 
@@ -92,11 +134,14 @@ async def replay_trajectory(
         profile = replace(settings.profile, allow_imports=(), data=data)
         session = KernelSession(replace(settings, profile=profile, limits=limits))
         try:
-            await session.start(setup)
-            on_ready(SandboxReady(cage.entry_of(session)))
-            async for verdict in replay(session, trajectory, to=to):
+            versions, sandbox = await session.start(setup), cage.entry_of(session)
+            on_ready(SandboxReady(sandbox))
+            handler = TapeCalls if live is None else live.handler
+            async for verdict in replay(session, trajectory, to=to, handler=handler):
                 verdicts.append(verdict)
                 on_verdict(verdict)
         finally:
             await session.aclose()
-    return ReplayReport(tuple(verdicts))
+    refused = refused_imports(trajectory, settings.profile)
+    drifts = profile_drift(trajectory.info, trajectory.steps, versions, sandbox, refused)
+    return ReplayReport(tuple(verdicts), drifts, remarks(trajectory, verdicts, to))

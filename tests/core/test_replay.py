@@ -330,7 +330,7 @@ def test_a_run_with_errors_timeouts_kills_and_gather_agrees_with_itself(recorded
             1,
             "+stdout: 31",
         ),
-        ('"args":[4],', '"args":[5],', "setup", 11, 2, "fetch(4)"),
+        ('"args":[4],', '"args":[5],', "setup", 11, 2, "fetch(5): argument 1: 5 → 4"),
         ("print(object()", "import ctypes; ctypes.string_at(0)\nprint(object()", "step", 10, 6, "killed"),
     ],
     ids=["action", "output", "error", "more calls", "fewer calls", "result", "arguments", "crash"],

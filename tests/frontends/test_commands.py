@@ -152,7 +152,7 @@ def test_replay_says_where_it_differs(codeact: Command, folder: Path) -> None:
     shown = codeact("replay", "run.ipynb")
     assert 10 <= shown.returncode <= 19
     assert "step 1  ✗" in shown.stdout
-    assert "The replay differs in 1 of 1 step." in shown.stdout
+    assert "The replay differs in 1 of 1 step: output." in shown.stdout
 
 
 def test_run_json(codeact: Command, folder: Path) -> None:

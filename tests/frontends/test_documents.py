@@ -104,14 +104,23 @@ def test_usage_document() -> None:
 
 
 def test_replay_document() -> None:
-    report = ReplayReport((StepVerdict(1), StepVerdict(2, (Drift("tool", "refund(7) was refund(8)"),))))
+    report = ReplayReport(
+        (StepVerdict(1), StepVerdict(2, (Drift("tool", "refund(7) was refund(8)"),))),
+        (Drift("profile", "pandas: 2.2.0 → 3.0.0"),),
+        ("stopped after step 2, as asked; not run: 3",),
+    )
     assert documents.replay_document(report, Path("run.ipynb"), {"tier": "B"}) == {
         "schema_version": 1,
         "agrees": False,
+        "exit_code": 11,
+        "kinds": ("tool",),
+        "counted": ["code", "output", "tool"],
         "steps": [
             {"index": 1, "agrees": True, "drifts": []},
             {"index": 2, "agrees": False, "drifts": [{"kind": "tool", "detail": "refund(7) was refund(8)"}]},
         ],
+        "profile": [{"kind": "profile", "detail": "pandas: 2.2.0 → 3.0.0"}],
+        "remarks": ("stopped after step 2, as asked; not run: 3",),
         "trajectory": "run.ipynb",
         "sandbox": {"tier": "B"},
     }
