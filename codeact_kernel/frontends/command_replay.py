@@ -40,8 +40,10 @@ class ReplayApp(CodeactApp):
     def start(self) -> int:
         self._check()
         with outlets(self.json) as (console, document):
-            page, settings, tools = Page(console), self.settings(), tools_of(self.tools)
-            live = LiveTools(tools, asker(page, tools, yes=self.yes)) if self.live else None
+            page, settings, live = Page(console), self.settings(), None
+            if self.live:
+                tools = tools_of(self.tools)
+                live = LiveTools(tools, asker(page, tools, yes=self.yes))
             runs = [self._run(page, given, settings, live) for given in self.arguments]
             if document is not None:
                 print(dumps(_document([made for _, made in runs])), file=document)
@@ -54,9 +56,9 @@ class ReplayApp(CodeactApp):
             raise UsageError(f"--except {unknown[0]!r} is unknown; give one of {', '.join(DRIFT_KINDS)}")
         if self.live and not self.tools:
             raise UsageError("--live calls the real tools; say where they are with --tools FILE.py")
-        if not self.live and (self.tools or self.yes):
-            given = "--yes" if self.yes else "--tools"
-            raise UsageError(f"{given} is for --live; a replay without it calls no tool")
+        for option in ("tools", "yes"):  # Of a config file, they may be meant for other commands.
+            if not self.live and option in self.cli_config[type(self).__name__]:
+                raise UsageError(f"--{option} is for --live; a replay without it calls no tool")
 
     def _run(
         self, page: Page, given: str, settings: Settings, live: LiveTools | None
