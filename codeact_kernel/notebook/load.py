@@ -238,6 +238,13 @@ def _number(kept: Mapping[str, Json], where: str) -> int:
 # --- the file ----------------------------------------------------------------------------------
 
 
+def parse_ours(path: Path) -> dict[str, Json]:
+    """As `parse`. Raises: NotebookError also for a notebook that no run has saved, or of a later format."""
+    notebook = parse(path)
+    _ours(notebook, path)
+    return notebook
+
+
 def parse(path: Path) -> dict[str, Json]:
     """The JSON of a notebook, bounded. Raises: NotebookError."""
     with opened(path, "notebook", MAX_NOTEBOOK_BYTES) as file:
