@@ -12,7 +12,6 @@ from ..notebook.cells import setup_spec
 from ..notebook.edits import Edit, load_edited
 from ..notebook.load import load
 from ..notebook.recover import recover
-from ..notebook.redact import Redactor
 from ..rebuild import without_step
 from ..resuming import Pending, Repeat, cut_off_step, doubtful
 from ..trajectory import Observation, Parent, Reply, RunInfo, Step, Trajectory, Turn
@@ -74,7 +73,7 @@ def resumed(path: Path, in_doubt: InDoubt, *, elsewhere: bool) -> Origin:
 
     Raises: NotebookError, UsageError.
     """
-    recover(path, Redactor.of_host())
+    recover(path)
     saved = load_edited(path)
     trajectory = saved.trajectory
     spec = _spec(trajectory, path)
@@ -121,7 +120,7 @@ def forked(path: Path, at: int, code: str | None = None) -> Origin:
 def doubts(path: Path) -> list[ToolCall]:
     """The calls that somebody has to decide on before a run that was cut off goes on. Raises: NotebookError,
     UsageError."""
-    recover(path, Redactor.of_host())
+    recover(path)
     trajectory = load(path)
     cut = cut_off_step(trajectory)
     return [] if cut is None else list(doubtful(cut, _effects(_spec(trajectory, path))))

@@ -48,7 +48,7 @@ class Work:
         self._registry = registry
         self._runner = runner
         self._model = model
-        self._redactor = Redactor.of_host()
+        self._redactor = Redactor.of_host(patterns=settings.redact)
         self.record_to(path)
         self._verify = verify
         self._verification = Verification()
@@ -78,6 +78,7 @@ class Work:
         if self._closed or self._loop is not None or self._running is not None:
             raise UsageError("an agent goes on with a saved run before its first task only; make a new one")
         self._origin = origin
+        self._redactor.learn(Trajectory(origin.info, origin.turns))
 
     async def run(
         self, task: str | None, output_type: Any, door: SyncDoor | AsyncDoor, listener: Emit | None
@@ -145,7 +146,7 @@ class Work:
         return await loop.run(task + check.description, check, notes, pending)
 
     async def _start(self, *, goes_on: bool) -> AgentLoop:
-        for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent, self._redactor)]):
+        for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent)]):
             self._emit(Notice(found if isinstance(found, str) else brief.recovered(found)))
         origin = self._origin
         if origin is not None and not goes_on:

@@ -7,6 +7,7 @@ what it searches, and here that is a window at a time, so that looking for all m
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -53,12 +54,14 @@ class Patterns:
 
     def text(self, text: str) -> str:
         for name, pattern in self._known:
-            parts, done = [], 0
+            masked, done = io.StringIO(), 0
             for start, end in self._matches(pattern, text):
-                parts += [text[done:start], self._mark(name, text[start:end])]
+                masked.write(text[done:start])
+                masked.write(self._mark(name, text[start:end]))
                 done = end
-            if parts:
-                text = "".join([*parts, text[done:]])
+            if done:
+                masked.write(text[done:])
+                text = masked.getvalue()
         return text
 
     def match(self, text: str) -> bool:
@@ -83,9 +86,10 @@ class Patterns:
         """The marks in a text. A number that was never given is none: a program chose it."""
         if "[" not in text:
             return
+        last = dict(self.last)
         for mark in self._marks.finditer(text):
             number = mark["number"]
-            if number in (None, "more") or int(number) <= self.last.get(mark["name"], 0):
+            if number in (None, "more") or int(number) <= last.get(mark["name"], 0):
                 yield mark
 
     def _mark(self, name: str, value: str) -> str:

@@ -14,7 +14,6 @@ from ..trajectory import Trajectory, Verdict
 from ..wire.messages import ToolCall
 from .journal import journal_path
 from .load import journal_ahead, load_notebook, parse
-from .redact import Redactor
 from .writer import write
 
 SUFFIX = ".codeact.jsonl"
@@ -52,7 +51,7 @@ def journals(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.glob(f"*{SUFFIX}") if path.is_file()))
 
 
-def recover(path: Path, redactor: Redactor | None = None) -> Recovered | None:
+def recover(path: Path) -> Recovered | None:
     """Saves the run whose notebook is `path`; None when there is no journal, and so nothing was cut off.
 
     Raises: UsageError when the run still goes on, or the journal is not that of the notebook beside it;
@@ -68,19 +67,19 @@ def recover(path: Path, redactor: Redactor | None = None) -> Recovered | None:
             trajectory = load_notebook(parse(notebook), str(notebook))
         else:
             trajectory = replace(trajectory, verdict=Verdict("unverified", reason="the run was cut off"))
-            write(trajectory, notebook, redactor)
+            write(trajectory, notebook)
         journal.unlink()
     return Recovered(notebook, trajectory)
 
 
-def recover_folder(folder: Path, redactor: Redactor | None = None) -> Iterator[Recovered | str]:
+def recover_folder(folder: Path) -> Iterator[Recovered | str]:
     """Saves every run of a folder that was cut off; a line on each that cannot be. Those that go on are
     left alone."""
     for journal in journals(folder):
         try:
             if journal.stat().st_size > UNASKED_BYTES:
                 yield f"a run was cut off: codeact recover {journal.name}"
-            elif not goes_on(journal) and (found := recover(journal, redactor)) is not None:
+            elif not goes_on(journal) and (found := recover(journal)) is not None:
                 yield found
         except (CodeActError, OSError) as problem:
             yield f"a run that was cut off cannot be saved: {problem}"

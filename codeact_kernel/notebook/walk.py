@@ -17,24 +17,12 @@ from .codec import literal_fields
 Mask: TypeAlias = Callable[[str], str]
 MAX_DEPTH = 300
 """Levels of JSON that are looked into; what a program nests deeper is not kept."""
-_FORMAT = frozenset(
-    (
-        "call_id",
-        "created",
-        "digest",
-        "limits",
-        "masks",
-        "run_id",
-        "sandbox",
-        "setup",
-        "started",
-        "tool",
-        "versions",
-    )
-)
+_OF_RUN = {"created", "limits", "masks", "model", "run_id", "sandbox", "setup", "versions"}
+_FORMAT = frozenset(_OF_RUN | {"call_id", "digest", "started", "tool"})
 """Fields that hold words, numbers and times of the format."""
 _MEDIA = re.compile(r"(image|audio|video|font)/|application/(pdf|octet-stream)\Z")
-_SIGNED = ("thinking", "redacted_thinking")
+_OF_BLOCK = frozenset({"type", "id", "name", "signature", "data"})
+"""Of the content blocks of a model, what is no text of its."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
 
@@ -78,13 +66,19 @@ class Walk(NamedTuple):
                 clean[self.text(key)] = self(item, depth)
         return _readable(clean, value) if TAG in value else clean
 
+    def _block(self, block: Any) -> Any:
+        if not isinstance(block, dict):
+            return self(block)
+        fixed = Walk(self.fixed, self.fixed)
+        return {self.fixed(key): (fixed if key in _OF_BLOCK else self)(item) for key, item in block.items()}
+
     def _raw(self, raw: str) -> str:
         """JSON text stays JSON, whatever stands before what is replaced; and as it was if nothing is."""
         if self.text == self.fixed and self.text(raw) == raw:
             return raw
         try:
             said = json.loads(raw)
-            clean = self(said)
+            clean = [self._block(part) for part in said] if isinstance(said, list) else self(said)
             return raw if clean == said else json.dumps(clean, ensure_ascii=False)
         except (ValueError, RecursionError):
             return self.text(raw)
@@ -92,8 +86,7 @@ class Walk(NamedTuple):
 
 def _is_packed(key: str, item: str, of: Mapping[str, Any]) -> bool:
     """Whether it is bytes as base64: to replace letters in there would ruin them."""
-    signed = key in ("signature", "data") and of.get("type") in _SIGNED
-    said = signed or (key == "b64" and TAG in of) or _MEDIA.match(key) is not None
+    said = (key == "b64" and TAG in of) or _MEDIA.match(key) is not None
     return said and _BASE64.fullmatch(item) is not None
 
 
