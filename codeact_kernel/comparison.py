@@ -25,7 +25,10 @@ MAX_LINES = 200_000
 _CHUNK = 1 << 16
 
 
-def output_diff(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> list[str]:
+RERUN = ("recorded", "now")
+
+
+def output_diff(old: tuple[Shown, ...], new: tuple[Shown, ...], names: tuple[str, str] = RERUN) -> list[str]:
     """The difference between two outputs, for a person to read; [] when they say the same."""
     before, after = list(shown_lines(old)), list(shown_lines(new))
     if before == after:
@@ -33,12 +36,10 @@ def output_diff(old: tuple[Shown, ...], new: tuple[Shown, ...]) -> list[str]:
     # Decoding images and sorting sets costs more than most comparisons: only when bytes differ.
     pictures = Pictures()
     before, after = list(shown_lines(old, pictures)), list(shown_lines(new, pictures))
-    return [] if before == after else bounded_diff(before, after)
+    return [] if before == after else bounded_diff(before, after, names)
 
 
-def bounded_diff(
-    before: Sequence[str], after: Sequence[str], names: tuple[str, str] = ("recorded", "now")
-) -> list[str]:
+def bounded_diff(before: Sequence[str], after: Sequence[str], names: tuple[str, str] = RERUN) -> list[str]:
     """A unified diff from the first difference on, with a line of context, and how much more there is."""
     pairs = zip(before, after, strict=False)
     head = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))

@@ -22,6 +22,7 @@ from codeact_kernel.outputs import Display, Error, Result, Stream, WorkspaceFile
 from codeact_kernel.trajectory import (
     Action,
     Observation,
+    Parent,
     Refusal,
     Reply,
     RunInfo,
@@ -72,13 +73,28 @@ setups = st.builds(
     st.lists(names, max_size=2).map(tuple),
     st.lists(
         st.builds(
-            ToolSpec, names, st.lists(st.builds(ToolParameter, names), max_size=2).map(tuple), texts, texts
+            ToolSpec,
+            names,
+            st.lists(st.builds(ToolParameter, names), max_size=2).map(tuple),
+            texts,
+            texts,
+            effect=st.sampled_from(["read", "write"]),
         ),
         max_size=2,
     ).map(tuple),
 ).map(setup_source)
+parents = st.builds(Parent, names, counts, names, texts)
 infos = st.builds(
-    RunInfo, names, texts, texts, setups | texts, st.dictionaries(names, texts), objects, objects
+    RunInfo,
+    names,
+    texts,
+    texts,
+    setups | texts,
+    st.dictionaries(names, texts),
+    objects,
+    objects,
+    parent=st.none() | parents,
+    masks=st.lists(names, max_size=2).map(tuple),
 )
 stops = st.builds(
     Stop,
@@ -93,7 +109,10 @@ stops = st.builds(
 @st.composite
 def steps(draw: st.DrawFn, index: int) -> Step:
     calls = tuple(
-        ToolCall(index, number, draw(names), tuple(args), draw(objects), draw(outcomes), draw(floats))
+        ToolCall(
+            *(index, number, draw(names), tuple(args), draw(objects), draw(outcomes), draw(floats)),
+            approved_by=draw(st.just("") | texts),
+        )
         for number, args in enumerate(draw(st.lists(st.lists(values, max_size=2), max_size=3)), 1)
     )
     observation = draw(
@@ -127,7 +146,8 @@ def trajectories(draw: st.DrawFn) -> Trajectory:
     for size in draw(st.lists(st.integers(0, 3), max_size=3)):
         made = tuple(draw(steps(index + number)) for number in range(1, size + 1))
         index += size
-        turns.append(Turn(draw(texts), made, draw(st.none() | stops)))
+        notes = draw(st.lists(texts, max_size=1).map(tuple))
+        turns.append(Turn(draw(texts), made, draw(st.none() | stops), notes))
     return Trajectory(draw(infos), tuple(turns))
 
 
@@ -136,7 +156,7 @@ def record(trajectory: Trajectory, path: Path) -> JournalRecorder:
     recorder = JournalRecorder(path, NO_SECRETS)
     recorder.begin(trajectory.info)
     for turn in trajectory.turns:
-        recorder.begin_turn(turn.task)
+        recorder.begin_turn(turn.task, turn.notes)
         for step in turn.steps:
             recorder.begin_step(step.index, step.reply)
             for call in step.observation.tool_calls:
