@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,10 @@ from codeact_kernel.exceptions import NotebookError
 from codeact_kernel.frontends.replaying import limits_of, replay_notebook
 from codeact_kernel.normal_forms import normalise
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
-from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, replay
+from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, counted, replay
 from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
-from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn
-from codeact_kernel.wire.messages import Returned, ToolCall
+from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn, Verdict
+from codeact_kernel.wire.messages import Returned, ToolCall, ToolParameter, ToolSpec
 from codeact_kernel.wire.setup import SetupSpec, setup_source
 
 # --- on a fake executor ------------------------------------------------------------------------
@@ -114,6 +115,89 @@ def test_steps_without_an_action_are_not_run() -> None:
     assert [v.index for v in verdicts(shows(), step(1, "a"), silent, step(3, "b"))] == [1, 3]
 
 
+REFUND = ToolCall(1, 1, "refund", (7,), {"amount": 40}, Returned(None))
+DOUBT = ToolCall(1, 2, "pay", (5,), {}, None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "said"),
+    [
+        (
+            (REFUND,),
+            (Call("refund", (7,), {"amount": 50}),),
+            ["refund(7, amount=40): argument 'amount': 40 → 50"],
+        ),
+        ((CALL,), (Call("pay", (5,)), Call("pay", (5,))), ["called more often than it was recorded: pay(5)"]),
+        ((CALL,), (Call("pay", (5,)), Call("pay", (6,))), ["called now, and not recorded: pay(6)"]),
+        ((CALL, DOUBT), (Call("pay", (5,)),), ["recorded, but not called again: pay(5)"]),
+        ((DOUBT,), (Call("pay", (5,)),), ["in doubt, it was begun and no outcome was recorded: pay(5)"]),
+        (
+            (CALL, REFUND),
+            (Call("refund", (8,)), Call("pay", (6,)), Call("pay", (7,))),
+            [
+                "refund(7, amount=40): argument 1: 7 → 8; argument 'amount': 40 → (absent)",
+                "pay(5): argument 1: 5 → 6",
+                "called now, and not recorded: pay(7)",
+            ],
+        ),
+    ],
+)
+def test_calls_that_differ_are_told_by_what_became_of_them(
+    recorded: tuple[ToolCall, ...], now: tuple[Call, ...], said: list[str]
+) -> None:
+    (found,) = verdicts(shows(*now), step(1, "c", calls=recorded))
+    assert [(drift.kind, drift.detail) for drift in found.drifts] == [("tool", text) for text in said]
+
+
+def test_a_call_that_is_large_is_told_and_not_kept() -> None:
+    (found,) = verdicts(shows(Call("pay", ("x" * 100_000,))), step(1, "c", calls=(CALL,)))
+    assert [drift.kind for drift in found.drifts] == ["tool", "tool"]
+    assert all(len(drift.detail) < 1000 for drift in found.drifts)
+
+
+def test_calls_without_end_are_counted() -> None:
+    asked = [Call("pay", (number,)) for number in range(20_000)]
+    unused = tuple(ToolCall(1, n, "lend", (n,), {}, Returned(1)) for n in range(1, 5001))
+    (found,) = verdicts(shows(*asked), step(1, "c", calls=unused))
+    assert len(found.drifts) == 21
+    assert found.drifts[-1] == Drift("tool", "… and 24,980 more")
+
+
+def test_sets_and_packed_images_are_compared_by_what_they_say() -> None:
+    one, two = Result({"text/plain": "{'b', 'a'}"}, 2), Result({"text/plain": "{'a', 'b'}"}, 2)
+    said = Error("KeyError", "{2, 1}"), Error("KeyError", "{1, 2}")
+    assert kinds(verdicts(shows(two, said[1]), step(1, "c", one, said[0]))) == [[]]
+    lists = Result({"text/plain": "['b', 'a']"}, 2), Result({"text/plain": "['a', 'b']"}, 2)
+    assert kinds(verdicts(shows(lists[1]), step(1, "c", lists[0]))) == [["output"]]
+
+
+def test_svg_is_compared_beside_a_text() -> None:
+    svg = Display({"image/svg+xml": "<svg>1</svg>", "text/plain": "<SVG>"})
+    other = Display({"image/svg+xml": "<svg>2</svg>", "text/plain": "<SVG>"})
+    assert kinds(verdicts(shows(svg), step(1, "c", svg))) == [[]]
+    assert kinds(verdicts(shows(other), step(1, "c", svg))) == [["output"]]
+
+
+def test_a_replay_stops_where_it_is_asked_to() -> None:
+    ran: list[str] = []
+
+    def script(source: str) -> Moves:
+        ran.append(source)
+        return ()
+
+    run = Trajectory(
+        RunInfo("r", "m", "", "setup"), (Turn("t", (step(1, "a"), step(2, "b"))), Turn("u", (step(3, "c"),)))
+    )
+
+    async def main(to: int) -> list[int]:
+        executor = FakeExecutor(script)
+        await executor.start("setup")
+        return [verdict.index async for verdict in replay(executor, run, to=to)]
+
+    assert [asyncio.run(main(to)) for to in (0, 2, 9)] == [[], [1, 2], [1, 2, 3]]
+    assert ran == ["a", "b", "a", "b", "c"]
+
+
 def test_a_long_difference_is_cut() -> None:
     lines = "".join(f"{i}\n" for i in range(1000))
     (found,) = verdicts(shows(), step(1, "c", Stream("stdout", lines)))
@@ -130,6 +214,36 @@ def test_the_exit_code_is_of_the_gravest_drift(drift_kinds: list[Any], code: int
     report = ReplayReport((StepVerdict(0), *steps))
     assert report.exit_code == code
     assert report.agrees == (code == 0)
+
+
+PROFILE = (Drift("profile", "python: 3.11 → 3.12"),)
+OUTPUT = (StepVerdict(1, (Drift("output", ""),)),)
+
+
+@pytest.mark.parametrize(
+    ("report", "asked", "code", "found", "left"),
+    [
+        (ReplayReport((), PROFILE), {}, 0, (), ("profile",)),
+        (ReplayReport((), PROFILE), {"strict": True}, 13, ("profile",), ()),
+        (ReplayReport(OUTPUT, PROFILE), {"strict": True}, 12, ("output", "profile"), ()),
+        (
+            ReplayReport(OUTPUT, PROFILE),
+            {"strict": True, "excepted": ["output"]},
+            13,
+            ("profile",),
+            ("output",),
+        ),
+        (ReplayReport(OUTPUT), {"excepted": ["output"]}, 0, (), ("output",)),
+        (ReplayReport(OUTPUT, (), ("so",)), {"excepted": ["tool"]}, 12, ("output",), ()),
+    ],
+)
+def test_what_counts_is_chosen(
+    report: ReplayReport, asked: dict[str, Any], code: int, found: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    report = replace(report, counted=counted(**asked))
+    assert (report.exit_code, report.agrees, report.kinds, report.uncounted) == (code, not code, found, left)
+    status = "drift" if code else "identical"
+    assert report.verdict() == Verdict(status, report.kinds, remarks=report.remarks)
 
 
 @pytest.mark.parametrize(
@@ -305,10 +419,16 @@ def test_a_run_with_errors_timeouts_kills_and_gather_agrees_with_itself(recorded
     assert sorted(recorded.made) == [1, 2, 3, 3, 4]
     seen: list[tuple[StepVerdict, object]] = []
     report = replay_notebook(
-        recorded.path, on_event=lambda verdict: seen.append((verdict, threading.current_thread()))
+        recorded.path,
+        on_event=lambda verdict: seen.append((verdict, threading.current_thread())),
+        strict=True,
     )
     assert [(v.index, v.drifts) for v in report.steps] == [(i, ()) for i in range(1, 8)]
-    assert (report.agrees, report.exit_code) == (True, 0)
+    assert (report.agrees, report.exit_code, report.profile) == (True, 0, ())
+    assert report.remarks == (
+        "step 4 timed out when it was recorded and was not run again: the state after it may differ",
+        "step 5 was killed when it was recorded and was not run again: what it had done is missing",
+    )
     assert seen == [(verdict, threading.main_thread()) for verdict in report.steps]
     assert recorded.calls == recorded.made  # No tool was called again.
 
@@ -374,3 +494,16 @@ def test_the_users_limit_ends_a_step_of_a_notebook_that_asks_for_more() -> None:
     report = replay_notebook(trajectory, settings=Settings(limits=limits))
     assert time.monotonic() - began < 15
     assert [drift.kind for drift in report.steps[0].drifts] == ["code"]
+
+
+@pytest.mark.kernel
+def test_identical_concurrent_calls_get_their_answers_in_recorded_order() -> None:
+    code = "import asyncio\nprint(await asyncio.gather(*(fetch(n) for n in (1, 2, 1, 1))))"
+    answers = [(1, 10), (2, 20), (1, 11), (1, 12)]
+    calls = tuple(
+        ToolCall(1, i, "fetch", (n,), {}, Returned(value)) for i, (n, value) in enumerate(answers, 1)
+    )
+    setup = setup_source(SetupSpec("r", tools=(ToolSpec("fetch", (ToolParameter("n"),)),)))
+    shown = step(1, code, Stream("stdout", "[10, 20, 11, 12]\n"), calls=calls)
+    run = Trajectory(RunInfo("r", "m", "", setup), (Turn("t", (shown,)),))
+    assert replay_notebook(run, strict=True).agrees
