@@ -99,7 +99,7 @@ def test_several_tasks_share_the_kernel_and_the_conversation(out: Path) -> None:
     )
 
     async def main() -> None:
-        async with Agent(model=model, out=out) as agent:
+        async with Agent(model=model, out=out, verify=False) as agent:
             assert agent.trajectory is None
             first = await agent.run("add one")
             assert (first.answer, first.stop_reason, first.steps) == ("21", "answer", 3)
@@ -111,7 +111,7 @@ def test_several_tasks_share_the_kernel_and_the_conversation(out: Path) -> None:
             third = await agent.run("last one")
             assert third.answer == "done"
             assert shown(agent) == ["", "21", "", "40", "", "[1, 3]"]
-        assert load(out) == third.trajectory
+        assert load(out) == agent.trajectory
 
     asyncio.run(main())
     assert len(model.requests) == 8
@@ -128,7 +128,9 @@ def test_events_stream_in_order(out: Path) -> None:
         return 2 * x
 
     async def main() -> list[Event]:
-        async with Agent([double], model=script("print(double(4))", DONE, "y = 1", DONE), out=out) as agent:
+        async with Agent(
+            [double], model=script("print(double(4))", DONE, "y = 1", DONE), out=out, verify=False
+        ) as agent:
             events = [event async for event in agent.stream("one")]
             events += [event async for event in agent.stream("two")]
             return events
@@ -150,7 +152,7 @@ def test_leaving_a_stream_interrupts_the_task_and_keeps_the_agent(out: Path) -> 
     model = script("n = 1\nprint('go', flush=True)\nwhile True: pass", "print(n + 1)", DONE)
 
     async def main() -> None:
-        async with Agent(model=model, out=out) as agent:
+        async with Agent(model=model, out=out, verify=False) as agent:
             async with aclosing(agent.stream("spin")) as events:
                 async for event in events:
                     if isinstance(event, OutputShown):
@@ -167,7 +169,7 @@ def test_leaving_a_stream_interrupts_the_task_and_keeps_the_agent(out: Path) -> 
 
 def test_an_error_of_a_stream_is_raised_after_its_events(out: Path) -> None:
     async def main() -> None:
-        async with Agent(model=script("x = 1"), out=out) as agent:
+        async with Agent(model=script("x = 1"), out=out, verify=False) as agent:
             events: list[Event] = []
             with pytest.raises(ScriptExhausted):
                 async for event in agent.stream("too long"):
@@ -187,7 +189,7 @@ def test_cancelling_run_interrupts_records_and_keeps_the_state(out: Path) -> Non
 
     async def main() -> None:
         model = script("kept = 5\nready()\nwhile True: pass", "print(kept)", DONE)
-        async with Agent([ready], model=model, out=out) as agent:
+        async with Agent([ready], model=model, out=out, verify=False) as agent:
             task = asyncio.ensure_future(agent.run("spin"))
             await asyncio.to_thread(going.wait, 30)
             task.cancel()
@@ -228,7 +230,7 @@ def shop() -> Iterator[Shop]:
 
 def test_run_sync_runs_a_stateful_tool_on_the_calling_thread(out: Path, shop: Shop) -> None:
     events: list[tuple[Event, str]] = []
-    with Agent([shop.pay], model=script("print(pay(3), pay(4))", DONE), out=out) as agent:
+    with Agent([shop.pay], model=script("print(pay(3), pay(4))", DONE), out=out, verify=False) as agent:
         run = agent.run_sync("pay", on_event=lambda e: events.append((e, threading.current_thread().name)))
         assert run.answer == "done"
         assert shown(agent) == ["3 7"], failed(agent)
@@ -240,7 +242,7 @@ def test_run_sync_inside_a_running_event_loop(out: Path, shop: Shop) -> None:
     """As in a notebook cell."""
 
     async def main() -> None:
-        with Agent([shop.pay], model=script("print(pay(3))", DONE), out=out) as agent:
+        with Agent([shop.pay], model=script("print(pay(3))", DONE), out=out, verify=False) as agent:
             agent.run_sync("pay")
             assert shown(agent) == ["3"], failed(agent)
 
@@ -252,7 +254,7 @@ def test_a_stateful_tool_under_await_run(out: Path, shop: Shop) -> None:
 
     async def main() -> None:
         model = script("print(pay(3))", "pay_elsewhere(1)", "print(pay(2))", DONE)
-        async with Agent(tools, model=model, out=out) as agent:
+        async with Agent(tools, model=model, out=out, verify=False) as agent:
             await agent.run("pay")
             assert shown(agent) == ["3", "", "5"]
             (problem,) = failed(agent)
@@ -264,7 +266,7 @@ def test_a_stateful_tool_under_await_run(out: Path, shop: Shop) -> None:
 
 def test_short_lived_threads_share_the_kernel(out: Path) -> None:
     """The thread that spawned the kernel has ended when the second one comes."""
-    with Agent(model=script("x = 6", DONE, "print(x * 7)", DONE), out=out) as agent:
+    with Agent(model=script("x = 6", DONE, "print(x * 7)", DONE), out=out, verify=False) as agent:
         for task in ("set", "show"):
             thread = threading.Thread(target=agent.run_sync, args=(task,))
             thread.start()
@@ -311,7 +313,7 @@ def test_every_kind_of_tool_through_both_doors(out: Path) -> None:
         await agent.run("two")
 
     try:
-        with Agent(tools, model=script(code, DONE, code, DONE), out=out) as agent:
+        with Agent(tools, model=script(code, DONE, code, DONE), out=out, verify=False) as agent:
             meeting.append(asyncio.Event())
             agent.run_sync("one")
             asyncio.run(again(agent))
@@ -331,7 +333,7 @@ def test_every_kind_of_tool_through_both_doors(out: Path) -> None:
 
 
 def test_a_tool_may_run_another_agent_but_not_its_own(out: Path, tmp_path: Path) -> None:
-    inner = Agent(model=script("x = 2", "final_answer(x + 1)"), out=tmp_path / "inner.ipynb")
+    inner = Agent(model=script("x = 2", "final_answer(x + 1)"), out=tmp_path / "inner.ipynb", verify=False)
 
     def ask(question: str) -> int:
         return int(inner.run_sync(question).answer)
@@ -348,7 +350,7 @@ def test_a_tool_may_run_another_agent_but_not_its_own(out: Path, tmp_path: Path)
         "    except Exception as e: print(e)\n"
         "print(ask('?'))"
     )
-    outer = Agent([ask, ask_self, ask_blocking], model=script(code, DONE), out=out)
+    outer = Agent([ask, ask_self, ask_blocking], model=script(code, DONE), out=out, verify=False)
     with outer, inner:
         outer.run_sync("ask around")
         (text,) = shown(outer)
@@ -359,7 +361,9 @@ def test_a_tool_may_run_another_agent_but_not_its_own(out: Path, tmp_path: Path)
 
 
 def test_an_asynchronous_tool_may_await_another_agent(out: Path, tmp_path: Path) -> None:
-    inner = Agent(model=script("final_answer(3)", "final_answer(4)"), out=tmp_path / "inner.ipynb")
+    inner = Agent(
+        model=script("final_answer(3)", "final_answer(4)"), out=tmp_path / "inner.ipynb", verify=False
+    )
 
     async def ask(question: str) -> int:
         return int((await inner.run(question)).answer)
@@ -369,7 +373,9 @@ def test_an_asynchronous_tool_may_await_another_agent(out: Path, tmp_path: Path)
 
     with (
         inner,
-        Agent([ask], model=script("print(ask('?'))", DONE, "print(ask('?'))", DONE), out=out) as agent,
+        Agent(
+            [ask], model=script("print(ask('?'))", DONE, "print(ask('?'))", DONE), out=out, verify=False
+        ) as agent,
     ):
         agent.run_sync("one")
         asyncio.run(main(agent))
@@ -382,7 +388,7 @@ def test_a_listener_that_fails_ends_the_task_with_its_error(out: Path) -> None:
             raise ZeroDivisionError("my own mistake")
 
     model = script("k = 1\nprint('go', flush=True)\nwhile True: pass", "print(k)", DONE)
-    with Agent(model=model, out=out) as agent:
+    with Agent(model=model, out=out, verify=False) as agent:
         with pytest.raises(ZeroDivisionError, match="my own mistake"):
             agent.run_sync("spin", on_event=listener)
         assert agent.run_sync("go on").answer == "done"
@@ -392,8 +398,8 @@ def test_a_listener_that_fails_ends_the_task_with_its_error(out: Path) -> None:
 def test_two_agents_at_once(tmp_path: Path) -> None:
     async def main() -> list[Any]:
         async with (
-            Agent(model=script("x = 1", "final_answer(x)"), out=tmp_path / "a.ipynb") as a,
-            Agent(model=script("x = 2", "final_answer(x)"), out=tmp_path / "b.ipynb") as b,
+            Agent(model=script("x = 1", "final_answer(x)"), out=tmp_path / "a.ipynb", verify=False) as a,
+            Agent(model=script("x = 2", "final_answer(x)"), out=tmp_path / "b.ipynb", verify=False) as b,
         ):
             return [run.answer for run in await asyncio.gather(a.run("one"), b.run("two"))]
 
@@ -404,7 +410,7 @@ def test_two_agents_at_once(tmp_path: Path) -> None:
 
 
 def test_closing_twice_and_unused(out: Path) -> None:
-    agent = Agent(model=script(DONE), out=out)
+    agent = Agent(model=script(DONE), out=out, verify=False)
     agent.close()
     agent.close()
     assert not out.exists()
@@ -413,7 +419,7 @@ def test_closing_twice_and_unused(out: Path) -> None:
 
 
 def test_an_agent_that_is_closed_ends_its_kernel_and_takes_no_task(out: Path) -> None:
-    agent = Agent(model=script("x = 1", DONE), out=out)
+    agent = Agent(model=script("x = 1", DONE), out=out, verify=False)
     assert children() == []
     agent.run_sync("one")
     assert len(children()) == 1
@@ -431,7 +437,7 @@ def test_closing_interrupts_the_task_that_runs(out: Path) -> None:
     def ready() -> None:
         going.set()
 
-    agent = Agent([ready], model=script("ready()\nwhile True: pass"), out=out)
+    agent = Agent([ready], model=script("ready()\nwhile True: pass"), out=out, verify=False)
 
     async def main() -> None:
         task = asyncio.ensure_future(agent.run("spin"))
@@ -449,7 +455,7 @@ def test_closing_interrupts_the_task_that_runs(out: Path) -> None:
 def test_the_kernel_ends_also_when_the_notebook_cannot_be_saved(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    agent = Agent(model=script("x = 1", DONE), out=folder / "run.ipynb")
+    agent = Agent(model=script("x = 1", DONE), out=folder / "run.ipynb", verify=False)
     agent.run_sync("one")
     for path in folder.iterdir():
         path.unlink()
@@ -463,7 +469,7 @@ def test_the_kernel_ends_also_when_the_notebook_cannot_be_saved(tmp_path: Path) 
 
 
 def first_task(**options: Any) -> None:
-    with Agent(model=script(DONE), **options) as agent:
+    with Agent(model=script(DONE), verify=False, **options) as agent:
         agent.run_sync("go")
 
 
@@ -491,19 +497,19 @@ def test_what_cannot_be_used_is_refused_with_its_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", ["", "  \n"])
 def test_an_empty_task_is_refused_before_anything_starts(out: Path, task: str) -> None:
-    with Agent(model=script(DONE), out=out) as agent, pytest.raises(UsageError, match="empty"):
+    with Agent(model=script(DONE), out=out, verify=False) as agent, pytest.raises(UsageError, match="empty"):
         agent.run_sync(task)
     assert list(out.parent.iterdir()) == []
 
 
 def test_no_tools_are_fine(out: Path) -> None:
-    with Agent(model=script("final_answer(1)"), out=out) as agent:
+    with Agent(model=script("final_answer(1)"), out=out, verify=False) as agent:
         assert agent.run_sync("one").answer == 1
 
 
 def test_a_start_that_failed_can_be_tried_again(tmp_path: Path, out: Path) -> None:
     data = tmp_path / "later.csv"
-    with Agent(model=script(DONE), profile=SandboxProfile(data=(data,)), out=out) as agent:
+    with Agent(model=script(DONE), profile=SandboxProfile(data=(data,)), out=out, verify=False) as agent:
         with pytest.raises(UsageError, match=r"later\.csv"):
             agent.run_sync("one")
         data.write_text("a,b\n")
@@ -511,7 +517,7 @@ def test_a_start_that_failed_can_be_tried_again(tmp_path: Path, out: Path) -> No
 
 
 def test_a_journal_that_appeared_meanwhile_is_kept(out: Path) -> None:
-    with Agent(model=script(DONE), out=out) as agent:
+    with Agent(model=script(DONE), out=out, verify=False) as agent:
         journal = out.with_name("run.codeact.jsonl")
         journal.write_text("somebody else's")
         with pytest.raises(UsageError, match=r"run\.codeact\.jsonl.*exists"):

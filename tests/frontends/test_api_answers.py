@@ -72,7 +72,9 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     replies: list[Any] = []
     for _, _, bad, _, good, _ in CASES:
         replies += [{"code": f"final_answer({bad})"}, {"code": f"final_answer({good})"}]
-    with Agent(model=ScriptedModel(replies), out=tmp_path_factory.mktemp("answers") / "run.ipynb") as made:
+    with Agent(
+        model=ScriptedModel(replies), out=tmp_path_factory.mktemp("answers") / "run.ipynb", verify=False
+    ) as made:
         yield made
 
 
@@ -89,14 +91,14 @@ def test_the_model_corrects_itself_and_the_answer_is_converted(
     assert error is not None
     assert error.ename in ("ValueError", "TypeError")
     assert f"{path}:" in error.evalue
-    told = str(agent._model.requests[-1].messages)
+    told = str(agent._work._model.requests[-1].messages)
     assert path in told
     assert "it must fit" in turn.task
 
 
 def test_a_text_answer_that_does_not_fit_is_given_back(tmp_path: Path) -> None:
     model = ScriptedModel([{"answer": "four"}, {"code": "final_answer(4)"}])
-    with Agent(model=model, out=tmp_path / "run.ipynb") as agent:
+    with Agent(model=model, out=tmp_path / "run.ipynb", verify=False) as agent:
         run = agent.run_sync("two and two", output_type=int)
     assert (run.answer, run.steps) == (4, 2)
     assert "'four'" in str(model.requests[1].messages)
@@ -104,7 +106,9 @@ def test_a_text_answer_that_does_not_fit_is_given_back(tmp_path: Path) -> None:
 
 def test_a_wrong_answer_for_ever_ends_with_a_budget_and_no_answer(tmp_path: Path) -> None:
     model = ScriptedModel([{"code": "final_answer('x')"}] * 3)
-    with Agent(model=model, limits=Limits(repeated_failures=3), out=tmp_path / "run.ipynb") as agent:
+    with Agent(
+        model=model, limits=Limits(repeated_failures=3), out=tmp_path / "run.ipynb", verify=False
+    ) as agent:
         run = agent.run_sync("a number", output_type=int)
     assert (run.answer, run.stop_reason) == (None, "repeated_failure")
 
@@ -113,7 +117,7 @@ def test_without_a_type_any_value_is_taken_exactly(tmp_path: Path) -> None:
     model = ScriptedModel(
         [{"code": "import datetime\nfinal_answer((1, {2}, datetime.date(2026, 1, 2), b'x'))"}]
     )
-    with Agent(model=model, out=tmp_path / "run.ipynb") as agent:
+    with Agent(model=model, out=tmp_path / "run.ipynb", verify=False) as agent:
         answer = agent.run_sync("anything").answer
     assert repr(answer) == "(1, {2}, datetime.date(2026, 1, 2), b'x')"
 
@@ -122,7 +126,7 @@ def test_without_a_type_any_value_is_taken_exactly(tmp_path: Path) -> None:
 def test_a_type_that_cannot_be_checked_is_refused_before_anything_starts(
     tmp_path: Path, output_type: Any
 ) -> None:
-    with Agent(model=ScriptedModel([]), out=tmp_path / "run.ipynb") as agent:
+    with Agent(model=ScriptedModel([]), out=tmp_path / "run.ipynb", verify=False) as agent:
         with pytest.raises(UsageError):
             asyncio.run(agent.run("x", output_type=output_type))
     assert list(tmp_path.iterdir()) == []

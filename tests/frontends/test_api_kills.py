@@ -58,7 +58,7 @@ def test_a_run_goes_on_after_a_cell_that_could_only_be_killed(tmp_path: Path) ->
             valid.append(event.step.index)
 
     limits = Limits(step_timeout_s=1, interrupt_grace_s=0.3)
-    with Agent([book], model=model, limits=limits, out=out) as agent:
+    with Agent([book], model=model, limits=limits, out=out, verify=False) as agent:
         run = agent.run_sync("book", on_event=check)
     assert run.answer == 40
     assert booked == [1, 2, 3]
@@ -85,7 +85,7 @@ def test_a_kernel_that_dies_is_rebuilt_within_the_same_run(tmp_path: Path) -> No
         [{"code": "x = 41"}, {"code": "import ctypes\nctypes.string_at(0)"}, {"code": "final_answer(x + 1)"}]
     )
     profile = SandboxProfile(allow_imports=("ctypes",))
-    with Agent(model=model, profile=profile, out=tmp_path / "run.ipynb") as agent:
+    with Agent(model=model, profile=profile, out=tmp_path / "run.ipynb", verify=False) as agent:
         run = agent.run_sync("crash")
     assert run.answer == 42
     assert run.trajectory.steps[1].observation.status == "killed"
@@ -170,7 +170,7 @@ model = ScriptedModel([
     {"code": "x = note(1)"},
     {"code": "note(2)\\nprint('half', flush=True)\\nwhile True: pass"},
 ])
-agent = Agent([note], model=model, out="run.ipynb")
+agent = Agent([note], model=model, out="run.ipynb", verify=False)
 agent.run_sync("spin", on_event=ready)
 """
 
@@ -200,7 +200,7 @@ model = ScriptedModel([
     {"code": "y = note(2)\\nprint('half', flush=True)\\nwhile True: pass"},
     {"code": "final_answer([x, y])"},
 ])
-with Agent([note], model=model, out="run.ipynb") as agent:
+with Agent([note], model=model, out="run.ipynb", verify=False) as agent:
     try:
         agent.run_sync("spin", on_event=ready)
     except KeyboardInterrupt:
@@ -230,7 +230,7 @@ model = ScriptedModel([
     {"code": "import time\\nwhile True:\\n    try:\\n        print('here', flush=True)\\n"
              "        time.sleep(60)\\n    except KeyboardInterrupt: pass\\n"},
 ])
-agent = Agent(model=model, limits=Limits(interrupt_grace_s=600), out="run.ipynb")
+agent = Agent(model=model, limits=Limits(interrupt_grace_s=600), out="run.ipynb", verify=False)
 agent.run_sync("spin", on_event=ready)
 """
 
@@ -252,7 +252,7 @@ def test_the_second_ctrl_c_does_not_wait_for_a_cell_that_will_not_stop(tmp_path:
 
 FORGOTTEN = """
 model = ScriptedModel([{"code": "x = 1"}, {"answer": "done"}])
-agent = Agent(model=model, out="run.ipynb")
+agent = Agent(model=model, out="run.ipynb", verify=False)
 print(agent.run_sync("one").answer)
 del agent
 ready()

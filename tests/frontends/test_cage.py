@@ -86,7 +86,7 @@ def test_the_agent_without_a_cage_warns_and_records_it(tmp_path: Path) -> None:
     out, events = tmp_path / "run.ipynb", list[Event]()
     model = ScriptedModel([{"code": "print(1)"}, DONE])
     with pytest.warns(UnsandboxedWarning, match="every right that you have") as caught:
-        agent = Agent(model=model, sandbox="none", out=out)
+        agent = Agent(model=model, sandbox="none", out=out, verify=False)
     assert [warning.filename for warning in caught] == [__file__]
     with agent:
         run = agent.run_sync("count", on_event=events.append)
@@ -118,7 +118,7 @@ def test_cells_and_replays_without_a_cage_warn(tmp_path: Path) -> None:
         (observation,) = exec_cells([f"print(open({os.fspath(__file__)!r}).read(3))"], settings=OPEN)
     assert observation.text("stdout") == '"""\n'
     out = tmp_path / "run.ipynb"
-    with Agent(model=ScriptedModel([{"code": "1"}, DONE]), out=out) as agent:
+    with Agent(model=ScriptedModel([{"code": "1"}, DONE]), out=out, verify=False) as agent:
         agent.run_sync("count")
     with pytest.warns(UnsandboxedWarning):
         assert replay_notebook(out, settings=OPEN).agrees
@@ -127,4 +127,4 @@ def test_cells_and_replays_without_a_cage_warn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tier", ["a", "off", ""])
 def test_a_cage_that_does_not_exist(tmp_path: Path, tier: str) -> None:
     with pytest.raises(UsageError, match="give one of 'auto', 'A', 'B', 'C', 'none'"):
-        Agent(model=ScriptedModel([]), sandbox=tier, out=tmp_path / "run.ipynb")  # type: ignore[arg-type]  # wrong on purpose
+        Agent(model=ScriptedModel([]), sandbox=tier, out=tmp_path / "run.ipynb", verify=False)  # type: ignore[arg-type]  # wrong on purpose

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_a_run_has_the_files_of_its_task_as_they_are_at_its_end(out: Path, tmp_p
         *("put('b.png')\nfrom pathlib import Path\nPath('gone.txt').unlink()", DONE),
         *("1", DONE),
     )
-    with Agent(model=model, out=out) as agent:
+    with Agent(model=model, out=out, verify=False) as agent:
         assert (agent.workspace, agent.files, agent.save_files(tmp_path / "kept")) == (None, (), ())
         first = agent.run_sync("one")
         assert first.files == (
@@ -58,7 +59,8 @@ def test_a_run_has_the_files_of_its_task_as_they_are_at_its_end(out: Path, tmp_p
         assert workspace is not None
         assert (workspace / "a.csv").read_text() == "longer"
         copies = agent.save_files(tmp_path / "kept")
-        assert read_journal(journal_path(out)) == load(out) == agent.trajectory
+        assert load(out) == agent.trajectory
+        assert replace(load(out), verdict=None) == read_journal(journal_path(out))
     assert [copy.path for copy in copies] == [tmp_path / "kept" / "a.csv", tmp_path / "kept" / "b.png"]
     assert (tmp_path / "kept" / "a.csv").read_text() == "longer"
     with pytest.raises(UsageError, match="is gone; save its files before `close`"):
@@ -77,7 +79,7 @@ def test_a_run_has_the_files_of_its_task_as_they_are_at_its_end(out: Path, tmp_p
 def test_files_with_any_name_survive_the_record(out: Path, tmp_path: Path) -> None:
     names = [HOSTILE, '\'; "$(id)"', "<status>", "\udcff.bin"]
     model = script(PUT + f"for name in {names!r}: put(name)", DONE)
-    with Agent(model=model, out=out) as agent:
+    with Agent(model=model, out=out, verify=False) as agent:
         run = agent.run_sync("write")
         assert [file.name for file in run.files] == sorted(names)
         copies = agent.save_files(tmp_path / "kept")
