@@ -12,7 +12,7 @@ from .. import brief
 from ..app import CodeactApp
 from ..assembly import Agent
 from ..cli import ENDED
-from ..command_run import EXIT, summary
+from ..command_run import EXIT, summary, verified
 from ..doors import outlets
 from ..finished import Run
 from ..page import Page
@@ -55,7 +55,8 @@ class DemoApp(CodeactApp):
         with Agent(load_tools(folder / TOOLS), model=model, settings=self.settings(), out=out) as agent:
             with Renderer(console) as show:
                 run = agent.run_sync(TASK, on_event=show)
-        summary(Page(console), run, monotonic() - started)
+            summary(Page(console), run, monotonic() - started)
+            verified(console, run)
         return run
 
     def _replay(self, page: Page, notebook: Path, path: Path) -> int:
