@@ -51,7 +51,7 @@ async def start(
     profile, held = settings.profile, ExitStack()
     # For the notebook only: the kernel of this session has the data in its workspace.
     files = await asyncio.to_thread(record_data, profile.data, redactor)
-    spec = SetupSpec(uuid.uuid4().hex[:12], profile.allow_imports, registry.specs(), (), files=files)
+    spec = SetupSpec("", profile.allow_imports, registry.specs(), (), files=files)
     try:
         if origin is not None:
             spec = _merged(spec, origin)
@@ -60,7 +60,7 @@ async def start(
         versions = await session.start(hosted_setup(setup_source(spec), profile))
         try:
             info = RunInfo(
-                spec.run_id,
+                uuid.uuid4().hex[:12],
                 model.name,
                 datetime.now(UTC).isoformat(timespec="seconds"),
                 setup_source(spec),
@@ -73,7 +73,8 @@ async def start(
                 return Started(session, Trajectory(info), held)
             info = replace(info, parent=origin.info.parent)
             if origin.parent is None:
-                info = replace(info, created=origin.info.created, model=origin.info.model)
+                old = origin.info
+                info = replace(info, run_id=old.run_id, created=old.created, model=old.model)
             steps = len(origin.restored.steps)
             if steps:
                 tell(f"restoring: {steps} earlier steps run again, tools answered from the record")
@@ -93,7 +94,6 @@ def _merged(spec: SetupSpec, origin: Origin) -> SetupSpec:
     tops = {file.top for file in spec.files}
     return replace(
         spec,
-        run_id=spec.run_id if origin.parent is not None else origin.info.run_id,
         allow_imports=tuple(dict.fromkeys((*spec.allow_imports, *old.allow_imports))),
         tools=(*spec.tools, *(tool for tool in old.tools if tool.name not in names)),
         files=(*spec.files, *(file for file in old.files if file.top not in tops)),

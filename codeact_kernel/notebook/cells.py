@@ -62,7 +62,8 @@ def task_source(task: str) -> str:
 def title_cell(trajectory: Trajectory, redacted: str = "") -> Cell:
     info = trajectory.info
     task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
-    lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}", f"* started: {inline(info.created)}"]
+    # Nothing of when and how long: those are in the metadata, two recordings have the same sources.
+    lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}"]
     lines += [f"* sandbox: {_cage(info.sandbox)}"] if info.sandbox else []
     for name, values in (("limits", info.limits), ("profile", info.profile)):
         given = {key: value for key, value in sorted(values.items()) if value not in (None, [], ())}
@@ -238,27 +239,10 @@ def _stop_cell(stop: Stop, number: int) -> Cell:
 
 def usage_cell(trajectory: Trajectory) -> Cell:
     usage, cost = trajectory.usage, trajectory.cost_usd
-    head = (
-        "steps",
-        "input tokens",
-        "output tokens",
-        "cache read",
-        "cache written",
-        "USD",
-        "model s",
-        "cells s",
-    )
+    head = ("steps", "input tokens", "output tokens", "cache read", "cache written", "USD")
     counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
-    seconds = (
-        sum(reply.duration_s for reply in trajectory.replies),
-        sum(step.observation.duration_s for step in trajectory.steps),
-    )
-    row = [
-        str(len(trajectory.steps)),
-        *(f"{count:,}" for count in counts),
-        "unknown" if cost is None else f"{cost:.4f}",
-        *(f"{second:.1f}" for second in seconds),
-    ]
+    price = "unknown" if cost is None else f"{cost:.4f}"
+    row = [str(len(trajectory.steps)), *(f"{count:,}" for count in counts), price]
     return _markdown("usage", f"**Usage**\n\n{table(head, [row])}", {"kind": "usage"})
 
 

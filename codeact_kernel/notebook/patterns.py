@@ -24,6 +24,8 @@ MAX_VALUES = 100_000
 """Of one name, told apart in a run; what comes later is `[NAME more]`."""
 SECRET = "secret"
 _NUMBER = "[0-9]{1,9}|more"
+_COLOUR = r"\x1b\[[0-9;]*+m"
+"""As tracebacks have them, right before a word."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -77,20 +79,20 @@ class Patterns:
 
     def _matches(self, pattern: Any, text: str) -> Iterator[tuple[int, int]]:
         start = 0
-        for gap in self._stand(text):
+        for gap in self._gaps(text):
             yield from _spans(pattern, text, start, gap.start())
             start = gap.end()
         yield from _spans(pattern, text, start, len(text))
 
-    def _stand(self, text: str) -> Iterator[re.Match[str]]:
-        """The marks in a text. A number that was never given is none: a program chose it."""
+    def _gaps(self, text: str) -> Iterator[re.Match[str]]:
+        """Marks and colours. A mark with a number that was never given is none: a program chose it."""
         if "[" not in text:
             return
         last = dict(self.last)
-        for mark in self._marks.finditer(text):
-            number = mark["number"]
-            if number in (None, "more") or int(number) <= last.get(mark["name"], 0):
-                yield mark
+        for gap in self._marks.finditer(text):
+            number = gap["number"]
+            if number in (None, "more") or int(number) <= last.get(gap["name"], 0):
+                yield gap
 
     def _mark(self, name: str, value: str) -> str:
         known = self._numbers.setdefault(name, {})
@@ -105,7 +107,9 @@ class Patterns:
 
     def _mark_pattern(self) -> re.Pattern[str]:
         secrets, names = map(_any_of, (self._secrets, {*self.names, *self.last}))
-        return re.compile(rf"\[(?:{SECRET} (?:{secrets})|(?P<name>{names}) (?P<number>{_NUMBER}))\]")
+        return re.compile(
+            rf"\[(?:{SECRET} (?:{secrets})|(?P<name>{names}) (?P<number>{_NUMBER}))\]|{_COLOUR}"
+        )
 
 
 def marks_of(text: str, names: Iterable[str]) -> Iterator[tuple[str, int]]:
@@ -129,11 +133,13 @@ def _any_of(names: Iterable[str]) -> str:
 
 def _spans(pattern: Any, text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where the pattern matches between `start` and `end`, in order."""
+    begin = start
     while start < end:
         stop = min(start + WINDOW, end)
         sure = stop if stop == end else stop - REACH  # What begins later is looked for in the next window.
-        base = max(start - 1, 0)  # With a character on each side, for `^`, `$` and `\b`.
-        piece = text[base : stop + 1]
+        # With a character on each side, for `^`, `$` and `\b`.
+        before = text[start - 1 : start] if start > begin else " " * (start > 0)
+        base, piece = start - len(before), before + text[start : stop + 1]
         if not piece.isascii():
             piece = _SURROGATE.sub("\ufffd", piece)
         for match in pattern.finditer(piece, start - base, stop - base):

@@ -4,7 +4,7 @@ The cell calls `setup` with a raw string of JSON lines: a header, one line per t
 data file (`setup_files`), per recorded call (`setup_tape`). Lines are printable ASCII without a single
 quote, so that no value can end the string.
 
-    {"codeact":1,"run":"…","imports":["…"]}
+    {"codeact":1,"imports":["…"]}
     {"tool":"refund","parameters":[{"name":"order_id","annotation":"int"}],"returns":"None","doc":"…"}
     {"file":"data/orders.csv","bytes":120,"sha256":"…","zlib":"…"}
     {"step":1,"call":1,"name":"refund","args":[7],"kwargs":{},"returns":null}
@@ -40,6 +40,7 @@ except ImportError:
 class SetupSpec:
     """What a setup cell says.
 
+    `run_id`: empty in what is written now: two recordings of a run are to have the same cells.
     `external_bytes`: when not 0, the tape has this size and is not in the cell: only
     `codeact replay` can answer the calls. `files`: the data that the run was given.
     """
@@ -66,7 +67,8 @@ def setup_cell(spec: SetupSpec, cap_bytes: int = CAP_BYTES) -> tuple[str, tuple[
     lines = tuple(tape_lines(spec.tape))
     size = sum(map(len, lines)) + len(lines)
     external = size if size > cap_bytes else spec.external_bytes
-    header: dict[str, Json] = {"codeact": VERSION, "run": spec.run_id, "imports": spec.allow_imports}
+    named: dict[str, Json] = {"run": spec.run_id} if spec.run_id else {}
+    header: dict[str, Json] = {"codeact": VERSION, **named, "imports": spec.allow_imports}
     if external:
         header |= {"tape": "external", "tape_bytes": external}
     said = [header, *map(tool_to_json, spec.tools), *map(file_to_json, spec.files)]
@@ -143,4 +145,4 @@ def _header_from_json(entry: Mapping[str, Json]) -> SetupSpec:
         raise ValueError(f"'imports' is a list of module names, not {imports!r:.100}")
     external = max(size, 1) if entry.get("tape") == "external" else 0
     names = tuple(name for name in imports if isinstance(name, str))
-    return SetupSpec(text_field(entry, "run"), names, external_bytes=external)
+    return SetupSpec(text_field(entry, "run", ""), names, external_bytes=external)

@@ -257,6 +257,12 @@ def test_matches_are_found_wherever_windows_end() -> None:
     assert masking(r"begins=^x").text("x" * 3 * WINDOW) == "[begins 1]" + "x" * (3 * WINDOW - 1)
 
 
+def test_colours_are_no_part_of_a_value() -> None:
+    redactor = masking(EMAIL, CARD)
+    text = "\x1b[38;5;28mbob@x.org\x1b[0m bob@x.org \x1b[1m4111111111111111"
+    assert redactor.text(text) == "\x1b[38;5;28m[email 1]\x1b[0m [email 1] \x1b[1m[card 1]"
+
+
 def test_hostile_text_costs_a_time_that_grows_with_its_length() -> None:
     """With `re`, each of these takes longer than the world has been there."""
     for pattern in (r"p=(a+)+$", r"p=(a|a)*b", r"p=(\w+\s?)*!"):

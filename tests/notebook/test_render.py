@@ -88,7 +88,7 @@ def test_the_usage_table_adds_up(run: Trajectory) -> None:
     row = cell_of(render(run), "usage").source.splitlines()[-1]
     assert row.split(" | ")[:3] == ["| 5", "40", "20"]
     priced = replace(run, turns=tuple(replace(turn, steps=turn.steps[:4]) for turn in run.turns))
-    assert " | 1.0000 | " in cell_of(render(priced), "usage").source
+    assert " | 1.0000 |" in cell_of(render(priced), "usage").source
 
 
 def test_a_tape_beyond_the_cap_stays_in_the_metadata(run: Trajectory, tmp_path: Path) -> None:

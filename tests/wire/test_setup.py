@@ -145,7 +145,7 @@ DATA = setup_source(SetupSpec("r", tape=(ToolCall(1, 1, "f", (), {}, Returned(BI
         ("{}", "format version None"),
         ('{"codeact":2,"run":"r"}', "pip install -U"),
         ('{"codeact":true,"run":"r"}', "format version True"),
-        ('{"codeact":1}', "'run' is a string"),
+        ('{"codeact":1,"run":7}', "'run' is a string"),
         ('{"codeact":1,"run":"r","imports":"os"}', "list of module names"),
         ('{"codeact":1,"run":"r","tape":"external","tape_bytes":-1}', "number of bytes"),
         ('{"codeact":1,"run":"r"}\n{"tool":1}', "line 2.*'tool' is a string"),
