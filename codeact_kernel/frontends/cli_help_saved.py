@@ -128,7 +128,8 @@ Usage
   codeact show RUN.ipynb [--html OUT.html]
 
 Options
-  --html OUT.html        one self-contained page instead, with a timeline; nothing in it is active
+  --html OUT.html        one self-contained page instead, with a timeline; nothing in it is active;
+                         - for standard output
 
 {COMMON}
 {EXIT_CODES}"""

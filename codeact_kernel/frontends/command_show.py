@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,7 +64,7 @@ def show_run(saved: Saved) -> None:
 def page_path(given: str) -> Path:
     """Where a page is written: never over something that is there. Raises UsageError."""
     path = Path(given).expanduser()
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(
             f"--html {given!r} exists and is not overwritten; choose another name or move it away"
         )

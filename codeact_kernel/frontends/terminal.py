@@ -70,12 +70,28 @@ class LineWindow:
     def feed(self, text: str) -> Iterator[str]:
         """The lines to show now."""
         *lines, rest = text.replace("\r\n", "\n").split("\n")
-        for line in lines:
-            self._extend(line)
-            complete, self._partial, self._partial_over = self.partial, "", 0
-            if self._take(complete):
-                yield complete
+        room = len(lines) if self._head is None else self._head - self._shown
+        for line in lines[:room]:
+            self._shown += 1
+            yield self._ended(line)
+        hidden = lines[room:]
+        for line in hidden[self._skipped(len(hidden)) :]:
+            self._take(self._ended(line))
         self._extend(rest)
+
+    def _ended(self, line: str) -> str:
+        self._extend(line)
+        complete, self._partial, self._partial_over = self.partial, "", 0
+        return complete
+
+    def _skipped(self, count: int) -> int:
+        """How many of `count` hidden lines need no look: as many as the tail keeps come after them."""
+        start = count - (self._tail.maxlen or 0)
+        if start <= 0:
+            return 0
+        self._dropped += start
+        self._partial, self._partial_over = "", 0
+        return start
 
     def close(self) -> tuple[int, list[str]]:
         """How many lines stay hidden, and the lines after them. An unfinished line counts as one."""

@@ -67,6 +67,20 @@ def test_window_shows_the_head_at_once_and_the_tail_at_the_end() -> None:
     assert window.close() == (5, ["8", "9"])
 
 
+@given(st.lists(st.text("ab\n", max_size=12), max_size=6), st.integers(0, 3), st.integers(1, 3))
+def test_however_text_comes_the_same_lines_are_shown_and_hidden(
+    parts: list[str], head: int, tail: int
+) -> None:
+    window, single = LineWindow(head, tail), LineWindow(head, tail)
+    shown = [line for part in parts for line in window.feed(part)]
+    assert [line for sign in "".join(parts) for line in single.feed(sign)] == shown
+    hidden, rest = window.close()
+    assert single.close() == (hidden, rest)
+    lines = "".join(parts).removesuffix("\n").split("\n") if "".join(parts) else []
+    assert len(shown) + hidden + len(rest) == len(lines)
+    assert shown + rest == lines[: len(shown)] + lines[len(lines) - len(rest) :]
+
+
 @given(st.lists(st.text("ab\n", max_size=8), max_size=12))
 def test_without_a_bound_nothing_is_lost(parts: list[str]) -> None:
     window = LineWindow(head=None, tail=1)
