@@ -20,6 +20,7 @@ CORE = {
     "jupyter-client",
     "nbformat",
     "pydantic",
+    "pygments",
     "rich",
     "traitlets",
 }

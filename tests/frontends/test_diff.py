@@ -29,9 +29,10 @@ from codeact_kernel.trajectory import (
 from codeact_kernel.wire.messages import Raised, Returned, ToolCall, ToolOutcome
 
 NO_SECRETS = Redactor({})
+DONE = Returned(None)
 
 
-def call(tool: str, *args: int, outcome: ToolOutcome | None = Returned(None), **kwargs: int) -> ToolCall:  # noqa: B008
+def call(tool: str, *args: int, outcome: ToolOutcome | None = DONE, **kwargs: int) -> ToolCall:
     return ToolCall(1, 1, tool, args, kwargs, outcome, 0.5)
 
 
