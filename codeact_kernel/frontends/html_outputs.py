@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import assert_never
 
 from ..notebook.outputs import DIGEST_MIME
@@ -48,20 +49,27 @@ _REMOVED = re.compile(
 _OTHER_TAG = re.compile(rf"<(?!/?(?:{_SHOWING})(?=[\s/>]))", re.IGNORECASE)
 
 
-def outputs(shown: Iterable[Shown], room: Room) -> Iterator[str]:
+def outputs(shown: Sequence[Shown], room: Room) -> Iterator[str]:
     """The outputs of a cell, in order."""
-    for one in shown:
-        match one:
-            case Stream(name, text):
-                yield passage(text, room, f"out {name}")
-            case Error():
-                yield _error(one, room)
-            case Display(data=data):
-                yield _bundle(data, room, "")
-            case Result(data=data, execution_count=number):
-                yield _bundle(data, room, f"Out[{number}]")
-            case _:
-                assert_never(one)
+    count = min(len(shown), room.outputs)
+    room.outputs -= count
+    yield from map(partial(_output, room=room), shown[:count])
+    if count < len(shown):
+        yield note(f"{len(shown) - count:,} more outputs are left out; the notebook has them")
+
+
+def _output(one: Shown, room: Room) -> str:
+    match one:
+        case Stream(name, text):
+            return passage(text, room, f"out {name}")
+        case Error():
+            return _error(one, room)
+        case Display(data=data):
+            return _bundle(data, room, "")
+        case Result(data=data, execution_count=number):
+            return _bundle(data, room, f"Out[{number}]")
+        case _:
+            assert_never(one)
 
 
 def inert(text: str) -> str:
@@ -76,7 +84,7 @@ def frame(text: str) -> str:
     )
     inner += f"<style>{_FRAME_STYLE}</style>{inert(text)}"
     rows = len(re.findall(r"<(?:tr|br|p|li|h[1-6]|div)\b", text, re.IGNORECASE))
-    height = max(90, min(60 + 24 * rows, 420))
+    height = max(72, min(40 + 24 * rows, 420))
     return f'<iframe sandbox title="HTML output" height="{height}" srcdoc="{html.escape(inner)}"></iframe>'
 
 

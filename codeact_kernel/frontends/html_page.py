@@ -7,7 +7,7 @@ in the page; text of the run is escaped (`html_text`), what cells showed is made
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from codeact_kernel import __version__
 
@@ -23,8 +23,11 @@ from .html_tape import call_lines, tape
 from .html_text import MAX_TEXT, Room, esc, json_text, line, note, passage
 from .html_timeline import row_of, rows_of, timeline
 from .render import remarks_of
+from .terminal import clip
 
-FILES_SHOWN = 50
+FILES_SHOWN = NOTES_SHOWN = 50
+MAX_NOTE = 2000
+MAX_TURNS = 1000
 STATUS: dict[Status, tuple[str, str]] = {
     "ok": ("good", "✓ ok"),
     "error": ("bad", "✗ failed"),
@@ -45,8 +48,10 @@ def page(trajectory: Trajectory, name: str, redacted: tuple[str, ...] = ()) -> I
     yield _head(f"{line(task, 80)} · codeact")
     yield f"<main><header><h1>{line(task, 160)}</h1>{_facts(trajectory, redacted)}</header>"
     yield timeline(trajectory)
-    for number, turn in enumerate(trajectory.turns, 1):
+    for number, turn in enumerate(trajectory.turns[:MAX_TURNS], 1):
         yield from _turn(turn, number, room)
+    if len(trajectory.turns) > MAX_TURNS:
+        yield note(f"{len(trajectory.turns) - MAX_TURNS:,} more tasks are left out; the notebook has them")
     yield from tape([call for step in trajectory.steps for call in step.observation.tool_calls], room)
     yield f'<footer class="faint">Made from {line(name)} by codeact_kernel {__version__}. '
     yield "Nothing in this page runs or loads anything.</footer></main></body></html>\n"
@@ -74,9 +79,13 @@ def _facts(trajectory: Trajectory, redacted: tuple[str, ...]) -> str:
 
 def _turn(turn: Turn, number: int, room: Room) -> Iterator[str]:
     yield f'\n<section><h2>Task</h2><div class="said task">{_said(turn.task, room)}</div>'
-    yield from (note(f"note: {text}") for text in turn.notes)
-    for step in turn.steps:
+    yield from _notes([f"note: {text}" for text in turn.notes])
+    count = min(len(turn.steps), room.steps)
+    room.steps -= count
+    for step in turn.steps[:count]:
         yield from _step(step, room)
+    if count < len(turn.steps):
+        yield note(f"{len(turn.steps) - count:,} more steps are left out; the notebook has them")
     if turn.stop is not None:
         yield _stop(turn.stop, number, room)
     else:
@@ -97,8 +106,14 @@ def _step(step: Step, room: Room) -> Iterator[str]:
     yield from outputs(seen.shown, room)
     if seen.files:
         yield _files(step)
-    yield from map(note, remarks_of(step))
+    yield from _notes(remarks_of(step))
     yield "</article>"
+
+
+def _notes(texts: Sequence[str]) -> Iterator[str]:
+    yield from (note(clip(text, MAX_NOTE)) for text in texts[:NOTES_SHOWN])
+    if len(texts) > NOTES_SHOWN:
+        yield note(f"and {len(texts) - NOTES_SHOWN:,} more")
 
 
 def _figures(step: Step) -> str:

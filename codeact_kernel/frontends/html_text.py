@@ -18,15 +18,18 @@ _TAIL = 40_000
 
 @dataclass
 class Room:
-    """What a page may still take: characters of text, base64 characters of pictures, frames, code to colour.
+    """What a page may still take: characters of text, base64 characters of pictures, characters of code to
+    colour, frames, outputs, steps.
 
     One page is used for one run; a notebook of half a gigabyte must not become a page of several.
     """
 
     text: int = 20_000_000
     pictures: int = 100_000_000
+    code: int = 400_000
     frames: int = 200
-    code: int = 1_000_000
+    outputs: int = 20_000
+    steps: int = 5_000
 
     def text_for(self, wanted: int, limit: int = MAX_TEXT) -> int:
         """How many of `wanted` characters are shown; they are taken."""

@@ -336,7 +336,7 @@ def test_a_page_has_an_end() -> None:
         Display({"image/png": "AAAA" * 2_000_000}),
     ]
     room = Room()
-    size = sum(len(part) for part in outputs(many * 120, room))
+    size = sum(len(part) for part in outputs(many * 25, room))
     assert size < 300_000_000
     assert (room.text, room.pictures > 0) == (0, True)
     made = "".join(
@@ -344,6 +344,23 @@ def test_a_page_has_an_end() -> None:
     )
     assert "9.0 MB, is too large" in made
     assert "no base64" in made
+
+
+def test_a_page_has_an_end_whatever_there_is_many_of() -> None:
+    """What is small costs its tags."""
+    shown = (Stream("stdout", "x"),) * 100_000
+    seen = Observation("ok", shown, refusals=(Refusal("import", "os"),) * 10_000)
+    steps = (
+        Step(1, Reply(), None, seen),
+        *(Step(n, Reply(), None, Observation("ok")) for n in range(2, 9_001)),
+    )
+    info = RunInfo("r", "m", "", "")
+    made = whole(Trajectory(info, (Turn("t", steps, None, ("note",) * 10_000), *(Turn("t"),) * 5_000)))
+    assert "80,000 more outputs" in made
+    assert "4,000 more steps" in made
+    assert "4,001 more tasks" in made
+    assert made.count("and 9,950 more") == 2
+    assert len(made) < 3_000_000
 
 
 def test_json_is_bounded_and_never_fails() -> None:
