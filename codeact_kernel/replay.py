@@ -38,10 +38,11 @@ class Drift:
 
 @dataclass(frozen=True)
 class StepVerdict:
-    """One step, run again."""
+    """One step, run again. `ran` is false of one that had hung or was killed: its error was raised again."""
 
     index: int
     drifts: tuple[Drift, ...] = ()
+    ran: bool = True
 
     @property
     def agrees(self) -> bool:
@@ -118,7 +119,8 @@ async def replay(
         yield await asyncio.to_thread(verdict, rebuilt)
     for step in trajectory.steps:
         if step.index > done and step.action is not None:
-            yield StepVerdict(step.index, (Drift("code", "not run: the kernel was killed before it"),))
+            drift = Drift("code", "not run: the kernel was killed before it")
+            yield StepVerdict(step.index, (drift,), ran=False)
 
 
 def up_to(trajectory: Trajectory, step: int) -> Trajectory:
@@ -136,7 +138,7 @@ def verdict(rebuilt: Rebuilt) -> StepVerdict:
     missed = new.error is not None and any(new.error.evalue == miss.message for miss in rebuilt.misses)
     drifts = [] if missed else [*_code_drift(old, new)]  # That it ends with the miss is no second drift.
     if old.status in RECORDED_NAMES:  # Its error is raised again and nothing of it is run.
-        return StepVerdict(rebuilt.step.index, tuple(drifts))
+        return StepVerdict(rebuilt.step.index, tuple(drifts), ran=False)
     drifts += [Drift("tool", difference) for difference in call_differences(rebuilt)]
     if lines := output_diff(old.shown, new.shown):
         drifts.append(Drift("output", "\n".join(lines)))

@@ -138,7 +138,12 @@ def replay_document(report: ReplayReport, path: Path, sandbox: Mapping[str, Json
         "kinds": report.kinds,
         "counted": sorted(report.counted),
         "steps": [
-            {"index": step.index, "agrees": not step.drifts, "drifts": _drifts(step.drifts)}
+            {
+                "index": step.index,
+                "agrees": not step.drifts,
+                "ran": step.ran,
+                "drifts": _drifts(step.drifts),
+            }
             for step in report.steps
         ],
         "profile": _drifts(report.profile),

@@ -16,8 +16,10 @@ _STYLES = {"-": "red", "+": "green", "@": "cyan"}
 
 def show_step(page: Page, step: StepVerdict, counted: Set[DriftKind] = COUNTED) -> None:
     """A line that the step agrees, or each drift with its detail."""
-    if not step.drifts:
+    if not step.drifts and step.ran:
         page.line(f"step {step.index}  ✓ agrees", "green")
+    elif not step.drifts:
+        page.line(f"step {step.index}  · its error was raised as recorded, nothing was run", "yellow")
     for drift in step.drifts:
         _show(page, f"step {step.index}", drift, counted)
 
@@ -44,11 +46,12 @@ def show_verdict(page: Page, report: ReplayReport) -> None:
 
 
 def _show(page: Page, where: str, drift: Drift, counted: Set[DriftKind]) -> None:
-    first, *others = clean(clip(drift.detail, DETAIL)).split("\n")
+    detail = clean(clip(drift.detail, DETAIL))
+    first, *others = f"\n{detail}".split("\n") if drift.kind == "output" else detail.split("\n")
     said = "versions, allow-list or cage" if drift.kind == "profile" else drift.kind
     if drift.kind in counted:
-        page.line(f"{where}  ✗ {said} differs: {first}", "red")
+        page.line(f"{where}  ✗ {said} differs: {first}".rstrip(), "red")
     else:
-        page.line(f"{where}  · {said} differs (not counted): {first}", "yellow")
+        page.line(f"{where}  · {said} differs (not counted): {first}".rstrip(), "yellow")
     for line in others:
         page.line(f"        {line}", _STYLES.get(line[:1], "dim"))

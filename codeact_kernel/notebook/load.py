@@ -90,13 +90,14 @@ def load_notebook(notebook: Mapping[str, Json], name: str, reading: Reading | No
     """The trajectory in a parsed notebook; `name` is for errors. `reading`: how its cells are understood."""
     ours = _ours(notebook, name)
     reading = reading or Reading()
-    cells = notebook.get("cells")
-    for index, cell in enumerate(cells if isinstance(cells, list) else []):
-        if isinstance(cell, dict):
-            reading.take(cell, f"cell {index + 1} of {name!r}")
-    info = ours.get("info")
+    info, cells = ours.get("info"), notebook.get("cells")
     if not isinstance(info, dict):
         raise NotebookError(f"{name!r} does not say what its run started with; its metadata was damaged")
+    if cells is not None and not isinstance(cells, list):
+        raise NotebookError(f"{name!r} is damaged: its cells are no list; use a copy that is whole")
+    for index, cell in enumerate(cells or ()):
+        if isinstance(cell, dict):
+            reading.take(cell, f"cell {index + 1} of {name!r}")
     kept = {**info, "run_id": ours.get("run_id"), "setup": reading.setup}
     said = ours.get("verdict")
     verdict = None if said is None else from_json(Verdict, said, f"the verdict in {name!r}")

@@ -105,7 +105,7 @@ def test_usage_document() -> None:
 
 def test_replay_document() -> None:
     report = ReplayReport(
-        (StepVerdict(1), StepVerdict(2, (Drift("tool", "refund(7) was refund(8)"),))),
+        (StepVerdict(1, ran=False), StepVerdict(2, (Drift("tool", "refund(7) was refund(8)"),))),
         (Drift("profile", "pandas: 2.2.0 → 3.0.0"),),
         ("stopped after step 2, as asked; not run: 3",),
     )
@@ -116,8 +116,13 @@ def test_replay_document() -> None:
         "kinds": ("tool",),
         "counted": ["code", "output", "tool"],
         "steps": [
-            {"index": 1, "agrees": True, "drifts": []},
-            {"index": 2, "agrees": False, "drifts": [{"kind": "tool", "detail": "refund(7) was refund(8)"}]},
+            {"index": 1, "agrees": True, "ran": False, "drifts": []},
+            {
+                "index": 2,
+                "agrees": False,
+                "ran": True,
+                "drifts": [{"kind": "tool", "detail": "refund(7) was refund(8)"}],
+            },
         ],
         "profile": [{"kind": "profile", "detail": "pandas: 2.2.0 → 3.0.0"}],
         "remarks": ("stopped after step 2, as asked; not run: 3",),
