@@ -145,7 +145,10 @@ def _html(text: str, room: Room) -> str:
         return note(f"text/html, {brief.size(len(text))}, is too much to be shown here; the notebook has it")
     room.text -= len(text)
     room.frames -= 1
-    return frame(text)
+    scripted = re.search(r"<script\b", text, re.IGNORECASE)
+    return frame(text) + (
+        note("Its scripts are left out; in a notebook it may show more.") if scripted else ""
+    )
 
 
 def _folded(summary: str, body: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ..events import (
     ActionReady,
     Event,
+    Notice,
     OutputShown,
     StepFinished,
     StepStarted,
@@ -22,6 +23,7 @@ def events_of(trajectory: Trajectory) -> Iterator[Event]:
     """The events that a run with this trajectory would have shown; a thought is one delta."""
     for turn in trajectory.turns:
         yield TurnStarted(turn.task)
+        yield from map(Notice, turn.notes)
         for step in turn.steps:
             yield from _step(step)
         if turn.stop is not None:

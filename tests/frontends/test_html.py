@@ -288,6 +288,8 @@ def test_html_keeps_what_shows() -> None:
     assert inert("<SCRIPT a='>'>x</ScRiPt foo>y") == "y"
     assert inert("<script>unfinished") == ""
     assert 'srcdoc="&lt;!doctype' in frame(table)
+    assert "scripts are left out" in page_of(Display({"text/html": "<div></div><SCRIPT>plot()</SCRIPT>"}))
+    assert "scripts are left out" not in page_of(Display({"text/html": table}))
 
 
 @pytest.mark.parametrize(

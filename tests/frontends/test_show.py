@@ -43,7 +43,14 @@ def made() -> Trajectory:
     info = RunInfo(
         "r1", "scripted", "2026-11-22T10:00:00+00:00", "", parent=Parent("r0", 3, "", "base.ipynb")
     )
-    turns = (Turn("a task", (Step(1, reply, Action("refund(7)"), seen),), Stop("answer", answer="done")),)
+    turns = (
+        Turn(
+            "a task",
+            (Step(1, reply, Action("refund(7)"), seen),),
+            Stop("answer", answer="done"),
+            ("a file is gone",),
+        ),
+    )
     return Trajectory(info, turns, Verdict("identical", remarks=("The clock was read.",)))
 
 
@@ -65,6 +72,7 @@ Verified: identical
 Not shown by a replay: The clock was read.
 Masked in the record: API_KEY
 Task: a task
+note: a file is gone
 
 ── Step 1 ──────────────────────────────────────────────────────────────────────
 I refund.
