@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..wire.messages import Json
-from .chain_content import LINKS, cells_of, digest, digests_of, kept_of, mapping, plain
+from .chain_content import LINKS, cells_of, counted, digest, digests_of, kept_of, mapping, plain
 from .chain_tape import Calls, recorded_calls, tape_of
 
 LINK, SEAL = "codeact-chain-1", "codeact-seal-1"
@@ -48,10 +48,8 @@ def link(previous: Json, digests: Mapping[str, Json]) -> str:
 
 def calls_of(calls: Calls, kept: Mapping[str, Json]) -> Json:
     """What the chain has of the calls of a cell; None when it is no step that made any."""
-    step = kept.get("step")
-    if kept["kind"] != "step" or not isinstance(step, int):
-        return None
-    return calls.get(step)
+    step = counted(kept.get("step"))
+    return calls.get(step) if kept["kind"] == "step" and step is not None else None
 
 
 def notebook_digests(notebook: Mapping[str, Json]) -> dict[str, str]:

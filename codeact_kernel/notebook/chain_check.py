@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import chain, islice
 
 from ..wire.messages import Json
 from .chain import calls_of, link, notebook_digests, seal_of
 from .chain_content import digests_of, mapping
-from .chain_places import Finding, Place, Structure, places
+from .chain_places import MAX_FINDINGS, Finding, Place, Structure, places
 from .chain_tape import Calls, recorded_calls, tape_of, wrong_lines
 
-MAX_FINDINGS = 1000
 NO_CHAIN = "carries no chain: an earlier version recorded it, or the chain was taken out"
 BROKEN = "a cell was moved or taken out there, or a hash was changed"
 NOTEBOOK = "the notebook"
@@ -48,7 +47,8 @@ def _findings(
             named.add(wrong.step)
         place = "the setup cell" if wrong.step is None else f"step {wrong.step}"
         yield Finding(f"{place}, call {wrong.call}" if wrong.call else place, wrong.problem, wrong.step)
-    for finding in (*_contents(cells, calls, named, found), *_links(cells, structure), *_own(notebook, ours)):
+    contents = _contents(cells, calls, named, found)
+    for finding in chain(contents, _links(cells, structure), _own(notebook, ours)):
         found = True
         yield finding
     if "seal" not in ours:

@@ -12,12 +12,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from itertools import groupby
 
 from ..wire.lines import canonical
 from ..wire.messages import Json
 from .cells import VERDICT_LINE
 from .outputs import joined
+from .resaving import resaved
 
 LINKS = frozenset({"setup", "task", "thought", "step", "notes", "stop"})
 """Kinds of cells that the chain goes through. They do not change while a run goes on."""
@@ -26,8 +26,6 @@ DERIVED = frozenset({"title", "tape", "usage"})
 KINDS = tuple(LINKS | DERIVED)
 MAX_DEPTH = 200
 """Levels of JSON: more than a run writes."""
-MAX_OVERWRITTEN = 4 * 1024 * 1024
-"""Characters of output that backspaces and carriage returns are followed through."""
 _TIMES = frozenset({"duration_s", "started", "call_seconds"})
 _OUTSIDE = frozenset({"chain", "digests"}) | _TIMES
 _EXACT = 2**53
@@ -68,6 +66,13 @@ def mapping(value: Json) -> Mapping[str, Json]:
     return value if isinstance(value, dict) else {}
 
 
+def counted(value: Json) -> int | None:
+    """A number of a step, a turn, a call; None for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31:
+        return value
+    return None
+
+
 def kept_of(cell: Json) -> dict[str, Json] | None:
     """`metadata.codeact` of a cell of ours; None for any other cell."""
     kept = mapping(mapping(cell).get("metadata")).get("codeact")
@@ -98,9 +103,9 @@ def digests_of(cell: Mapping[str, Json], kept: Mapping[str, Json], calls: Json) 
     if cell.get("cell_type") == "code":
         outputs = cell.get("outputs")
         found["outputs"] = digest(outputs_form(outputs))
-        resaved = overwritten(outputs)
-        if resaved is not None:
-            found["outputs_resaved"] = digest(outputs_form(resaved))
+        changed = resaved(outputs)
+        if changed is not None:
+            found["outputs_resaved"] = digest(outputs_form(changed))
     return found
 
 
@@ -205,61 +210,3 @@ def _output_form(output: Json) -> Json:
 def _is_json(mime: str) -> bool:
     """nbformat's own rule for what it never splits into lines."""
     return mime == "application/json" or (mime.startswith("application/") and mime.endswith("+json"))
-
-
-def overwritten(outputs: Json) -> list[Json] | None:
-    """What JupyterLab makes of outputs when it opens them, where that differs: texts of a stream that follow
-    each other become one, and what a program overwrote (progress bars do) is gone. None: nothing differs.
-
-    After `removeOverwrittenChars` in packages/outputarea/src/model.ts of JupyterLab.
-    """
-    if not isinstance(outputs, list):
-        return None
-    made: list[Json] = []
-    changed = False
-    for name, group in groupby(outputs, _stream_name):
-        together = list(group)
-        texts = [joined(mapping(output).get("text")) or "" for output in together if name is not None]
-        text = _visible("".join(texts))
-        if name is not None and [text] != texts:
-            together = [{"output_type": "stream", "name": name, "text": text}]
-            changed = True
-        made += together
-    return made if changed else None
-
-
-def _stream_name(output: Json) -> Json:
-    """None for what is no text of a stream."""
-    said = mapping(output)
-    return said.get("name") if said.get("output_type") == "stream" else None
-
-
-def _visible(text: str) -> str:
-    if ("\b" not in text and "\r" not in text) or len(text) > MAX_OVERWRITTEN:
-        return text
-    if "\b" in text:
-        text = _without_erased(text)
-    lines = re.sub(r"\r+\n", "\n", text).split("\n")
-    return "\n".join(map(_last_written, lines))
-
-
-def _without_erased(text: str) -> str:
-    left: list[str] = []
-    for character in text:
-        if character == "\b" and left and left[-1] != "\n":
-            left.pop()
-        else:
-            left.append(character)
-    return "".join(left)
-
-
-def _last_written(line: str) -> str:
-    """A line in which each part after a carriage return was written over the one before it."""
-    body = line.rstrip("\r")
-    parts: list[str] = []
-    length = 0
-    for part in reversed(re.split(r"\r+", body)):  # So that the work grows with the line, not its square.
-        if len(part) > length:
-            parts.append(part[length:])
-            length = len(part)
-    return "".join(parts) + ("\r" if body != line else "")

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..wire.messages import Json
-from .chain_content import LINKS, cells_of, kept_of, mapping
+from .chain_content import LINKS, cells_of, counted, kept_of, mapping
 
+MAX_FINDINGS = 1000
 _STEP_PARTS = {"thought": 0, "step": 1, "notes": 2}
 _TURN_PARTS = {"task": 0, "stop": 1}
 _FRAME = ("title", "setup", "tape")
@@ -28,7 +29,7 @@ class Finding:
         return f"{self.place}: {self.problem}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A cell of ours. `number`: of its step or turn, -1 where it does not say; `index`: in the notebook."""
 
@@ -93,14 +94,13 @@ def places(notebook: Mapping[str, Json]) -> list[Place]:
         if kept is None or not isinstance(cell, Mapping):
             continue
         kind = str(kept["kind"])
-        number = kept.get("step" if kind in _STEP_PARTS else "turn")
-        known = number if isinstance(number, int) and not isinstance(number, bool) else -1
-        found.append(Place(index, kind, known, cell, kept))
+        number = counted(kept.get("step" if kind in _STEP_PARTS else "turn"))
+        found.append(Place(index, kind, -1 if number is None else number, cell, kept))
     return found
 
 
 class Structure:
-    """What is wrong with the places themselves, whatever their hashes say."""
+    """What is wrong with the places themselves, whatever their hashes say; at most `MAX_FINDINGS`."""
 
     def __init__(self, notebook: Mapping[str, Json], ours: list[Place], has_calls: bool) -> None:
         self.findings: list[Finding] = []
@@ -119,7 +119,8 @@ class Structure:
 
     def _find(self, place: str, problem: str, family: str = "", *numbers: int) -> None:
         step = numbers[0] if family == FAMILY_STEP else None
-        self.findings.append(Finding(place, problem, step))
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(place, problem, step))
         self._disturbed |= {(family, number + beside) for number in numbers for beside in (-1, 0, 1)}
 
     def _added(self, cells: Sequence[Json]) -> None:
@@ -129,6 +130,8 @@ class Structure:
             if index in ours:
                 last = ours[index]
                 continue
+            if len(self.findings) >= MAX_FINDINGS:
+                return
             place = last.name if last is not None else "the beginning"
             step = last.step if last is not None else None
             what = "a cell was added after it" if last is not None else "a cell was added there"
@@ -235,5 +238,4 @@ class _Recorded:
 def _first_two(counts: Json) -> Iterator[int]:
     known = counts if isinstance(counts, list) else []
     for index in range(2):
-        count = known[index] if index < len(known) else 0
-        yield count if isinstance(count, int) and 0 <= count < 2**31 else 0
+        yield counted(known[index] if index < len(known) else None) or 0

@@ -9,7 +9,7 @@ from ..wire.lines import load_line
 from ..wire.messages import Json
 from ..wire.setup_tape import TapeReader
 from ..wire.tape import call_digest
-from .chain_content import cells_of, kept_of, split_setup
+from .chain_content import cells_of, counted, kept_of, split_setup
 from .outputs import joined
 
 Calls = Mapping[int, list[Json]]
@@ -49,7 +49,7 @@ def recorded_calls(tape: Sequence[str]) -> Calls:
             entry = load_line(line)
         except ValueError:
             continue
-        step = _number(entry.get("step"))
+        step = counted(entry.get("step"))
         if step is not None:
             said: list[Json] = [entry.get("call"), entry.get("digest"), entry.get("approved_by", "")]
             found.setdefault(step, []).append(said)
@@ -63,7 +63,7 @@ def wrong_lines(tape: Sequence[str]) -> Iterator[WrongLine]:
         step = call = None
         try:
             entry = load_line(line)
-            step, call, said = _number(entry.get("step")), _number(entry.get("call")), entry.get("digest")
+            step, call, said = counted(entry.get("step")), counted(entry.get("call")), entry.get("digest")
             reader.take(entry)
         except ValueError as problem:
             yield WrongLine(step, call, f"its line on the tape cannot be read: {problem}")
@@ -72,7 +72,3 @@ def wrong_lines(tape: Sequence[str]) -> Iterator[WrongLine]:
             yield WrongLine(
                 step, call, "what was asked, or what came back, was changed since it was recorded"
             )
-
-
-def _number(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -126,15 +126,17 @@ def _make(path: Path) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             os.fsync(descriptor)
-        os.link(temporary, path)  # Whole, and only where there is none.
-    except FileExistsError:
-        pass
+        try:
+            os.link(temporary, path)  # Whole, and only where there is none.
+        except FileExistsError:
+            pass
     except OSError as problem:
         raise UsageError(
             f"cannot make a signing key at {str(path)!r}: {problem.strerror}; give one with --key"
         ) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary.exists():
+            temporary.unlink()
 
 
 # --- public keys -------------------------------------------------------------------------------
