@@ -140,9 +140,9 @@ def _spans(pattern: Any, text: str, start: int, end: int) -> Iterator[tuple[int,
         # With a character on each side, for `^`, `$` and `\b`.
         before = text[start - 1 : start] if start > begin else " " * (start > 0)
         base, piece = start - len(before), before + text[start : stop + 1]
-        if not piece.isascii():
-            piece = _SURROGATE.sub("\ufffd", piece)
-        for match in pattern.finditer(piece, start - base, stop - base):
+        # Of ASCII, bytes are characters; counting those of other text takes as long as the search.
+        searched = piece.encode("ascii") if piece.isascii() else _SURROGATE.sub("\ufffd", piece)
+        for match in pattern.finditer(searched, start - base, stop - base):
             first, past = match.start() + base, match.end() + base
             if first >= sure:
                 break

@@ -15,7 +15,7 @@ from .redact import Redactor
 from .render import render
 from .replacing import replace_file
 
-SHARE = 0.02
+SHARE = 0.01
 """Of the time since the start that `NotebookWriter` spends at most on writing during a run."""
 
 

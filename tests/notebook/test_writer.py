@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from codeact_kernel.exceptions import UsageError
+from codeact_kernel.notebook.journal import JournalRecorder
 from codeact_kernel.notebook.load import load
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.writer import SHARE, NotebookWriter, write
-from codeact_kernel.trajectory import Trajectory
+from codeact_kernel.outputs import Stream
+from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory
+from codeact_kernel.wire.messages import Returned, ToolCall
 
 
 def test_two_writings_are_the_same_bytes(run: Trajectory, tmp_path: Path) -> None:
@@ -91,3 +98,46 @@ def test_the_end_is_always_written(run: Trajectory, tmp_path: Path) -> None:
     assert not writer.maybe_write(run.with_task("more"))
     writer.write(run.with_task("more"))
     assert load(writer.path) == run.with_task("more")
+
+
+@pytest.mark.parametrize("patterns", [(), (r"email=\w+@\w+\.org",)])
+def test_recording_a_step_is_the_same_work_however_many_there_were(
+    tmp_path: Path, patterns: tuple[str, ...]
+) -> None:
+    recorder = JournalRecorder(tmp_path / "run.ipynb", Redactor({"KEY": "sesame-sesame"}, patterns))
+    recorder.begin(RunInfo("r", "m", "", ""))
+    recorder.begin_turn("t")
+    work: list[tuple[int, int]] = []
+    for index in range(1_000, 2_000):  # Numbers of as many digits.
+        said = f"wrote to user{index}@example.org with sesame-sesame\n"
+        call = ToolCall(index, 1, "send", (f"user{index}@example.org",), {}, None)
+        done = replace(call, outcome=Returned(said))
+        observation = Observation("ok", (Stream("stdout", said),), None, index, (), (done,))
+        before = os.stat(recorder.journal).st_size
+        with counted(index in (1_010, 1_999)) as calls:
+            recorder.begin_step(index, Reply(code="send()"))
+            recorder.tool_intent(call)
+            recorder.tool_outcome(done)
+            recorder.end_step(Step(index, Reply(code="send()"), Action("send()"), observation))
+        if calls[0]:
+            work.append((calls[0], os.stat(recorder.journal).st_size - before))
+    recorder.close()
+    early, late = work
+    assert early[0] > 100
+    assert late[0] <= 1.05 * early[0]
+    assert late[1] <= 1.05 * early[1]
+
+
+@contextmanager
+def counted(really: bool) -> Iterator[list[int]]:
+    """How many functions were called, those in C too."""
+    calls = [0]
+
+    def count(frame: object, event: str, argument: object) -> None:
+        calls[0] += event in ("call", "c_call")
+
+    sys.setprofile(count if really else None)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
