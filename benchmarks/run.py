@@ -11,6 +11,7 @@ from pathlib import Path
 from cpu import measure_cpu
 from measure import HEAD
 from sandbox import measure_sandbox
+from saving import measure_saving
 from steps import measure_steps
 from toolcalls import measure_toolcalls
 
@@ -25,6 +26,7 @@ def main() -> None:
         *measure_steps(20 if quick else 500),
         *measure_toolcalls(5 if quick else 100),
         *measure_cpu(),
+        *measure_saving(1 if quick else 5),
         *measure_sandbox(2 if quick else 31, 20 if quick else 500),
     ]
     table = "\n".join([HEAD, *(ratio.row() for ratio in ratios)])
