@@ -47,6 +47,7 @@ def test_wheel_holds_what_runs(wheel: zipfile.ZipFile) -> None:
     source = {str(p.relative_to(ROOT)) for p in (ROOT / "codeact_kernel").rglob("*.py")}
     assert source <= set(names)
     assert {"codeact_kernel/py.typed", "codeact_kernel/in_kernel/allowlist.json"} <= set(names)
+    assert "codeact_kernel/notebook/schema/trajectory-1.json" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith("tests/") for name in names)
 
