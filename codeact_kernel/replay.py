@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from .call_differences import call_differences
-from .comparison import bounded_diff as bounded_diff
 from .comparison import output_diff
-from .comparison import shown_lines as shown_lines
 from .interfaces import Executor
 from .normal_forms import normalise, unordered
 from .rebuild import RECORDED_NAMES, Rebuilt, TapeCalls, rebuild
@@ -112,23 +111,23 @@ async def replay(
     `to`: the last step that is run. `handler`: who answers the calls of a step. Raises: SandboxError.
     """
     trajectory = trajectory if to is None else up_to(trajectory, to)
-    done = 0
-    async for rebuilt in rebuild(executor, trajectory, handler=handler):
-        done = rebuilt.step.index
-        # Images and long texts take their time, and the loop serves others.
-        yield await asyncio.to_thread(verdict, rebuilt)
-    for step in trajectory.steps:
-        if step.index > done and step.action is not None:
-            drift = Drift("code", "not run: the kernel was killed before it")
-            yield StepVerdict(step.index, (drift,), ran=False)
+    left = [step.index for step in trajectory.steps if step.action is not None]
+    async with aclosing(rebuild(executor, trajectory, handler=handler)) as steps:
+        async for rebuilt in steps:
+            left.pop(0)
+            # Images and long texts take their time, and the loop serves others.
+            yield await asyncio.to_thread(verdict, rebuilt)
+    for index in left:
+        yield StepVerdict(index, (Drift("code", "not run: the kernel was killed before it"),), ran=False)
 
 
 def up_to(trajectory: Trajectory, step: int) -> Trajectory:
-    """The trajectory without the steps after that one."""
-    turns = (
-        replace(turn, steps=tuple(each for each in turn.steps if each.index <= step))
-        for turn in trajectory.turns
-    )
+    """The trajectory up to that step. Cells that a person has added stand before it with higher numbers."""
+    last = max((place for place, each in enumerate(trajectory.steps) if each.index <= step), default=-1)
+    turns, kept = [], last + 1
+    for turn in trajectory.turns:
+        turns.append(replace(turn, steps=turn.steps[:kept]))
+        kept -= len(turns[-1].steps)
     return replace(trajectory, turns=tuple(turns))
 
 

@@ -52,18 +52,19 @@ def remarks(
         if step.index in run and step.observation.status in _STOPPED
     ]
     more = [f"… and {len(found) - MAX_SAID} more"] if len(found) > MAX_SAID else []
-    left = sum(step.action is not None for step in trajectory.steps if to is not None and step.index > to)
-    stopped = [f"stopped after step {to}, as asked; not run: {left}"] if left else []
+    left = sum(step.action is not None and step.index not in run for step in trajectory.steps)
+    stopped = [f"stopped after step {to}, as asked; not run: {left}"] if to is not None and left else []
     return (*found[:MAX_SAID], *more, *explanations(trajectory.steps, drifted), *stopped)
 
 
 def explanations(steps: Iterable[Step], drifted: frozenset[int]) -> tuple[str, ...]:
     """A sentence for each reason in the steps up to the last one of `drifted`."""
-    last, names, seeded = max(drifted, default=0), dict[str, str](), set[str]()
+    steps = [step for step in steps if step.action is not None]
+    last = max((place for place, step in enumerate(steps) if step.index in drifted), default=-1)
+    names, seeded = dict[str, str](), set[str]()
     found: list[str] = []
-    for step in steps:
-        if step.action is None or step.index > last:
-            continue
+    for step in steps[: last + 1]:
+        assert step.action is not None
         tree = _tree(step.action.code)
         names |= dict(_imports(tree))
         shown = "its output" if step.index in drifted else "what depends on it"

@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from codeact_kernel.comparison import shown_lines
 from codeact_kernel.notebook.outputs import shown_of
 from codeact_kernel.outputs import Error
-from codeact_kernel.replay import shown_lines
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 

@@ -9,7 +9,7 @@ from traitlets import Bool, Int, List, Unicode
 from ..config import Settings
 from ..events import SandboxReady
 from ..exceptions import UsageError
-from ..notebook.load import load
+from ..notebook.edits import load_edited
 from ..replay import ReplayReport, counted
 from ..wire.messages import Json
 from .app import CodeactApp
@@ -77,14 +77,15 @@ class ReplayApp(CodeactApp):
         self, page: Page, given: str, settings: Settings, live: LiveTools | None
     ) -> tuple[int, dict[str, Json]]:
         path = readable_file("RUN.ipynb", given)
-        trajectory = load(path)
+        edited = load_edited(path)
+        trajectory = edited.trajectory
         notes = [*data_notes(trajectory, settings.profile.data), import_note(trajectory, settings.profile)]
         for note in filter(None, notes):
             page.line(f"note: {note}", "yellow")
         ready: list[SandboxReady] = []
         counts: dict[str, Any] = {"strict": self.strict, "excepted": self.excepted}
         report: ReplayReport = replay_notebook(
-            trajectory,
+            edited,
             settings=settings,
             on_event=lambda verdict: show_step(page, verdict, counted(**counts)),
             on_ready=ready.append,

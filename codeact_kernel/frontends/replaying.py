@@ -11,7 +11,7 @@ from ..config import Limits, Settings
 from ..events import SandboxReady
 from ..exceptions import UsageError
 from ..live import Live
-from ..notebook.load import load
+from ..notebook.edits import Edited, load_edited
 from ..notebook.null import NullRecorder
 from ..profile_drift import profile_drift
 from ..rebuild import TapeCalls
@@ -27,6 +27,8 @@ from .asking import Ask, AtCaller
 from .portal import PortalRunner, SyncDoor
 from .recorded_data import hosted_setup, provided, refused_imports
 
+MAX_EDITS = 20
+"""Changes by hand that are told."""
 RECORDED_SHARE = 10
 """A notebook's limit of a step counts up to so many times the default one."""
 
@@ -40,7 +42,7 @@ class LiveTools:
 
 
 def replay_notebook(
-    notebook: Path | Trajectory,
+    notebook: Path | Trajectory | Edited,
     *,
     settings: Settings = Settings(),
     on_event: Callable[[StepVerdict], None] | None = None,
@@ -57,11 +59,15 @@ def replay_notebook(
     ceiling of the profile. Data that the profile does not name is what the notebook carries; a step has the
     time it had when it was recorded, unless `settings` limit it otherwise than by default. Everything else
     is as `settings` say; recorded paths are never used. `to`: the last step that is run. `strict`: what it
-    runs on counts too; `excepted`: kinds of drift that do not count.
+    runs on counts too; `excepted`: kinds of drift that do not count. What a person has changed in the
+    notebook is run as it stands there, and told in the remarks.
     Raises: NotebookError, SandboxError, UsageError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
-    trajectory = notebook if isinstance(notebook, Trajectory) else load(notebook)
+    if isinstance(notebook, Path):
+        notebook = load_edited(notebook)
+    edited = notebook if isinstance(notebook, Edited) else Edited(notebook)
+    trajectory = edited.trajectory
     door = SyncDoor()
 
     def tell(verdict: StepVerdict) -> None:
@@ -79,7 +85,10 @@ def replay_notebook(
         report = door.run(replay_trajectory(trajectory, settings, tell, ready, to=to, live=called))
     finally:
         runner.close()
-    return replace(report, counted=counted(strict=strict, excepted=excepted))
+    told = tuple(edit.text for edit in edited.edits[:MAX_EDITS])
+    return replace(
+        report, remarks=(*told, *report.remarks), counted=counted(strict=strict, excepted=excepted)
+    )
 
 
 def _called(

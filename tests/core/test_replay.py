@@ -22,7 +22,7 @@ from codeact_kernel.exceptions import NotebookError
 from codeact_kernel.frontends.replaying import limits_of, replay_notebook
 from codeact_kernel.normal_forms import normalise
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
-from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, counted, replay
+from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, counted, replay, up_to
 from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
 from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn, Verdict
 from codeact_kernel.wire.messages import Returned, ToolCall, ToolParameter, ToolSpec
@@ -196,6 +196,21 @@ def test_a_replay_stops_where_it_is_asked_to() -> None:
 
     assert [asyncio.run(main(to)) for to in (0, 2, 9)] == [[], [1, 2], [1, 2, 3]]
     assert ran == ["a", "b", "a", "b", "c"]
+
+
+def test_a_cell_that_was_added_by_hand_is_run_in_its_place() -> None:
+    """It has a number behind all others."""
+    steps = (step(1, "a"), step(4, "added"), step(2, "b"), step(3, "c"))
+    run = Trajectory(RunInfo("r", "m", "", "setup"), (Turn("t", steps[:2]), Turn("u", steps[2:])))
+    assert [each.index for each in up_to(run, 2).steps] == [1, 4, 2]
+    assert [each.index for each in up_to(run, 1).steps] == [1]
+    found = verdicts(lambda source: [Finished("killed", "gone")] if source == "added" else [], *steps)
+    assert [(verdict.index, verdict.ran) for verdict in found] == [
+        (1, True),
+        (4, True),
+        (2, False),
+        (3, False),
+    ]
 
 
 def test_a_long_difference_is_cut() -> None:

@@ -127,7 +127,8 @@ def test_the_report_as_json(here: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert document["counted"] == ["code", "output", "tool"]
     assert [step["agrees"] for step in document["steps"]] == [False, True, False, True]
     assert [drift["kind"] for drift in document["profile"]] == ["profile"]
-    assert document["remarks"] == ["stopped after step 4, as asked; not run: 1"]
+    edits, stopped = "A person has changed the code of step 3.", "stopped after step 4, as asked; not run: 1"
+    assert document["remarks"] == [edits, stopped]
 
 
 @pytest.mark.kernel
@@ -144,6 +145,23 @@ def test_of_several_notebooks_each_is_replayed_and_the_gravest_code_wins(
     document = json.loads(capfd.readouterr().out)
     assert [run["exit_code"] for run in document["runs"]] == [2, 11, 2]
     assert "no run of codeact_kernel" in document["runs"][0]["error"]
+
+
+@pytest.mark.kernel
+def test_what_a_person_has_changed_is_run_and_told(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = edit(save(here / "run.ipynb"), "1 / 0", "int('x')")
+    notebook = json.loads(path.read_text())
+    place = next(i for i, cell in enumerate(notebook["cells"]) if cell["id"] == "step-2")
+    cell = {"cell_type": "code", "id": "mine", "metadata": {}, "source": "print(total + 1)"}
+    cell |= {"execution_count": 1, "outputs": [{"output_type": "stream", "name": "stdout", "text": "31\n"}]}
+    notebook["cells"].insert(place, cell)
+    path.write_text(json.dumps(notebook))
+    assert main(["replay", "run.ipynb"]) == 10
+    shown = capsys.readouterr().out
+    order = ["step 1  ✓", "step 6  ✓", "step 2  ✓", "step 3  ✗ code differs", "step 4  ✓"]
+    assert sorted(order, key=shown.index) == order
+    assert "note: A person has changed the code of step 3." in shown
+    assert "note: A person has added a cell after step 1; it is step 6 here." in shown
 
 
 # --- live --------------------------------------------------------------------------------------
