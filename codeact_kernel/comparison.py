@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from .normal_forms import normalise, plain_html, plain_svg, unordered
 from .outputs import Display, Error, Result, Shown, Stream
@@ -39,8 +40,16 @@ def output_diff(old: tuple[Shown, ...], new: tuple[Shown, ...], names: tuple[str
     return [] if before == after else bounded_diff(before, after, names)
 
 
-def bounded_diff(before: Sequence[str], after: Sequence[str], names: tuple[str, str] = RERUN) -> list[str]:
-    """A unified diff from the first difference on, with a line of context, and how much more there is."""
+def bounded_diff(
+    before: Sequence[str],
+    after: Sequence[str],
+    names: tuple[str, str] = RERUN,
+    most: int = MAX_DIFF_LINES,
+) -> list[str]:
+    """A unified diff from the first difference on, with a line of context, and how much more there is.
+
+    `most`: lines of it; what was and what is are both among them.
+    """
     pairs = zip(before, after, strict=False)
     head = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(before), len(after)))
     rest = zip(reversed(before[head:]), reversed(after[head:]), strict=False)
@@ -55,8 +64,19 @@ def bounded_diff(before: Sequence[str], after: Sequence[str], names: tuple[str, 
     old, new = windows
     diff = list(difflib.unified_diff(old, new, *names, lineterm="", n=1))
     diff = [_moved(line, start) if line.startswith("@@") else line for line in diff]
-    more = max(len(diff) - MAX_DIFF_LINES, 0) + left
-    return [*diff[:MAX_DIFF_LINES], *([f"… {more} more lines"] if more else [])]
+    kept = diff[:most] if _signs(diff[:most]) == _signs(diff) else _first_of_each(diff, most)
+    more = len(diff) - len(kept) + left
+    return [*kept, *([f"… {more} more lines"] if more else [])]
+
+
+def _signs(diff: list[str]) -> set[str]:
+    return {line[:1] for line in diff[2:]}
+
+
+def _first_of_each(diff: list[str], most: int) -> list[str]:
+    """The beginning of a diff, where a long block of lines that are gone does not hide those that came."""
+    blocks = (list(lines) for _, lines in groupby(diff, key=lambda line: line[:1]))
+    return [line for block in blocks for line in block[: most // 2]][:most]
 
 
 def _moved(header: str, lines: int) -> str:

@@ -25,6 +25,8 @@ SIDES = ("A", "B")
 MAX_ALIGNED = 500
 """Steps of a turn that are matched by code, which takes a time that grows with the square of them; more are
 compared by position."""
+MAX_LINES = 200
+"""Of a difference in code, task or answer."""
 MAX_CALLS = 20
 _CANDIDATES = 20
 _ANSWER = 20_000
@@ -112,7 +114,7 @@ def _text_diff(a: str, b: str) -> tuple[str, ...]:
     if a == b:
         return ()
     # Where only line ends differ there is a difference, and no line of it.
-    return tuple(bounded_diff(a.splitlines(), b.splitlines(), SIDES)) or ("only line ends differ",)
+    return tuple(bounded_diff(a.splitlines(), b.splitlines(), SIDES, MAX_LINES)) or ("only line ends differ",)
 
 
 def _end(stop: Stop | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from codeact_kernel.frontends.app import launch
-from codeact_kernel.frontends.rundiff import MAX_ALIGNED, MAX_CALLS, compare
+from codeact_kernel.frontends.rundiff import MAX_ALIGNED, MAX_CALLS, MAX_LINES, compare
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.writer import write
 from codeact_kernel.outputs import Display, Error, Shown, Stream
@@ -215,6 +215,10 @@ def test_work_is_bounded() -> None:
     assert len(turn.steps[0].calls) == MAX_CALLS + 1
     assert turn.steps[0].calls[-1] == "… and 9,960 more"
     text = "\n".join(map(str, range(300_000)))
-    (turn,) = compare(run(step(1, text, Display({"text/plain": text}))), run(step(1, text[::-1])))
-    assert len(turn.steps[0].code) < 30
+    (turn,) = compare(
+        run(step(1, text, Display({"text/plain": text}))),
+        run(step(1, text[::-1], Stream("stdout", text[::-1]))),
+    )
+    assert len(turn.steps[0].code) == MAX_LINES + 1
+    assert {line[:1] for line in turn.steps[0].outputs} >= {"-", "+"}
     assert time.process_time() - start < 5
