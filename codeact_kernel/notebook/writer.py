@@ -61,10 +61,11 @@ class NotebookWriter:
     def maybe_write(self, trajectory: Trajectory) -> bool:
         """Writes when that keeps writing a negligible share (`SHARE`) of the run; says whether it did.
 
-        The next time is taken to cost what the last one did; the first always happens.
+        The next time is taken to cost what the last one did, and so is the one at the end; the first always
+        happens.
         """
         elapsed = self._clock() - self._start
-        if self._last and self._spent + self._last > SHARE * elapsed:
+        if self._last and self._spent + 2 * self._last > SHARE * elapsed:
             return False
         self.write(trajectory)
         return True

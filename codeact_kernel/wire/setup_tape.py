@@ -1,7 +1,8 @@
 """Owns the tape as lines of a setup cell: a line a call, and a line of its own for each large value.
 
 Arguments or results of more than 8 KiB stand once, zlib and base64, and are named by digest:
-{"data":"sha256:…","bytes":9000,"preview":"…","zlib":"…"}, then "returns_data":"sha256:…".
+{"data":"sha256:…","bytes":9000,"preview":"…","zlib":"…"}, then "returns_data":"sha256:…"; an argument by its
+place, "args_data":{"0":"sha256:…"}, and null stands there. So what one tool gives and another takes is one.
 """
 
 from __future__ import annotations
@@ -39,18 +40,44 @@ def tape_lines(calls: Sequence[ToolCall]) -> Iterator[str]:
         entry = {**call_to_json(call, seconds=False), "digest": call_digest(call)}
         line = quotable(entry)
         if len(line) > LARGE_BYTES:
-            for key in _LARGE_KEYS:
-                text = dump_line(entry[key]) if key in entry else ""
-                if len(text) <= LARGE_BYTES:
-                    continue
-                digest = "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
-                del entry[key]
-                entry[f"{key}_data"] = digest
+            for digest, text in _taken_out(entry):
                 if digest not in written:
                     written.add(digest)
                     yield _data_line(digest, text)
             line = quotable(entry)
         yield line
+
+
+def _taken_out(entry: dict[str, Json]) -> Iterator[tuple[str, str]]:
+    """Leaves digests in the place of an entry's large values; (digest, JSON text) of each."""
+    for key in _LARGE_KEYS:
+        value = entry.get(key)
+        text = dump_line(value)
+        if len(text) <= LARGE_BYTES:
+            continue
+        places = _places(value) if key != "returns" else {}
+        texts = {place: part for place, item in places.items() if len(part := dump_line(item)) > LARGE_BYTES}
+        digests: dict[str, Json] = {place: _named(part) for place, part in texts.items()}
+        if digests:
+            left: dict[str, Json] = {
+                place: None if place in texts else item for place, item in places.items()
+            }
+            entry[key] = left if isinstance(value, Mapping) else [*left.values()]
+            entry[f"{key}_data"] = digests
+        else:
+            del entry[key]
+            entry[f"{key}_data"], texts = _named(text), {"": text}
+        yield from ((_named(part), part) for part in texts.values())
+
+
+def _places(value: Json) -> dict[str, Json]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {str(index): item for index, item in enumerate(value)} if isinstance(value, list | tuple) else {}
+
+
+def _named(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def read_tape(lines: Sequence[str]) -> tuple[ToolCall, ...]:
@@ -77,12 +104,24 @@ class TapeReader:
         entry.pop("seconds", None)  # None are written.
         for key in _LARGE_KEYS:
             data = entry.pop(f"{key}_data", None)
-            if data is None:
-                continue
-            if not isinstance(data, str) or data not in self._data:
-                raise ValueError(f"no data line for {key} {data!r:.100} stands before this call")
-            entry[key] = self._data[data]
+            if isinstance(data, dict):
+                entry[key] = self._put_back(key, entry.get(key), data)
+            elif data is not None:
+                entry[key] = self._known(key, data)
         self.calls.append(call_from_json(entry))
+
+    def _put_back(self, key: str, value: Json, digests: Mapping[str, Json]) -> Json:
+        places = _places(value)
+        for place, digest in digests.items():
+            if place not in places:
+                raise ValueError(f"{key} have no place {place!r:.100} for recorded data")
+            places[place] = self._known(key, digest)
+        return places if isinstance(value, dict) else [*places.values()]
+
+    def _known(self, key: str, digest: Json) -> Json:
+        if not isinstance(digest, str) or digest not in self._data:
+            raise ValueError(f"no data line for {key} {digest!r:.100} stands before this call")
+        return self._data[digest]
 
     def _take_data(self, entry: Mapping[str, Json]) -> None:
         self._chars += len(text_field(entry, "zlib"))

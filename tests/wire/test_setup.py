@@ -109,10 +109,26 @@ def test_large_values_are_compressed_and_stored_once() -> None:
     tape = tuple(ToolCall(1, index, "f", (BIG,), {}, Returned(BIG)) for index in range(1, 21))
     spec = SetupSpec("r", tape=tape)
     source = setup_source(spec)
-    assert source.count('"zlib"') == 2  # The arguments are the list around it.
+    assert source.count('"zlib"') == 1
     assert len(source) < 10_000
     assert '"preview":"[' in source
     assert read_setup_source(source) == spec
+
+
+def test_large_arguments_are_named_by_their_place_and_many_small_ones_together() -> None:
+    small = tuple("x" * 30 + str(index) for index in range(500))
+    tape = (
+        ToolCall(1, 1, "fetch", (), {}, Returned(BIG)),
+        ToolCall(1, 2, "store", (7, BIG, "k"), {"rows": BIG, "note": None, "0": 1}, Returned(None)),
+        ToolCall(1, 3, "store", small, {}, Raised("ValueError", "no")),
+    )
+    source = setup_source(SetupSpec("r", tape=tape))
+    assert source.count('"zlib"') == 2
+    assert '"args":[7,null,"k"]' in source
+    assert '"kwargs":{"rows":null,"note":null,"0":1}' in source
+    read = read_setup_source(source)
+    assert read is not None
+    assert read.tape == tape
 
 
 def test_beyond_the_cap_the_tape_stays_outside() -> None:
@@ -136,6 +152,7 @@ def test_durations_stay_out_of_the_cell() -> None:
 
 
 DATA = setup_source(SetupSpec("r", tape=(ToolCall(1, 1, "f", (), {}, Returned(BIG)),)))
+TAKEN = setup_source(SetupSpec("r", tape=(ToolCall(1, 1, "f", (1, BIG), {}, None),)))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +174,9 @@ DATA = setup_source(SetupSpec("r", tape=(ToolCall(1, 1, "f", (), {}, Returned(BI
         (literal_of(DATA).replace('"bytes":', '"bytes":1'), "is not what its digest says"),
         (literal_of(DATA).replace('"bytes":', '"bytes":999999999'), "at most"),
         (literal_of(DATA).replace('_data":"sha256:', '_data":"sha256:0'), "line 3.*no data line"),
+        (literal_of(TAKEN).replace('_data":{"1"', '_data":{"2"'), "line 3.*no place '2'"),
+        (literal_of(TAKEN).replace('_data":{"1"', '_data":{"01"'), "line 3.*no place '01'"),
+        (literal_of(TAKEN).replace('_data":{"1":"sha256:', '_data":{"1":"sha256:0'), "line 3.*no data line"),
     ],
 )
 def test_what_is_no_setup_is_refused_with_its_line(text: str, says: str) -> None:
