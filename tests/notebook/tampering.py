@@ -390,7 +390,7 @@ enlist(
     "step 2",
     tape_lines(lambda lines: [lines[0].replace('"step":1', '"step":2'), *lines[1:]]),
 )
-enlist("large argument", "the setup cell", on_tape('"preview":"[[\\"xx', '"preview":"[[\\"yx'))
+enlist("large argument", "the setup cell", on_tape('"preview":"[\\"xx', '"preview":"[\\"yx'))
 enlist("table of calls", "the table of calls", replaced("tape", "no such order", "refunded"))
 enlist("table of calls removed", "the table of calls", removed("tape"))
 # The setup cell.
