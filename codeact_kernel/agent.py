@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from .budget import Cost, budget_note, budget_stop
-from .collect import Collector
 from .config import Settings
 from .events import ActionReady, Notice, OutputShown, StepFinished, StepStarted, TurnFinished, TurnStarted
 from .exceptions import CodeActError, ModelError, ModelRefusal
 from .interfaces import Approver, Emit, Executor, Policy, Recorder, ToolSource
-from .outputs import Finished
-from .rebuild import observe, restore, restored_note, without_step
+from .rebuild import ran, restore, restored_note, without_step
 from .resuming import Earlier, Pending
 from .toolcalls import FinalCheck, StepCalls, accept_any
 from .trajectory import CUT_OFF, Action, Observation, Reply, Step, Stop, StopReason, Trajectory
@@ -179,16 +176,9 @@ class AgentLoop:
         return True
 
     async def _execute(self, action: Action, calls: StepCalls) -> Observation:
-        collector = Collector(self._settings.output)
-        finished = Finished("killed")
-        async with aclosing(self._executor.execute(action, calls)) as outputs:
-            async for output in outputs:
-                collector.add(output)
-                if isinstance(output, Finished):
-                    finished = output
-                else:
-                    self._emit(OutputShown(output))
-        return observe(collector, finished, calls.calls, tuple(calls.refusals))
+        limits = self._settings.output
+        seen = await ran(self._executor, action, calls, limits, lambda one: self._emit(OutputShown(one)))
+        return replace(seen, tool_calls=calls.calls, refusals=tuple(calls.refusals))
 
     async def _restore(self, trajectory: Trajectory) -> str:
         """Rebuilds the state that a killed kernel took along; what the model is told of it."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from .collect import Collector
 from .config import OutputLimits
-from .interfaces import Executor
+from .interfaces import CallHandler, Executor
 from .outputs import Finished, Output
 from .toolcalls import weight
 from .trajectory import Action, Observation, Refusal, Step, Trajectory
@@ -125,7 +125,6 @@ async def rebuild(
     trajectory: Trajectory,
     *,
     limits: OutputLimits = OutputLimits(),
-    on_output: Callable[[Step, Output], None] | None = None,
     handler: Callable[[Tape, Step], TapeCalls] = TapeCalls,
 ) -> AsyncGenerator[Rebuilt, None]:
     """Runs every action of `trajectory` on a freshly started `executor`, in order.
@@ -139,16 +138,8 @@ async def rebuild(
         if not source:
             continue
         calls = handler(tape, step)
-        collector = Collector(limits)
-        finished = Finished("killed")
-        async with aclosing(executor.execute(Action(source), calls)) as stream:
-            async for output in stream:
-                collector.add(output)
-                if on_output is not None:
-                    on_output(step, output)
-                if isinstance(output, Finished):
-                    finished = output
-        observation = observe(collector, finished, tuple(calls.calls), tuple(calls.refusals))
+        observation = await ran(executor, Action(source), calls, limits)
+        observation = replace(observation, tool_calls=tuple(calls.calls), refusals=tuple(calls.refusals))
         yield Rebuilt(
             step,
             observation,
@@ -157,25 +148,33 @@ async def rebuild(
             calls.more,
             tuple(calls.changes),
         )
-        if finished.status == "killed":
+        if observation.status == "killed":
             return
 
 
-def observe(
-    collector: Collector,
-    finished: Finished,
-    calls: tuple[ToolCall, ...] = (),
-    refusals: tuple[Refusal, ...] = (),
+async def ran(
+    executor: Executor,
+    action: Action,
+    calls: CallHandler,
+    limits: OutputLimits,
+    on_output: Callable[[Output], None] = lambda output: None,
 ) -> Observation:
-    """The observation of a cell that has ended."""
+    """Runs one cell to its end: what was observed, but for the calls, which `calls` knows. `on_output` gets
+    all but Finished. Raises: SandboxError."""
+    collector, finished = Collector(limits), Finished("killed")
+    async with aclosing(executor.execute(action, calls)) as outputs:
+        async for output in outputs:
+            collector.add(output)
+            if isinstance(output, Finished):
+                finished = output
+            else:
+                on_output(output)
     return Observation(
         status=finished.status,
         shown=collector.shown(),
         reason=finished.reason,
         execution_count=finished.execution_count,
         names=finished.names,
-        tool_calls=calls,
-        refusals=refusals,
         duration_s=round(finished.duration_s, 6),
         truncated=collector.truncated,
         files=finished.files,

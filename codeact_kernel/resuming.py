@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from .trajectory import CUT_OFF, Step, Trajectory
+from .wire.frames import FINAL_ANSWER
 from .wire.messages import Effect, Raised, ToolCall, ToolRequest
 from .wire.tape import call_key, show_call
 
@@ -70,5 +71,5 @@ def cut_off_step(trajectory: Trajectory) -> Step | None:
 def doubtful(step: Step, effects: dict[str, Effect]) -> Iterable[ToolCall]:
     """Its calls in doubt to tools that change something; asking a reading one again does no harm."""
     for call in step.observation.tool_calls:
-        if call.outcome is None and effects.get(call.tool, "write") == "write":
+        if call.outcome is None and call.tool != FINAL_ANSWER and effects.get(call.tool, "write") == "write":
             yield call

@@ -25,6 +25,19 @@ MORE = 10
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Tells whether a file is the one that was read."""
+
+    path: Path
+    file: tuple[int, int, int]
+
+    @staticmethod
+    def of(path: Path) -> Mark:
+        found = path.stat()
+        return Mark(path, (found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@dataclass(frozen=True)
 class Origin:
     """What is restored before a run goes on.
 
@@ -41,6 +54,8 @@ class Origin:
     parent: Parent | None = None
     problem: str = ""
     """Why the open turn cannot go on unattended."""
+    read: Mark | None = None
+    """Of the notebook, when it is to be written again."""
 
     @property
     def open(self) -> bool:
@@ -55,6 +70,13 @@ class Origin:
         """For a new task: a step that was cut off stays as it is."""
         cut = self.pending is not None and self.pending.step.action is not None
         return replace(self, pending=None) if cut else self
+
+    def check_unchanged(self) -> None:
+        """Raises UsageError when the notebook is not the one that was read."""
+        if self.read is not None and self.read != Mark.of(self.read.path):
+            raise UsageError(
+                f"{str(self.read.path)!r} was changed after it was read to go on from it; resume it again"
+            )
 
     @property
     def first_edited(self) -> int:
@@ -74,6 +96,7 @@ def resumed(path: Path, in_doubt: InDoubt, *, elsewhere: bool) -> Origin:
     Raises: NotebookError, UsageError.
     """
     recover(path)
+    read = None if elsewhere or not path.exists() else Mark.of(path)
     saved = load_edited(path)
     trajectory = saved.trajectory
     spec = _spec(trajectory, path)
@@ -87,7 +110,7 @@ def resumed(path: Path, in_doubt: InDoubt, *, elsewhere: bool) -> Origin:
     last = trajectory.steps[-1].index if trajectory.steps else 0
     parent = Parent(trajectory.info.run_id, last, saved.chain.get(last, ""), path.name) if elsewhere else None
     info = trajectory.info if parent is None else replace(trajectory.info, parent=parent)
-    return Origin(info, spec, trajectory.turns, pending, saved.edits, parent, problem)
+    return Origin(info, spec, trajectory.turns, pending, saved.edits, parent, problem, read)
 
 
 def forked(path: Path, at: int, code: str | None = None) -> Origin:

@@ -163,6 +163,9 @@ class Work:
         try:
             self._recorder.begin(trajectory.info)
             if origin is not None:
+                # Until the journal has it all again; also the step that was cut off, and what was edited.
+                origin.check_unchanged()
+                self._writer.write(trajectory)
                 self._recorder.again(without_pending(trajectory, origin.pending).turns)
         except BaseException:
             await session.aclose()

@@ -58,9 +58,19 @@ class JournalRecorder:
         self._refuse_to_overwrite()
 
     def begin(self, info: RunInfo) -> None:
+        self._file = self._created()
+        self._write(_begin_entry, info)
+
+    def _created(self) -> int:
+        """The new journal, locked."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
-            self._file = os.open(self.journal, flags, 0o600)
+            file = os.open(self.journal, flags, 0o600)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file).st_nlink:
+                return file
+            os.close(file)  # Who recovers this folder was faster, and has removed it as an empty one.
+            return self._created()
         except FileExistsError:
             self._refuse_to_overwrite()
             raise
@@ -68,8 +78,6 @@ class JournalRecorder:
             raise UsageError(
                 f"cannot write {str(self.journal)!r}: {problem.strerror}; choose another --out"
             ) from None
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._write(_begin_entry, info)
 
     def again(self, turns: Iterable[Turn]) -> None:
         """What was recorded before, of a run that goes on."""
@@ -112,10 +120,10 @@ class JournalRecorder:
         """May be called twice. `saved`: the notebook holds it all, so the journal is not needed."""
         if self._file >= 0:
             os.fsync(self._file)
+            if saved:  # While it is locked: the next one of this name is not ours.
+                self.journal.unlink(missing_ok=True)
             os.close(self._file)
             self._file = -1
-            if saved:
-                self.journal.unlink(missing_ok=True)
 
     def _keep(self, call: ToolCall) -> None:
         if call.step == self._step:

@@ -20,6 +20,10 @@ MAX_LINE_BYTES = 256 * 1024 * 1024
 """A record has one tool call, or one step with its outputs; both are bounded far below."""
 
 
+class EmptyJournal(NotebookError):
+    """A journal without a whole record."""
+
+
 def read_journal(path: str | Path) -> Trajectory:
     """The trajectory that a journal tells. Nothing is written.
 
@@ -42,7 +46,7 @@ def read_journal(path: str | Path) -> Trajectory:
             except (ValueError, NotebookError) as problem:
                 raise NotebookError(f"line {number} of the journal {str(path)!r}: {problem}") from None
     if fold.info is None:
-        raise NotebookError(f"the journal {str(path)!r} is empty: the run was cut off before it began")
+        raise EmptyJournal(f"the journal {str(path)!r} is empty: the run was cut off before it began")
     return fold.trajectory(fold.info)
 
 

@@ -13,7 +13,9 @@ from ..exceptions import CodeActError, UsageError
 from ..trajectory import Trajectory, Verdict
 from ..wire.messages import ToolCall
 from .journal import journal_path
+from .journal_reader import EmptyJournal
 from .load import journal_ahead, load_notebook, parse
+from .replacing import half_written
 from .writer import write
 
 SUFFIX = ".codeact.jsonl"
@@ -59,16 +61,29 @@ def recover(path: Path) -> Recovered | None:
     """
     notebook = notebook_of(path)
     journal = journal_path(notebook)
-    if not journal.exists():
+    try:
+        with _ended(journal):
+            return _saved(notebook, journal)
+    except FileNotFoundError:
         return None
-    with _ended(journal):
+    except OSError as problem:
+        raise UsageError(f"cannot recover the run of {str(journal)!r}: {problem.strerror}") from None
+
+
+def _saved(notebook: Path, journal: Path) -> Recovered | None:
+    try:
         trajectory = journal_ahead(notebook, strictly=True)
-        if trajectory is None:  # It was killed after its notebook was written.
-            trajectory = load_notebook(parse(notebook), str(notebook))
-        else:
-            trajectory = replace(trajectory, verdict=Verdict("unverified", reason="the run was cut off"))
-            write(trajectory, notebook)
+    except EmptyJournal:  # It was killed before anything had happened.
         journal.unlink()
+        return None
+    if trajectory is None:  # It was killed after its notebook was written.
+        trajectory = load_notebook(parse(notebook), str(notebook))
+    else:
+        trajectory = replace(trajectory, verdict=Verdict("unverified", reason="the run was cut off"))
+        write(trajectory, notebook)
+    for left in half_written(notebook):
+        left.unlink(missing_ok=True)
+    journal.unlink()
     return Recovered(notebook, trajectory)
 
 
@@ -90,6 +105,8 @@ def goes_on(journal: Path) -> bool:
     try:
         with _ended(journal):
             return False
+    except FileNotFoundError:  # It has ended since.
+        return False
     except UsageError:
         return True
 
@@ -105,6 +122,8 @@ def _ended(journal: Path) -> Iterator[None]:
             raise UsageError(
                 f"the run of {str(journal)!r} still goes on; wait for its end, or end its process first"
             ) from None
+        if not os.fstat(descriptor).st_nlink:
+            raise FileNotFoundError(str(journal))  # It has ended well meanwhile, or another has saved it.
         yield
     finally:
         os.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 from ..exceptions import UsageError
@@ -14,7 +16,7 @@ def replace_file(path: Path, data: bytes, advice: str) -> None:
 
     Raises: UsageError with `advice` when the place cannot be written.
     """
-    temporary = path.with_name(f".codeact-{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(data)
@@ -27,3 +29,13 @@ def replace_file(path: Path, data: bytes, advice: str) -> None:
         ) from problem
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def half_written(path: Path) -> Iterator[Path]:
+    """What writers of `path` that were killed have left; or one that writes it now."""
+    return path.parent.glob(f"{_prefix(path)}*.tmp")
+
+
+def _prefix(path: Path) -> str:
+    """A hash: names may be as long as a name can be."""
+    return f".codeact-{sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
