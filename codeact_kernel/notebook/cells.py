@@ -15,7 +15,7 @@ from itertools import islice
 
 from ..outputs import Error, Shown
 from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
-from ..wire.lines import canonical, writable
+from ..wire.lines import canonical, dump_line, writable
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.recorded import recorded_source
 from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
@@ -26,6 +26,8 @@ from .markdown import fenced, inline, quoted, table
 from .outputs import extras_of, outputs_of
 
 TABLE_ROWS = 50
+FOLDED = 1000
+"""Characters of a value in the table, behind a fold."""
 TASK_HEADING = "## Task\n\n"
 VERDICT_LINE = "* verified:"
 Cell = dict[str, Json]
@@ -103,11 +105,11 @@ def setup_cells(info: RunInfo, calls: Sequence[ToolCall]) -> list[Cell]:
 
 
 def _tape_table(calls: Sequence[ToolCall]) -> Cell:
-    rows = [
-        (str(call.step), str(call.index), inline(show_call(call), 120), _outcome(call))
-        for call in islice(calls, TABLE_ROWS)
-    ]
-    text = table(("step", "call", "what was asked", "what came back"), rows)
+    head, rows = ["step", "call", "what was asked", "what came back"], [*map(_row, islice(calls, TABLE_ROWS))]
+    if any(call.approved_by for call in calls):
+        head.append("who allowed it")
+        rows = [[*row, inline(call.approved_by)] for row, call in zip(rows, calls, strict=False)]
+    text = table(head, rows)
     more = len(calls) - len(rows)
     rest = f"\n\n… and {more} more; all of them are with the setup cell." if more else ""
     summary = (
@@ -116,10 +118,24 @@ def _tape_table(calls: Sequence[ToolCall]) -> Cell:
     return _markdown("tape", f"{summary}\n\n{text}{rest}\n\n</details>", {"kind": "tape"})
 
 
+def _row(call: ToolCall) -> list[str]:
+    asked = _folded(show_call(call), [*call.args, dict(call.kwargs)] if call.kwargs else call.args, 120)
+    return [str(call.step), str(call.index), asked, _outcome(call)]
+
+
+def _folded(short: str, value: Json, limit: int = 80) -> str:
+    """What a person sees of a value; more of it, and its size, behind it when that is cut."""
+    if len(short) <= limit and "…" not in short:
+        return inline(short, limit)
+    text = dump_line(value)
+    size = f" ({len(text):,} bytes)" if len(text) > FOLDED else ""
+    return f"<details><summary>{inline(short, limit)}</summary>{inline(text, FOLDED)}{size}</details>"
+
+
 def _outcome(call: ToolCall) -> str:
     match call.outcome:
         case Returned(value):
-            return inline(show_value(value))
+            return _folded(show_value(value), value)
         case Raised(kind, message):
             return inline(f"{kind}: {message}")
         case None:

@@ -84,6 +84,26 @@ def test_steps_that_never_ended_are_not_run_again(run: Trajectory) -> None:
         assert cell.outputs[-1].ename == ename
 
 
+def test_the_table_of_calls_folds_what_is_long_and_says_who_allowed_a_call(run: Trajectory) -> None:
+    plain = cell_of(render(run), "tape").source
+    assert "<details><summary>" not in plain.replace("<details><summary>Recorded tool calls", "")
+    assert "| step | call | what was asked | what came back |" in plain
+    rows = [{"id": number, "note": "<b>|</b>\n`x`"} for number in range(100)]
+    call = ToolCall(1, 1, "fetch", (7, "y" * 100), {}, Returned(rows), approved_by="ann |<b>")
+    (first, *_), turn = run.steps, run.turns[0]
+    step = replace(first, observation=replace(first.observation, tool_calls=(call,)))
+    told = replace(run, turns=(replace(turn, steps=(step,)),))
+    *_, head, _, row, _, _ = cell_of(render(told), "tape").source.splitlines()
+    assert head.endswith("| what came back | who allowed it |")
+    asked, came, allowed = row.removesuffix(" |").split(" | ")[2:]
+    assert asked.startswith('<details><summary>fetch(7, "yyy')
+    assert asked.endswith(f'\\[7,"{"y" * 100}"\\]</details>')
+    assert came.startswith("<details><summary>")
+    assert came.count("&lt;b\\>") == came.count("note") > 10
+    assert came.endswith("… (3,291 bytes)</details>")
+    assert allowed == "ann \\|&lt;b\\>"
+
+
 def test_the_usage_table_adds_up(run: Trajectory) -> None:
     row = cell_of(render(run), "usage").source.splitlines()[-1]
     assert row.split(" | ")[:3] == ["| 5", "40", "20"]
