@@ -99,7 +99,8 @@ def test_the_table_of_calls_folds_what_is_long_and_says_who_allowed_a_call(run: 
     assert asked.startswith('<details><summary>fetch(7, "yyy')
     assert asked.endswith(f'\\[7,"{"y" * 100}"\\]</details>')
     assert came.startswith("<details><summary>")
-    assert came.count("&lt;b\\>") == came.count("note") > 10
+    assert came.count("&lt;b\\>") > 30
+    assert "<b>" not in came
     assert came.endswith("… (3,291 bytes)</details>")
     assert allowed == "ann \\|&lt;b\\>"
 
