@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from .replay import StepVerdict
 from .trajectory import Step, Trajectory
 
-MAX_CODE = 200_000
+MAX_CODE = 100_000
 """Characters of a cell that is looked at."""
 MAX_SAID = 10
 _STOPPED: dict[str, str] = {
@@ -80,7 +79,6 @@ def imported_modules(code: str) -> frozenset[str]:
     return frozenset(target.partition(".")[0] for _, target in _imports(_tree(code)))
 
 
-@lru_cache(maxsize=64)
 def _tree(code: str) -> ast.AST:
     try:
         return ast.parse(code if len(code) <= MAX_CODE else "")

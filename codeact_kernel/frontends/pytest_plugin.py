@@ -72,9 +72,10 @@ class ReplayItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any) -> Any:
         from ..exceptions import CodeActError
+        from .terminal import clean
 
         if isinstance(excinfo.value, ReplayDiffers | CodeActError):
-            return str(excinfo.value)
+            return clean(str(excinfo.value))
         return super().repr_failure(excinfo, *args)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:

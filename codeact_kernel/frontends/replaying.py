@@ -42,7 +42,7 @@ class LiveTools:
 
 
 def replay_notebook(
-    notebook: Path | Trajectory | Edited,
+    notebook: str | Path | Trajectory | Edited,
     *,
     settings: Settings = Settings(),
     on_event: Callable[[StepVerdict], None] | None = None,
@@ -64,7 +64,7 @@ def replay_notebook(
     Raises: NotebookError, SandboxError, UsageError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
-    if isinstance(notebook, Path):
+    if isinstance(notebook, str | Path):
         notebook = load_edited(notebook)
     edited = notebook if isinstance(notebook, Edited) else Edited(notebook)
     trajectory = edited.trajectory

@@ -171,6 +171,14 @@ def test_sets_and_packed_images_are_compared_by_what_they_say() -> None:
     assert kinds(verdicts(shows(lists[1]), step(1, "c", lists[0]))) == [["output"]]
 
 
+def test_random_ids_do_not_count() -> None:
+    def drawn(one: str) -> tuple[Shown, ...]:
+        svg = f'<svg><!-- matplotlib --><path id="m{one * 2}"/><use href="#m{one * 2}"/></svg>'
+        return Display({"image/svg+xml": svg}), Display({"text/html": f'<table id="T_{one}"></table>'})
+
+    assert kinds(verdicts(shows(*drawn("12345")), step(1, "c", *drawn("abcde")))) == [[]]
+
+
 def test_svg_is_compared_beside_a_text() -> None:
     svg = Display({"image/svg+xml": "<svg>1</svg>", "text/plain": "<SVG>"})
     other = Display({"image/svg+xml": "<svg>2</svg>", "text/plain": "<SVG>"})
