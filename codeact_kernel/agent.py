@@ -99,17 +99,17 @@ class AgentLoop:
                 return stop
             index = first.step.index if first else self.trajectory.next_index
             self._emit(StepStarted(index))
+            acting = first.reply(self._emit) if first else self._policy.act(self.trajectory, self._emit)
             try:
                 async with asyncio.timeout_at(deadline) as timer:
-                    reply = first.step.reply if first else await self._policy.act(self.trajectory, self._emit)
+                    reply = await acting
             except TimeoutError:
                 if not timer.expired():
                     raise
                 return Stop("max_seconds", f"{limits.max_seconds:g} s used while waiting for the model")
             if reply.answer is not None:
                 value = encode(reply.answer)
-                outcome = final_check(value)
-                if isinstance(outcome, Returned):
+                if isinstance(outcome := final_check(value), Returned):
                     return Stop("answer", answer=value, reply=reply)
                 reply = replace(reply, answer=None, problem=f"{outcome.message}. {ANSWER_IN_CODE}")
             calls = self._calls(index, final_check=final_check, earlier=Earlier(first))

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from .trajectory import CUT_OFF, Step, Trajectory
+from .events import ThoughtDelta
+from .interfaces import Emit
+from .trajectory import CUT_OFF, Reply, Step, Trajectory
 from .wire.frames import FINAL_ANSWER
 from .wire.messages import Effect, Raised, ToolCall, ToolRequest
 from .wire.tape import call_key, show_call
@@ -26,6 +28,12 @@ class Pending:
 
     step: Step
     repeat: Repeat
+
+    async def reply(self, emit: Emit) -> Reply:
+        """What the model replied then, as if it did now."""
+        if self.step.reply.thought:
+            emit(ThoughtDelta(self.step.reply.thought))
+        return self.step.reply
 
 
 class Earlier:

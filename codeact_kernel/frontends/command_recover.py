@@ -30,9 +30,7 @@ class RecoverApp(CodeactApp):
             for path in _asked(page, self.arguments or (".",)):
                 try:
                     if (one := recover(path)) is None:
-                        page.line(
-                            f"{clean(str(path))}: nothing to recover, there is no journal beside it", "dim"
-                        )
+                        page.line(f"{clean(str(path))}: nothing to recover, its run was not cut off", "dim")
                         continue
                     found.append(one)
                     show_recovered(page, one)
@@ -75,7 +73,8 @@ def show_recovered(page: Page, found: Recovered) -> None:
     if len(found.in_doubt) > 20:
         page.line(f"  … and {len(found.in_doubt) - 20} more in doubt", "yellow")
     if trajectory.stop is None:
-        page.line(f"  To go on: codeact resume {clean(str(found.path))}", "dim")
+        tools = " --tools FILE.py" if calls else ""
+        page.line(f"  To go on: codeact resume {clean(str(found.path))}{tools}", "dim")
 
 
 def _document(found: Sequence[Recovered], problems: Sequence[str]) -> dict[str, Json]:

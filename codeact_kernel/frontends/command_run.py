@@ -24,6 +24,7 @@ from .doors import notebook_path, outlets, text_argument, tools_of
 from .finished import Run
 from .keeping import Keeper
 from .page import Page
+from .portal import SyncDoor
 from .render import Renderer
 from .terminal import clean
 from .traits import readable_file
@@ -108,17 +109,30 @@ class RunApp(CodeactApp):
 
 
 def verified(console: Console, run: Run) -> Verdict:
-    """Waits for the replay of the saved run, shown as progress. Ctrl-C ends the waiting."""
-    page = Page(console)
-    with console.status("Verifying: the notebook runs again in a fresh kernel …") as status:
-        verdict = run.verified_sync(
-            lambda done, total: status.update(f"Verifying: {done} of {total} steps run again …")
-        )
-    style = {"identical": "bold green", "drift": "bold red", "unverified": "yellow"}[verdict.status]
-    page.line(f"Verified by running it again: {clean(verdict.text)}", style)
+    """Waits for the replay of the saved run, shown as progress. Ctrl-C ends it: the run itself is done."""
+    try:
+        with console.status("Verifying: the notebook runs again in a fresh kernel …") as status:
+            verdict = run.verified_sync(
+                lambda done, total: status.update(f"Verifying: {done} of {total} steps have run again …")
+            )
+    except KeyboardInterrupt:
+        verdict = SyncDoor().run(run.verification.end("you did not wait for the replay (Ctrl-C)"))
+    _show_verdict(Page(console), verdict, run.path)
+    return verdict
+
+
+def _show_verdict(page: Page, verdict: Verdict, path: Path) -> None:
+    match verdict.status:
+        case "identical":
+            page.line("Verified: the notebook was run again, and nothing differs.", "bold green")
+        case "drift":
+            kinds = ", ".join(verdict.classes)
+            page.line(f"Not the same when it was run again: {kinds}", "bold red")
+            page.line(f"  see where: codeact replay {clean(str(_near(path)))}", "dim")
+        case "unverified":
+            page.line(f"Not verified: {clean(verdict.reason)}", "yellow")
     for remark in verdict.remarks:
         page.line(f"  {clean(remark)}", "dim")
-    return verdict
 
 
 def summary(page: Page, run: Run, duration_s: float, data: Sequence[Path] = ()) -> None:

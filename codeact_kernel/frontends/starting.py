@@ -77,8 +77,11 @@ async def start(
                 info = replace(info, run_id=old.run_id, created=old.created, model=old.model)
             steps = len(origin.restored.steps)
             if steps:
-                tell(f"restoring: {steps} earlier steps run again, tools answered from the record")
+                what = "1 earlier step runs" if steps == 1 else f"{steps:,} earlier steps run"
+                tell(f"restoring: {what} again, tools answered from the record")
             turns, notes = await _restored(session, origin)
+            for note in notes:  # What the model is told, the user is.
+                tell(note)
             return Started(session, Trajectory(info, turns), held, notes)
         except BaseException:
             await session.aclose()
@@ -109,6 +112,7 @@ async def _restored(session: KernelSession, origin: Origin) -> tuple[tuple[Turn,
 
     missing = await restore(session, origin.restored, fresh=True, on_step=keep)
     notes = [edit.text for edit in origin.edits[:SHOWN]]
+    notes += [f"There are {more} more such changes."] if (more := len(origin.edits) - SHOWN) > 0 else []
     notes += [restored_note(missing[:SHOWN])] if missing else []
     changed = {step.index for step in origin.restored.steps[origin.first_edited :]} & found.keys()
     turns = tuple(

@@ -43,9 +43,10 @@ class Verification:
         if self._task is not None:
             self._task.cancel()
 
-    @property
-    def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+    async def end(self, why: str) -> Verdict:
+        """Ends it early, if it has not ended: the verdict."""
+        self.cancel(why)
+        return await self.wait()
 
     async def wait(self, on_step: Callable[[int, int], None] | None = None) -> Verdict:
         """The verdict; on the portal. `on_step` gets how many steps were run again, of how many."""
@@ -53,7 +54,8 @@ class Verification:
             self._listeners.append(on_step)
         if self._task is not None:
             await asyncio.wait([self._task])
-        return self._verdict or PENDING
+        # A replay that was cancelled before it began has said nothing.
+        return self._verdict or (PENDING if self._task is None else Verdict("unverified", reason=self._why))
 
     async def _run(self, path: Path, settings: Settings, on_verdict: Callable[[Verdict], None]) -> None:
         verdict = PENDING

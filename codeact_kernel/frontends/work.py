@@ -133,7 +133,7 @@ class Work:
                 raise UsageError(f"the task is empty: {task!r}; say what is to be done")
             return
         if origin is None or self._loop is not None or not origin.open:
-            raise UsageError("there is no task that was cut off here; say what is to be done")
+            raise UsageError("no task was cut off here, so there is none to go on with; give the next one")
         if origin.problem:
             raise UsageError(origin.problem)
 

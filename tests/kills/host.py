@@ -157,7 +157,7 @@ def main() -> None:
         try:
             run = agent.run_sync(task, on_event=tell)
         except UsageError as problem:
-            if "no task that was cut off" not in str(problem):
+            if "no task was cut off" not in str(problem):
                 raise
             run = agent.run_sync("see to all orders, again", on_event=tell)
         say("answered")
