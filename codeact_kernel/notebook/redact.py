@@ -13,9 +13,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from ..trajectory import RunInfo, Trajectory
+from ..trajectory import RunInfo, Step, Trajectory
 from .patterns import SECRET, Patterns, marks_of
 from .walk import Walk
 
@@ -42,6 +42,7 @@ class Redactor:
         self._needles = tuple({_escaped(form) for form in forms})
         self._patterns = Patterns(patterns, forms.values())
         self._secrets: set[str] = set()
+        self._clean: dict[int, tuple[Step, Step]] = {}
         self._walk = Walk(self.text if self._patterns else self._exact, self._exact)
 
     @classmethod
@@ -96,12 +97,30 @@ class Redactor:
 
     def record(self, record: T) -> T:
         """The same record (dataclass, tuple, mapping or text) with nothing in it that is to be replaced."""
-        clean: T = self._walk(record) if self._forms or self._patterns else record
+        if not self._forms and not self._patterns:
+            return record
+        if isinstance(record, Trajectory):
+            return cast(T, self._trajectory(record))
+        clean: T = self._walk(record)
         if isinstance(clean, RunInfo) and self._patterns:
             clean = replace(clean, masks=tuple(sorted({*clean.masks, *self._patterns.names})))
-        elif isinstance(clean, Trajectory) and self._patterns:
-            clean = replace(clean, info=self.record(clean.info))
         return clean
+
+    def _trajectory(self, run: Trajectory) -> Trajectory:
+        turns = []
+        for turn in run.turns:
+            rest = self._walk(replace(turn, steps=()))
+            turns.append(replace(rest, steps=tuple(map(self._step, turn.steps))))
+        verdict = self._walk(run.verdict)
+        clean = replace(run, info=self.record(run.info), turns=tuple(turns), verdict=verdict)
+        return run if clean == run else clean
+
+    def _step(self, step: Step) -> Step:
+        """A run is written again and again, and its steps are the same."""
+        known = self._clean.get(id(step))
+        if known is None:
+            known = self._clean[id(step)] = (step, self._walk(step))
+        return known[1]
 
     def _exact(self, text: str) -> str:
         for form, name in self._forms:
