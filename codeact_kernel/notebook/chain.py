@@ -7,11 +7,12 @@ both: they show that a record was changed, unless whoever changed it computed th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..wire.messages import Json
 from .chain_content import LINKS, cells_of, counted, digest, digests_of, kept_of, mapping, plain
+from .chain_order import Order
 from .chain_tape import Calls, recorded_calls, tape_of
 
 LINK, SEAL = "codeact-chain-1", "codeact-seal-1"
@@ -36,8 +37,17 @@ def seal(notebook: dict[str, Any]) -> None:
             kept["chain"] = previous = link(previous, digests)
     ours = notebook["metadata"]["codeact"]
     ours.pop("signature", None)
+    ours["order"] = Order.of(_steps(notebook)).text
     ours["digests"] = notebook_digests(notebook)
     ours["seal"] = seal_of(notebook)
+
+
+def _steps(notebook: Mapping[str, Json]) -> Iterator[int]:
+    for cell in cells_of(notebook):
+        kept = kept_of(cell)
+        step = counted(kept.get("step")) if kept is not None and kept["kind"] == "step" else None
+        if step is not None:
+            yield step
 
 
 def link(previous: Json, digests: Mapping[str, Json]) -> str:

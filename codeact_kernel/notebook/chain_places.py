@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..wire.messages import Json
 from .chain_content import LINKS, cells_of, counted, kept_of, mapping
+from .chain_order import Order
 
 MAX_FINDINGS = 1000
 _STEP_PARTS = {"thought": 0, "step": 1, "notes": 2}
@@ -57,14 +59,6 @@ class Place:
     def is_link(self) -> bool:
         return self.kind in LINKS
 
-    @property
-    def rank(self) -> tuple[int, int]:
-        """Grows from cell to cell within its family."""
-        part = _STEP_PARTS.get(self.kind, _TURN_PARTS.get(self.kind, 0))
-        if self.family == FAMILY_FRAME:
-            return (_FRAME.index(self.kind) if self.kind in _FRAME else len(_FRAME), 0)
-        return (self.number, part)
-
     def found(self, problem: str) -> Finding:
         return Finding(self.name, problem, self.step)
 
@@ -73,7 +67,7 @@ def name_of(kind: str, number: int = 0) -> str:
     """What a cell is called in findings."""
     match kind:
         case "step":
-            return f"step {number}"
+            return f"step {number}" if number >= 0 else "a step without a number"
         case "thought":
             return f"the thought of step {number}"
         case "notes":
@@ -108,49 +102,64 @@ class Structure:
         self._ours = ours
         self._once = _first_of_each(ours)
         self._recorded = _Recorded.of(notebook)
-        self._added(cells_of(notebook))
+        numbers = {place.number for place in ours if place.family == FAMILY_STEP}
+        self._rank_of = dict(zip(numbers, self._recorded.steps.ranks(numbers), strict=True))
+        self._added(len(cells_of(notebook)))
         self._doubled()
         self._moved()
         self._missing(has_calls)
 
     def disturbed(self, place: Place) -> bool:
         """Whether what stands beside this place was found to be wrong already."""
-        return (place.family, place.number) in self._disturbed
+        return (place.family, self._rank(place)[0]) in self._disturbed
 
-    def _find(self, place: str, problem: str, family: str = "", *numbers: int) -> None:
-        step = numbers[0] if family == FAMILY_STEP else None
+    def _rank(self, place: Place) -> tuple[int, int]:
+        """Grows from cell to cell within a family; (0, …) for a step that was not recorded."""
+        match place.family:
+            case "step":
+                return (self._rank_of[place.number] or 0, _STEP_PARTS[place.kind])
+            case "turn":
+                return (place.number, _TURN_PARTS[place.kind])
+        return (_FRAME.index(place.kind) if place.kind in _FRAME else len(_FRAME), 0)
+
+    def _find(self, found: Finding, family: str, *ranks: int) -> None:
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(place, problem, step))
-        self._disturbed |= {(family, number + beside) for number in numbers for beside in (-1, 0, 1)}
+            self.findings.append(found)
+        self._disturbed |= {(family, rank + beside) for rank in ranks for beside in (-1, 0, 1)}
 
-    def _added(self, cells: Sequence[Json]) -> None:
+    def _found(self, problem: str, *places: Place) -> None:
+        first = places[0]
+        self._find(first.found(problem), first.family, *(self._rank(place)[0] for place in places))
+
+    def _added(self, cells: int) -> None:
         ours = {place.index: place for place in self._ours}
         last: Place | None = None
-        for index in range(len(cells)):
+        for index in range(cells):
             if index in ours:
                 last = ours[index]
                 continue
             if len(self.findings) >= MAX_FINDINGS:
                 return
-            place = last.name if last is not None else "the beginning"
-            step = last.step if last is not None else None
-            what = "a cell was added after it" if last is not None else "a cell was added there"
-            self.findings.append(Finding(place, f"{what} (cell {index + 1} of the notebook)", step))
+            cell = f"(cell {index + 1} of the notebook)"
+            if last is None:
+                self.findings.append(Finding("the beginning", f"a cell was added there {cell}"))
+            else:
+                self.findings.append(last.found(f"a cell was added after it {cell}"))
 
     def _doubled(self) -> None:
         for place in self._ours:
             if self._once[place.kind, place.number] is not place:
-                self._find(place.name, "appears twice", place.family, place.number)
+                self._found("appears twice", place)
 
     def _moved(self) -> None:
         last: dict[str, Place] = {}
         for place in self._ours:
-            if self._once[place.kind, place.number] is not place:
+            is_known = place.family != FAMILY_STEP or self._rank(place)[0]
+            if self._once[place.kind, place.number] is not place or not is_known:
                 continue
             before = last.get(place.family)
-            if before is not None and before.rank > place.rank:
-                numbers = (before.number, place.number)
-                self._find(before.name, f"stands before {place.name}", place.family, *numbers)
+            if before is not None and self._rank(before) > self._rank(place):
+                self._found(f"stands before {place.name}", before, place)
             last[place.family] = place
         self._frame_moved()
 
@@ -161,48 +170,53 @@ class Structure:
             if place.family != FAMILY_FRAME or not story:
                 continue
             if place.kind == "usage" and place.index < story[-1].index:
-                self._find(place.name, f"stands before {story[-1].name}", FAMILY_FRAME, place.number)
+                self._found(f"stands before {story[-1].name}", place)
             elif place.kind != "usage" and place.index > story[0].index:
-                self._find(place.name, f"stands after {story[0].name}", FAMILY_FRAME, place.number)
+                self._found(f"stands after {story[0].name}", place)
 
     def _missing(self, has_calls: bool) -> None:
         for kind in ("title", "setup", *(("tape",) if has_calls else ()), "usage"):
             if (kind, -1) not in self._once:
-                self._find(name_of(kind), "is missing", FAMILY_FRAME, -1)
-        self._numbered("task", FAMILY_TURN, range(1, self._recorded.turns + 1))
-        self._numbered("step", FAMILY_STEP, range(1, self._recorded.steps + 1))
+                self._find(Finding(name_of(kind), "is missing"), FAMILY_FRAME, -1)
+        turns = Order(((1, self._recorded.turns),) if self._recorded.turns else ())
+        self._numbered("task", FAMILY_TURN, turns)
+        self._numbered("step", FAMILY_STEP, self._recorded.steps)
         for number in self._recorded.stops:
             if ("stop", number) not in self._once:
-                self._find(name_of("stop", number), "is missing", FAMILY_TURN, number)
+                self._find(Finding(name_of("stop", number), "is missing"), FAMILY_TURN, number)
         for place in self._ours:
             if place.kind == "step":
                 self._part("thought", place, _has_thought(place))
                 self._part("notes", place, bool(place.kept.get("notes")))
 
-    def _numbered(self, kind: str, family: str, recorded: range) -> None:
+    def _numbered(self, kind: str, family: str, recorded: Order) -> None:
         """The gaps and the surplus; a gap may be as long as a hostile file says."""
-        present = sorted(number for known, number in self._once if known == kind)
-        wanted = recorded.start
-        for number in present:
-            if number not in recorded:
-                self._find(name_of(kind, number), f"was added: {len(recorded)} were recorded", family, number)
-            elif number > wanted:
-                self._gap(kind, family, wanted, number - 1)
-            wanted = max(wanted, number + 1)
-        if wanted < recorded.stop:
-            self._gap(kind, family, wanted, recorded.stop - 1)
+        there = [place for place in self._ours if place.kind == kind]
+        ranks = list(recorded.ranks(place.number for place in there))
+        for place, rank in zip(there, ranks, strict=True):
+            if rank is None:
+                self._found(f"was added: {len(recorded)} were recorded", place)
+        wanted = 1
+        for rank in (*sorted(filter(None, ranks)), len(recorded) + 1):
+            if rank > wanted:
+                self._gap(kind, family, recorded, wanted, rank - 1)
+            wanted = max(wanted, rank + 1)
 
-    def _gap(self, kind: str, family: str, first: int, last: int) -> None:
-        if first == last:
-            self._find(name_of(kind, first), "is missing", family, first)
-        else:
-            self._find(f"{kind}s {first} to {last}", "are missing", family, first, last)
+    def _gap(self, kind: str, family: str, recorded: Order, first: int, last: int) -> None:
+        for begin, end in islice(recorded.spans_between(first, last), MAX_FINDINGS):
+            step = begin if family == FAMILY_STEP else None
+            if begin == end:
+                found = Finding(name_of(kind, begin), "is missing", step)
+            else:
+                found = Finding(f"{kind}s {begin} to {end}", "are missing", step)
+            self._find(found, family, first, last)
 
     def _part(self, kind: str, step: Place, recorded: bool) -> None:
         there = (kind, step.number) in self._once
         if there != recorded:
             said = "is missing" if recorded else "was added"
-            self._find(name_of(kind, step.number), said, FAMILY_STEP, step.number)
+            found = Finding(name_of(kind, step.number), said, step.number)
+            self._find(found, FAMILY_STEP, self._rank(step)[0])
 
 
 def _first_of_each(ours: Iterable[Place]) -> dict[tuple[str, int], Place]:
@@ -223,19 +237,14 @@ class _Recorded:
     """How far the run came, as the notebook's metadata says. `stops`: the turns that ended."""
 
     turns: int
-    steps: int
+    steps: Order
     stops: tuple[int, ...]
 
     @classmethod
     def of(cls, notebook: Mapping[str, Json]) -> _Recorded:
         ours = mapping(mapping(notebook.get("metadata")).get("codeact"))
-        turns, steps = _first_two(ours.get("recorded"))
-        reasons = ours.get("stop_reasons")
+        counts, reasons = ours.get("recorded"), ours.get("stop_reasons")
+        turns = counted(counts[0]) if isinstance(counts, list) and counts else None
         reasons = reasons if isinstance(reasons, list) else []
-        return cls(turns, steps, tuple(n for n, reason in enumerate(reasons, 1) if reason is not None))
-
-
-def _first_two(counts: Json) -> Iterator[int]:
-    known = counts if isinstance(counts, list) else []
-    for index in range(2):
-        yield counted(known[index] if index < len(known) else None) or 0
+        stops = tuple(number for number, reason in enumerate(reasons, 1) if reason is not None)
+        return cls(turns or 0, Order.read(ours.get("order")) or Order(()), stops)

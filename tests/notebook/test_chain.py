@@ -19,16 +19,19 @@ from hypothesis import strategies as st
 from codeact_kernel.notebook.chain import last_link, seal
 from codeact_kernel.notebook.chain_check import NO_CHAIN, check
 from codeact_kernel.notebook.chain_content import plain
+from codeact_kernel.notebook.chain_order import Order
+from codeact_kernel.notebook.chain_places import MAX_FINDINGS
 from codeact_kernel.notebook.load import load, parse
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.render import render
 from codeact_kernel.notebook.resaving import visible
+from codeact_kernel.notebook.schema import problems
 from codeact_kernel.notebook.writer import write
 from codeact_kernel.outputs import Display, Stream
 from codeact_kernel.trajectory import Trajectory, Verdict
 from codeact_kernel.wire.messages import Returned, ToolCall
 
-from .tampering import Notebook, cell, cover_up, grown, kept, ours, output, rich_run, source
+from .tampering import Notebook, at, cell, cover_up, grown, kept, ours, output, rich_run, source
 
 NO_SECRETS = Redactor({})
 
@@ -152,7 +155,7 @@ def test_a_tape_outside_of_the_source(tmp_path: Path) -> None:
     first = turn.steps[0]
     calls = tuple(
         ToolCall(6, n, "refund", (os.urandom(400_000).hex(),), {}, Returned(n), approved_by="ana")
-        for n in range(1, 12)
+        for n in range(1, 9)
     )
     first = replace(first, observation=replace(first.observation, tool_calls=calls))
     run = replace(run, turns=(run.turns[0], replace(turn, steps=(first, *turn.steps[1:]))))
@@ -162,8 +165,8 @@ def test_a_tape_outside_of_the_source(tmp_path: Path) -> None:
     lines: Any = kept(notebook, "setup")["tape"]
     assert check(notebook) == ()
     assert last_link(notebook, 5) == last_link(sealed(rich_run()), 5)
-    lines[-1] = lines[-1].replace('"returns":11', '"returns":12')
-    assert [finding.place for finding in check(notebook)] == ["step 6, call 11"]
+    lines[-1] = lines[-1].replace('"returns":8', '"returns":12')
+    assert [finding.place for finding in check(notebook)] == ["step 6, call 8"]
 
 
 def test_what_load_gives_is_not_changed_by_the_chain(tmp_path: Path) -> None:
@@ -374,5 +377,44 @@ def test_hostile_notebooks_are_judged_and_crash_nothing(notebook: Notebook) -> N
 
 
 def test_gaps_as_long_as_a_file_says(notebook: Notebook) -> None:
-    ours(notebook)["recorded"] = [2, 2**31 - 1, 2, 3, 4]
-    assert "steps 8 to 2147483647" in {finding.place for finding in check(notebook)}
+    ours(notebook)["order"] = "1-999999999"
+    assert "steps 8 to 999999999" in {finding.place for finding in check(notebook)}
+    ours(notebook)["order"] = ",".join(str(number) for number in range(1, 10**5, 2))
+    assert len(check(notebook)) == MAX_FINDINGS
+
+
+# --- the order of steps ------------------------------------------------------------------------
+
+
+def test_a_run_that_went_on_after_a_person_edited_it(notebook: Notebook) -> None:
+    """An added step has a number behind all others, a removed one leaves a gap: so they were recorded."""
+    run = rich_run()
+    one, _, three, *others = run.turns[0].steps
+    added = replace(three, index=8)
+    turns = (replace(run.turns[0], steps=(one, added, three, *others)), run.turns[1])
+    edited = sealed(replace(run, turns=turns))
+    assert ours(edited)["order"] == "1,8,3-7"
+    assert check(edited) == ()
+    assert problems(edited) == ()
+    edited["cells"].insert(at(edited, "step-4"), edited["cells"].pop(at(edited, "step-8")))
+    assert [finding.text for finding in check(edited)] == ["step 4: stands before step 8"]
+    edited["cells"].pop(at(edited, "step-8"))
+    assert [finding.text for finding in check(edited)] == ["step 8: is missing"]
+
+
+@given(st.lists(st.integers(1, 40), unique=True))
+def test_orders(numbers: list[int]) -> None:
+    order = Order.of(numbers)
+    assert Order.read(order.text) == order
+    assert len(order) == len(numbers)
+    assert list(order.ranks(numbers)) == list(range(1, len(numbers) + 1))
+    assert list(order.ranks(set(range(50)) - set(numbers))) == [None] * (50 - len(numbers))
+    for first in range(1, len(numbers) + 1):
+        for last in range(first, len(numbers) + 1):
+            between = [n for begin, end in order.spans_between(first, last) for n in range(begin, end + 1)]
+            assert between == numbers[first - 1 : last]
+
+
+@pytest.mark.parametrize("text", [None, 7, "1-", "-1", "a", "1--2", "1 2", ",", "1" * 10, "1," * 10**7])
+def test_orders_that_are_none(text: object) -> None:
+    assert Order.read(text) is None  # type: ignore[arg-type]  # It is a stranger's.
