@@ -14,6 +14,8 @@ from codeact_kernel.frontends.replaying import replay_notebook
 from codeact_kernel.notebook.load import load
 from codeact_kernel.wire.messages import Returned
 
+from .conftest import Command
+
 pytestmark = pytest.mark.kernel
 ADDRESS, OTHER = "bob@example.org", "ann@example.org"
 SETTINGS = Settings(redact=(r"email=[\w.+-]+@[\w.-]+\.\w+",))
@@ -97,3 +99,29 @@ def _differences(one: Any, two: Any, where: str) -> list[str]:
     else:
         return [where] if one != two else []
     return [place for name, a, b in pairs for place in _differences(a, b, name)]
+
+
+def test_the_command_masks_and_says_what_is_no_pattern(codeact: Command, folder: Path) -> None:
+    (folder / "script.jsonl").write_text(json.dumps({"answer": f"told {ADDRESS} of 4111"}) + "\n")
+    given = (
+        "run",
+        "write to a customer",
+        "--model",
+        "scripted:script.jsonl",
+        "--out",
+        "run.ipynb",
+        "--no-verify",
+    )
+    wrong = codeact(*given, "--redact", r"email=(?<=x)y")
+    assert wrong.returncode == 2
+    assert (
+        "--redact 'email=(?<=x)y' is no regular expression of RE2: invalid perl operator: (?<="
+        in wrong.stderr
+    )
+    assert "no look-around" in wrong.stderr
+    done = codeact(*given, "--redact", r"email=\w+@[\w.]+", "--redact", r"card=\d{4}")
+    assert done.returncode == 0, done.stderr
+    assert f"told {ADDRESS} of 4111" in done.stdout
+    saved = load(folder / "run.ipynb")
+    assert saved.turns[0].stop is not None
+    assert saved.turns[0].stop.answer == "told [email 1] of [card 1]"
