@@ -80,14 +80,14 @@ def test_writing_stays_a_small_share_of_the_run(run: Trajectory, tmp_path: Path)
         clock.now += 0.1  # A step.
         written += writer.maybe_write(run)
     assert 0.01 * written <= SHARE * clock.now
-    assert written > 100
+    assert written > 40
 
 
 def test_slow_steps_are_all_written(run: Trajectory, tmp_path: Path) -> None:
     clock = Clock(tick=0.01)
     writer = NotebookWriter(tmp_path / "run.ipynb", Redactor({}), clock)
     for _ in range(5):
-        clock.now += 2.0
+        clock.now += 5.0
         assert writer.maybe_write(run)
 
 
