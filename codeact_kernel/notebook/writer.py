@@ -16,8 +16,8 @@ from .render import render
 from .replacing import replace_file
 
 SHARE = 0.005
-"""Of the time since the start that `NotebookWriter` means to spend on writing. A notebook that has grown costs
-more than the one before, on a busy machine twice as much: all saving is to stay below 2 %."""
+"""Of the time since the start that `NotebookWriter` means to spend on writing. One that has grown costs more
+than the one before, on a busy machine twice as much: all saving is to stay below 2 %."""
 
 
 def write(trajectory: Trajectory, path: str | Path, redactor: Redactor | None = None) -> None:
