@@ -69,7 +69,7 @@ class AtCaller:
         self._turn = asyncio.Lock()
 
     async def decide(self, request: ToolRequest) -> Approval:
-        async with self._turn:
+        async with self._turn:  # Who stops at one question is not to get those that wait behind it.
             decided = await self._door.at_caller(lambda: self._ask(request))
         assert isinstance(decided, Approval)
         return decided

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import subprocess
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from codeact_kernel.frontends.asking import asker
+from codeact_kernel.frontends.asking import AtCaller, asker
 from codeact_kernel.frontends.cli import main
 from codeact_kernel.frontends.page import Page
+from codeact_kernel.frontends.portal import SyncDoor
 from codeact_kernel.frontends.toolsfile import load_tools
+from codeact_kernel.trajectory import Approval
 from codeact_kernel.wire.messages import ToolRequest
 
 from .saved_runs import a_run, edit, save, with_versions
@@ -235,6 +238,24 @@ def test_a_person_is_asked_for_each_call_that_may_change_something(
     assert not ask(lend).allowed, "the terminal is gone"
     assert shown.getvalue().count("Call pay(5)?") == 5
     assert "\x1b" not in shown.getvalue()
+
+
+def test_who_stops_is_asked_no_more() -> None:
+    door, asked = SyncDoor(), list[str]()
+
+    def ask(request: ToolRequest) -> Approval:
+        asked.append(request.tool)
+        if request.tool == "stop":
+            raise KeyboardInterrupt
+        return Approval(True)
+
+    async def calls(*tools: str) -> list[Approval]:
+        approver = AtCaller(door, ask)
+        return await asyncio.gather(*(approver.decide(ToolRequest(1, tool)) for tool in tools))
+
+    with pytest.raises(KeyboardInterrupt):
+        door.run(calls("a", "b", "stop", "c", "d", "e", "f"))
+    assert asked == ["a", "b", "stop"]
 
 
 # --- as tests ----------------------------------------------------------------------------------
