@@ -82,10 +82,11 @@ class Origin:
     def first_edited(self) -> int:
         """The place of the first step that is not as it was recorded, among `restored.steps`; their number
         when all are."""
-        changed = {edit.step for edit in self.edits if edit.kind != "removed"}
-        removed = min((edit.step for edit in self.edits if edit.kind == "removed"), default=None)
+        changed = {edit.step for edit in self.edits if edit.kind in ("changed", "added")}
+        # A step with a higher number than one that was removed, or moved behind it, runs on something else.
+        gone = min((edit.step for edit in self.edits if edit.step not in changed), default=None)
         for place, step in enumerate(self.restored.steps):
-            if step.index in changed or (removed is not None and step.index > removed):
+            if step.index in changed or (gone is not None and step.index > gone):
                 return place
         return len(self.restored.steps)
 

@@ -6,8 +6,9 @@ replay or a run that goes on does not leave out what a person meant.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +20,18 @@ from .cells import code_digest
 from .load import Reading, journal_ahead, load_notebook, parse
 from .outputs import joined, shown_of
 
+MAX_REMOVED = 1000
+"""Removed steps that are told; a number in a notebook may be any."""
+
 
 @dataclass(frozen=True)
 class Edit:
     """One change. `step`: the number of the step it is about; an added cell has got a number of its own."""
 
-    kind: Literal["changed", "added", "removed"]
+    kind: Literal["changed", "added", "removed", "moved"]
     step: int
     after: int = 0
-    """The step that an added cell stands after."""
+    """The step that an added or a moved cell stands after."""
 
     @property
     def text(self) -> str:
@@ -39,6 +43,8 @@ class Edit:
                 return f"A person has added a cell after step {self.after}; it is step {self.step} here."
             case "removed":
                 return f"A person has removed step {self.step}."
+            case "moved":
+                return f"A person has moved steps: step {self.step} comes after step {self.after}."
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,10 @@ class _Editing(Reading):
     def turns(self) -> tuple[Turn, ...]:
         """With numbers for the added cells, behind all others, and what is missing told."""
         highest = max(self._steps, default=0)
-        removed = sorted(set(range(1, highest + 1)) - self._steps)
-        self.edits += [Edit("removed", number) for number in removed[:1000]]
+        self.edits += _moved(step.index for turn in self._turns for step in turn.steps)
+        self.edits += [
+            Edit("removed", number) for number in islice(_missing(sorted(self._steps)), MAX_REMOVED)
+        ]
         numbers = {
             edit.step: highest + place
             for place, edit in enumerate((e for e in self.edits if e.kind == "added"), 1)
@@ -132,3 +140,18 @@ class _Editing(Reading):
         reply = replace(step.reply, raw="", code=step.action.code)
         steps[-1] = replace(step, reply=reply, observation=observation)
         self.edits.append(Edit("changed", step.index))
+
+
+def _missing(numbers: list[int]) -> Iterator[int]:
+    """Of 1, 2, 3 …, those that are not among these."""
+    for before, number in pairwise([0, *numbers]):
+        yield from range(before + 1, number)
+
+
+def _moved(numbers: Iterable[int]) -> Iterator[Edit]:
+    """Steps that stand after one with a higher number; those of added cells are not positive."""
+    highest = 0
+    for number in numbers:
+        if 0 < number < highest:
+            yield Edit("moved", number, highest)
+        highest = max(highest, number)
