@@ -114,6 +114,11 @@ async def _restored(session: KernelSession, origin: Origin) -> tuple[tuple[Turn,
     notes = [edit.text for edit in origin.edits[:SHOWN]]
     notes += [f"There are {more} more such changes."] if (more := len(origin.edits) - SHOWN) > 0 else []
     notes += [restored_note(missing[:SHOWN])] if missing else []
+    if masks := origin.info.masks:
+        notes.append(
+            f"The record masks some values ({', '.join(masks)}), and so do the variables rebuilt from it: "
+            "get such a value anew before it is used."
+        )
     changed = {step.index for step in origin.restored.steps[origin.first_edited :]} & found.keys()
     turns = tuple(
         replace(

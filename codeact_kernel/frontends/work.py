@@ -77,6 +77,12 @@ class Work:
         """What is restored at the start. Raises: UsageError after the start."""
         if self._closed or self._loop is not None or self._running is not None:
             raise UsageError("an agent goes on with a saved run before its first task only; make a new one")
+        if lacking := [name for name in origin.info.masks if name not in self._redactor.patterns]:
+            again = " ".join(f"--redact {name}=REGEX" for name in lacking)
+            raise UsageError(
+                f"what the run has masked so far would be in the record from here on: say {again} again "
+                "(Settings.redact), since the notebook keeps the names only"
+            )
         self._origin = origin
         self._redactor.learn(Trajectory(origin.info, origin.turns))
 

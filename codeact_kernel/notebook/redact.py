@@ -52,6 +52,11 @@ class Redactor:
         return cls({**known, **(extra or {})}, patterns)
 
     @property
+    def patterns(self) -> tuple[str, ...]:
+        """Names of the patterns that it was given."""
+        return self._patterns.names
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Of the secrets and the patterns that were replaced, sorted."""
         return tuple(sorted({*self._secrets, *self._patterns.last}))
