@@ -7,7 +7,7 @@ both: they show that a record was changed, unless whoever changed it computed th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ..wire.messages import Json
@@ -26,28 +26,24 @@ def seal(notebook: dict[str, Any]) -> None:
     """
     calls = recorded_calls(tape_of(notebook))
     previous: Json = ""
+    entries: list[Json] = []
+    steps: list[int] = []
     for cell in notebook["cells"]:
         kept = kept_of(cell)
-        if kept is None:
-            continue
-        digests: dict[str, Json] = {**digests_of(cell, kept, calls_of(calls, kept))}
-        # Past NotebookNode's own setter, which makes a node of it: dear to make, and dearer to copy.
-        dict.__setitem__(kept, "digests", digests)
-        if kept["kind"] in LINKS:
-            kept["chain"] = previous = link(previous, digests)
+        if kept is not None:
+            digests: dict[str, Json] = {**digests_of(cell, kept, calls_of(calls, kept))}
+            # Past NotebookNode's own setter, which makes a node of it: dear to make, and dearer to copy.
+            dict.__setitem__(kept, "digests", digests)
+            if kept["kind"] in LINKS:
+                kept["chain"] = previous = link(previous, digests)
+            if kept["kind"] == "step" and (step := counted(kept.get("step"))) is not None:
+                steps.append(step)
+        entries.append(_entry(kept))
     ours = notebook["metadata"]["codeact"]
     ours.pop("signature", None)
-    ours["order"] = Order.of(_steps(notebook)).text
+    ours["order"] = Order.of(steps).text
     ours["digests"] = notebook_digests(notebook)
-    ours["seal"] = seal_of(notebook)
-
-
-def _steps(notebook: Mapping[str, Json]) -> Iterator[int]:
-    for cell in cells_of(notebook):
-        kept = kept_of(cell)
-        step = counted(kept.get("step")) if kept is not None and kept["kind"] == "step" else None
-        if step is not None:
-            yield step
+    ours["seal"] = digest([SEAL, entries, ours["digests"]])
 
 
 def link(previous: Json, digests: Mapping[str, Json]) -> str:

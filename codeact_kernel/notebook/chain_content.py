@@ -110,6 +110,8 @@ def digests_of(cell: Mapping[str, Json], kept: Mapping[str, Json], calls: Json) 
 
 
 def _text(value: Json) -> Json:
+    if isinstance(value, str):
+        return value
     text = joined(value)
     return plain(value) if text is None else text
 
@@ -194,16 +196,14 @@ def outputs_form(outputs: Json) -> Json:
 def _output_form(output: Json) -> Json:
     if not isinstance(output, dict):
         return plain(output)
-    form = {key: plain(value) for key, value in output.items() if key not in ("text", "data")}
-    if "text" in output:
-        form["text"] = _text(output["text"])
-    data = output.get("data")
-    if isinstance(data, dict):
-        form["data"] = {
-            mime: plain(content) if _is_json(mime) else _text(content) for mime, content in data.items()
-        }
-    elif "data" in output:
-        form["data"] = plain(data)
+    form = {}
+    for key, value in output.items():
+        if key == "text":
+            form[key] = _text(value)
+        elif key == "data" and isinstance(value, dict):
+            form[key] = {mime: plain(said) if _is_json(mime) else _text(said) for mime, said in value.items()}
+        else:
+            form[key] = plain(value)
     return form
 
 
