@@ -177,13 +177,13 @@ class Structure:
     def _missing(self, has_calls: bool) -> None:
         for kind in ("title", "setup", *(("tape",) if has_calls else ()), "usage"):
             if (kind, -1) not in self._once:
-                self._find(Finding(name_of(kind), "is missing"), FAMILY_FRAME, -1)
+                self._find(Finding(name_of(kind), "missing"), FAMILY_FRAME, -1)
         turns = Order(((1, self._recorded.turns),) if self._recorded.turns else ())
         self._numbered("task", FAMILY_TURN, turns)
         self._numbered("step", FAMILY_STEP, self._recorded.steps)
         for number in self._recorded.stops:
             if ("stop", number) not in self._once:
-                self._find(Finding(name_of("stop", number), "is missing"), FAMILY_TURN, number)
+                self._find(Finding(name_of("stop", number), "missing"), FAMILY_TURN, number)
         for place in self._ours:
             if place.kind == "step":
                 self._part("thought", place, _has_thought(place))
@@ -205,16 +205,13 @@ class Structure:
     def _gap(self, kind: str, family: str, recorded: Order, first: int, last: int) -> None:
         for begin, end in islice(recorded.spans_between(first, last), MAX_FINDINGS):
             step = begin if family == FAMILY_STEP else None
-            if begin == end:
-                found = Finding(name_of(kind, begin), "is missing", step)
-            else:
-                found = Finding(f"{kind}s {begin} to {end}", "are missing", step)
-            self._find(found, family, first, last)
+            name = name_of(kind, begin) if begin == end else f"{kind}s {begin} to {end}"
+            self._find(Finding(name, "missing", step), family, first, last)
 
     def _part(self, kind: str, step: Place, recorded: bool) -> None:
         there = (kind, step.number) in self._once
         if there != recorded:
-            said = "is missing" if recorded else "was added"
+            said = "missing" if recorded else "was added"
             found = Finding(name_of(kind, step.number), said, step.number)
             self._find(found, FAMILY_STEP, self._rank(step)[0])
 

@@ -399,7 +399,7 @@ def test_a_run_that_went_on_after_a_person_edited_it(notebook: Notebook) -> None
     edited["cells"].insert(at(edited, "step-4"), edited["cells"].pop(at(edited, "step-8")))
     assert [finding.text for finding in check(edited)] == ["step 4: stands before step 8"]
     edited["cells"].pop(at(edited, "step-8"))
-    assert [finding.text for finding in check(edited)] == ["step 8: is missing"]
+    assert [finding.text for finding in check(edited)] == ["step 8: missing"]
 
 
 @given(st.lists(st.integers(1, 40), unique=True))
