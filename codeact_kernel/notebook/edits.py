@@ -20,6 +20,7 @@ from .cells import code_digest
 from .load import Reading, journal_ahead, load_notebook, parse
 from .outputs import joined, shown_of
 
+ADDED = "This cell was added by a person."
 MAX_REMOVED = 1000
 """Removed steps that are told; a number in a notebook may be any."""
 
@@ -95,7 +96,7 @@ class _Editing(Reading):
     def turns(self) -> tuple[Turn, ...]:
         """With numbers for the added cells, behind all others, and what is missing told."""
         highest = max(self._steps, default=0)
-        self.edits += _moved(step.index for turn in self._turns for step in turn.steps)
+        self.edits += _moved(step for turn in self._turns for step in turn.steps)
         self.edits += [
             Edit("removed", number) for number in islice(_missing(sorted(self._steps)), MAX_REMOVED)
         ]
@@ -121,8 +122,7 @@ class _Editing(Reading):
         observation = Observation(
             "error" if failed else "ok", shown, None, count if isinstance(count, int) else None
         )
-        note = "This cell was added by a person."
-        steps.append(Step(number, Reply(code=source), Action(source), observation, (note,)))
+        steps.append(Step(number, Reply(code=source), Action(source), observation, (ADDED,)))
         after = next((step.index for step in reversed(steps[:-1]) if step.index > 0), 0)
         self.edits.append(Edit("added", number, after))
 
@@ -148,10 +148,12 @@ def _missing(numbers: list[int]) -> Iterator[int]:
         yield from range(before + 1, number)
 
 
-def _moved(numbers: Iterable[int]) -> Iterator[Edit]:
-    """Steps that stand after one with a higher number; those of added cells are not positive."""
+def _moved(steps: Iterable[Step]) -> Iterator[Edit]:
+    """Steps that stand after one with a higher number; that of an added cell is none of its place."""
     highest = 0
-    for number in numbers:
-        if 0 < number < highest:
-            yield Edit("moved", number, highest)
-        highest = max(highest, number)
+    for step in steps:
+        if ADDED in step.notes:
+            continue
+        if step.index < highest:
+            yield Edit("moved", step.index, highest)
+        highest = max(highest, step.index)
