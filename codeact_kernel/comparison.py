@@ -90,7 +90,7 @@ def shown_lines(shown: tuple[Shown, ...], pictures: Pictures | None = None) -> I
     `pictures`: look closer, at pixels instead of bytes and past the order of sets.
     """
     room = MAX_LINES
-    for item in shown:
+    for item in _joined(shown):
         match item:
             case Stream(name, text):
                 lines = _lines(_text(text, pictures), room)
@@ -101,6 +101,16 @@ def shown_lines(shown: tuple[Shown, ...], pictures: Pictures | None = None) -> I
             case Error():
                 continue
         room = max(room - len(lines), 0)
+
+
+def _joined(shown: tuple[Shown, ...]) -> Iterable[Shown]:
+    """With one item for texts of a stream that follow each other: nbclient saves a print as it came, in one
+    message or in two."""
+    for name, group in groupby(shown, lambda item: item.name if isinstance(item, Stream) else None):
+        if name is None:
+            yield from group
+        else:
+            yield Stream(name, "".join(item.text for item in group if isinstance(item, Stream)))
 
 
 def _text(text: str, pictures: Pictures | None) -> str:

@@ -66,15 +66,17 @@ REPLIES = (
         import matplotlib.pyplot as plt
 
         monthly = sales.pivot_table(index="month", columns="region", values="revenue", aggfunc="sum")
-        axes = monthly.plot(figsize=(4, 2.4), linewidth=2)
-        axes.set(xlabel="", ylabel="EUR", ylim=(0, None))
+        monthly.index = monthly.index.str.removeprefix("2025-")
+        axes = monthly.plot(figsize=(4.4, 2.6), linewidth=2)
+        axes.set(ylabel="EUR", ylim=(0, None))
+        axes.legend(loc="lower center", ncols=3)
         plt.show()
         monthly.iloc[[0, -1]]
         """,
     ),
     step(
-        """The figure shows it too: all three grow, and West from the lowest start. The answer comes from
-        the table.""",
+        """West sells most of the three, and is the one that misses its target: that is the highest, too. The
+        answer comes from the table.""",
         """
         reached = result.loc[result["reached"], "region"].tolist()
         short = (result["target"] - result["revenue"])[~result["reached"]]

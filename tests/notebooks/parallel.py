@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from typing import Literal
 
 from codeact_kernel import tool
 
@@ -17,6 +18,9 @@ PRICES = {
     "hinge": {"Anvil": "2.40", "Clamp": "2.15"},
     "latch": {"Anvil": "5.90", "Brace": "6.20", "Clamp": "5.95"},
 }
+
+
+Supplier = Literal["Anvil", "Brace", "Clamp"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ def purchasing() -> list[object]:
     numbers = count(1001)
 
     @tool(effect="read")
-    async def quote(supplier: str, part: str) -> Decimal:
+    async def quote(supplier: Supplier, part: str) -> Decimal:
         """The price of one piece in EUR. ValueError when the supplier does not have the part."""
         await asyncio.sleep(0.02)  # as if it were asked over the network
         if supplier not in PRICES[part]:
@@ -48,7 +52,7 @@ def purchasing() -> list[object]:
         return next(numbers)
 
     @tool
-    async def place_order(number: int, supplier: str, part: str, pieces: int) -> Order:
+    async def place_order(number: int, supplier: Supplier, part: str, pieces: int) -> Order:
         """Places an order under a reserved number."""
         await asyncio.sleep(0.02)
         return Order(number, supplier, part, pieces, Decimal(PRICES[part][supplier]) * pieces)
@@ -56,7 +60,7 @@ def purchasing() -> list[object]:
     return [quote, next_order_number, place_order]
 
 
-TASK = "Order 100 bolts, 20 hinges and 20 latches, each from the cheapest of Anvil, Brace and Clamp."
+TASK = "Order 100 bolts, 20 hinges and 20 latches, each from the cheapest supplier."
 REPLIES = (
     step(
         """Nine quotes, and none depends on another: I ask for all of them at once. A supplier that does not
