@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 from ..wire.messages import Json
 from .chain_content import LINKS, cells_of, counted, kept_of, mapping
@@ -93,6 +92,10 @@ def places(notebook: Mapping[str, Json]) -> list[Place]:
     return found
 
 
+class _EnoughFound(Exception):
+    """`MAX_FINDINGS` were found."""
+
+
 class Structure:
     """What is wrong with the places themselves, whatever their hashes say; at most `MAX_FINDINGS`."""
 
@@ -104,10 +107,13 @@ class Structure:
         self._recorded = _Recorded.of(notebook)
         numbers = {place.number for place in ours if place.family == FAMILY_STEP}
         self._rank_of = dict(zip(numbers, self._recorded.steps.ranks(numbers), strict=True))
-        self._added(len(cells_of(notebook)))
-        self._doubled()
-        self._moved()
-        self._missing(has_calls)
+        try:
+            self._added(len(cells_of(notebook)))
+            self._doubled()
+            self._moved()
+            self._missing(has_calls)
+        except _EnoughFound:
+            pass  # What else there is would not be listed.
 
     def disturbed(self, place: Place) -> bool:
         """Whether what stands beside this place was found to be wrong already."""
@@ -123,8 +129,9 @@ class Structure:
         return (_FRAME.index(place.kind) if place.kind in _FRAME else len(_FRAME), 0)
 
     def _find(self, found: Finding, family: str, *ranks: int) -> None:
-        if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(found)
+        self.findings.append(found)
+        if len(self.findings) == MAX_FINDINGS:
+            raise _EnoughFound
         self._disturbed |= {(family, rank + beside) for rank in ranks for beside in (-1, 0, 1)}
 
     def _found(self, problem: str, *places: Place) -> None:
@@ -138,13 +145,11 @@ class Structure:
             if index in ours:
                 last = ours[index]
                 continue
-            if len(self.findings) >= MAX_FINDINGS:
-                return
             cell = f"(cell {index + 1} of the notebook)"
             if last is None:
-                self.findings.append(Finding("the beginning", f"a cell was added there {cell}"))
+                self._find(Finding("the beginning", f"a cell was added there {cell}"), FAMILY_FRAME)
             else:
-                self.findings.append(last.found(f"a cell was added after it {cell}"))
+                self._find(last.found(f"a cell was added after it {cell}"), last.family)
 
     def _doubled(self) -> None:
         for place in self._ours:
@@ -203,7 +208,7 @@ class Structure:
             wanted = max(wanted, rank + 1)
 
     def _gap(self, kind: str, family: str, recorded: Order, first: int, last: int) -> None:
-        for begin, end in islice(recorded.spans_between(first, last), MAX_FINDINGS):
+        for begin, end in recorded.spans_between(first, last):
             step = begin if family == FAMILY_STEP else None
             name = name_of(kind, begin) if begin == end else f"{kind}s {begin} to {end}"
             self._find(Finding(name, "missing", step), family, first, last)
