@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import re2
-
 from ..exceptions import UsageError
 
 WINDOW = 8192
@@ -152,12 +150,22 @@ def _spans(pattern: Any, text: str, start: int, end: int) -> Iterator[tuple[int,
         start = max(start, sure)
 
 
+def _re2() -> Any:
+    """Raises UsageError when the optional package is missing."""
+    try:
+        import re2
+    except ImportError:
+        raise UsageError("--redact needs google-re2: pip install 'codeact_kernel[redact]'") from None
+    return re2
+
+
 def _compiled(given: str) -> tuple[str, Any]:
     name, equals, regex = given.partition("=")
     if not (equals and regex and name.isidentifier() and name.isascii()) or name == SECRET:
         raise UsageError(
             f"--redact {given!r:.200} needs a name and a regular expression: email='[a-z]+@[a-z.]+'"
         )
+    re2 = _re2()
     options = re2.Options()
     options.log_errors = False
     try:

@@ -186,6 +186,7 @@ def test_run_json(codeact: Command, folder: Path) -> None:
             "total_tokens": 0,
         },
         "trajectory": str(folder / "run.ipynb"),
+        "verified": {"status": "identical", "classes": [], "reason": "", "remarks": []},
         "files": [],
     }
     assert "Step 1" in shown.stderr
