@@ -14,9 +14,8 @@ from ..exceptions import UsageError
 from ..notebook.load import load
 from .assembly import Agent
 from .command_run import RunApp
-from .doors import source_argument, text_argument
+from .doors import saved_run, source_argument, text_argument
 from .origin import code_at, model_of
-from .traits import readable_file
 
 
 class ForkApp(RunApp):
@@ -32,10 +31,10 @@ class ForkApp(RunApp):
         return text_argument("INSTRUCTION", self.arguments[1]) if len(self.arguments) > 1 else None
 
     def model_spec(self) -> str | None:
-        return self.model or model_of(load(readable_file("RUN.ipynb", self.argument)))
+        return self.model or model_of(load(saved_run(self.argument)))
 
     def prepare(self, agent: Agent) -> None:
-        path = readable_file("RUN.ipynb", self.argument)
+        path = saved_run(self.argument)
         if self.at is None:
             raise UsageError("--at is missing: say after which step the branch begins, as in --at 3")
         if self.edit and self.code:

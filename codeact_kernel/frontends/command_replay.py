@@ -17,13 +17,12 @@ from .asking import asker
 from .cli import USAGE
 from .cli_values import DRIFT_KINDS
 from .documents import SCHEMA_VERSION, dumps, replay_document
-from .doors import outlets, tools_of
+from .doors import outlets, saved_run, tools_of
 from .page import Page
 from .recorded_data import data_notes, import_note
 from .replay_view import show_report, show_step
 from .replaying import LiveTools, replay_notebook
 from .terminal import clean
-from .traits import readable_file
 
 
 class ReplayApp(CodeactApp):
@@ -76,7 +75,7 @@ class ReplayApp(CodeactApp):
     def _replay(
         self, page: Page, given: str, settings: Settings, live: LiveTools | None
     ) -> tuple[int, dict[str, Json]]:
-        path = readable_file("RUN.ipynb", given)
+        path = saved_run(given)
         edited = load_edited(path)
         trajectory = edited.trajectory
         notes = [*data_notes(trajectory, settings.profile.data), import_note(trajectory, settings.profile)]

@@ -13,10 +13,9 @@ from ..wire.messages import ToolCall
 from ..wire.tape import show_call
 from .assembly import Agent
 from .command_run import RunApp
-from .doors import notebook_path, text_argument
+from .doors import notebook_path, saved_run, text_argument
 from .origin import doubts, model_of
 from .terminal import clean
-from .traits import readable_file
 
 
 class ResumeApp(RunApp):
@@ -50,10 +49,7 @@ class ResumeApp(RunApp):
         agent.resume(path, in_doubt=repeat)
 
     def _saved(self) -> Path:
-        path = Path(self.argument)
-        return (
-            path if path.with_suffix(".codeact.jsonl").exists() else readable_file("RUN.ipynb", self.argument)
-        )
+        return saved_run(self.argument)
 
 
 def _asked(calls: Iterable[ToolCall]) -> set[tuple[int, int]]:

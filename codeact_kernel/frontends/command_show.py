@@ -13,12 +13,11 @@ from ..exceptions import UsageError
 from ..notebook.load import Saved, load_saved
 from . import brief
 from .app import CodeactApp
-from .doors import outlets
+from .doors import outlets, saved_run
 from .facts import Tone, facts_of, totals
 from .html_page import page
 from .render import Renderer
 from .show import events_of
-from .traits import readable_file
 
 OUTPUT_LINES = 200
 TONES: dict[Tone, str] = {"": "dim", "good": "green", "bad": "bold red", "wary": "yellow"}
@@ -35,7 +34,7 @@ class ShowApp(CodeactApp):
     )
 
     def start(self) -> int:
-        path = readable_file("RUN.ipynb", self.argument)
+        path = saved_run(self.argument)
         target = page_path(self.html) if self.html not in ("", "-") else None
         saved = load_saved(path)
         parts = page(saved.trajectory, path.name, saved.redacted)

@@ -14,6 +14,7 @@ from typing import TextIO
 from rich.console import Console
 
 from ..exceptions import UsageError
+from ..notebook.journal import journal_path
 from ..tools.registry import Tool
 from .documents import reserved_stdout
 from .page import stderr_console, stdout_console
@@ -52,6 +53,12 @@ def source_argument(given: str) -> str:
             return file.read()
     except (SyntaxError, UnicodeDecodeError) as problem:
         raise UsageError(f"{given!r} is no Python source text: {problem}") from None
+
+
+def saved_run(name: str) -> Path:
+    """The path of a saved run; also one that has left only a journal. Raises UsageError."""
+    path = Path(name).expanduser()
+    return path if journal_path(path).exists() else readable_file("RUN.ipynb", name)
 
 
 def tools_of(files: Iterable[str]) -> tuple[Tool, ...]:
