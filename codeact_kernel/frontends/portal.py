@@ -261,4 +261,5 @@ def _spawn(
 
 
 def _cancel(running: concurrent.futures.Future[asyncio.Task[T]]) -> None:
-    portal().call_soon_threadsafe(lambda: running.result().cancel())
+    # One turn later: one that was cancelled before it began would not clean up, and closing would not close.
+    portal().call_soon_threadsafe(lambda: portal().call_soon(running.result().cancel))
