@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,8 @@ class Agent(Closing):
             warns); overrides the profile's.
         out: the trajectory notebook; default `codeact-<time>.ipynb` in the current folder.
         verify: whether a finished task is replayed once from its notebook (`Run.verified`).
+        redact: name -> regular expression (RE2): what matches is written as `[name N]` in the record, beside
+            what `settings` say.
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
     manager, or call `close`. Raises UsageError, CredentialsError, BudgetError here already;
@@ -59,10 +61,12 @@ class Agent(Closing):
         settings: Settings = Settings(),
         out: str | Path | None = None,
         verify: bool = True,
+        redact: Mapping[str, str] | None = None,
     ) -> None:
         profile = cage.with_sandbox(profile or settings.profile, sandbox)
         cage.warn(profile)
-        settings = replace(settings, limits=limits or settings.limits, profile=profile)
+        masks = (*settings.redact, *(f"{name}={pattern}" for name, pattern in (redact or {}).items()))
+        settings = replace(settings, limits=limits or settings.limits, profile=profile, redact=masks)
         runner = PortalRunner()
         registry = ToolRegistry(tools, runner)
         loaded = load_model(model or DEFAULT_SPEC) if model is None or isinstance(model, str) else model

@@ -24,7 +24,7 @@ def address() -> str:
 def test_masks_are_asked_for_again(tmp_path: Path) -> None:
     out = tmp_path / "run.ipynb"
     first = ScriptedModel([{"code": "who = address()"}, {"answer": "found"}])
-    with Agent([address], model=first, settings=MASKED, out=out, verify=False) as agent:
+    with Agent([address], model=first, redact={"email": "[a-z]+@[a-z.]+"}, out=out, verify=False) as agent:
         agent.run_sync("find")
     model = ScriptedModel([{"code": "print(who, address())"}, {"answer": "done"}])
     with Agent([address], model=model, verify=False) as agent:
