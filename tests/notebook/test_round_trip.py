@@ -31,6 +31,7 @@ from codeact_kernel.trajectory import (
     Trajectory,
     Turn,
     Usage,
+    Verdict,
 )
 from codeact_kernel.wire.messages import Raised, Returned, ToolCall, ToolParameter, ToolSpec
 from codeact_kernel.wire.setup import SetupSpec, setup_source
@@ -106,6 +107,15 @@ stops = st.builds(
 )
 
 
+verdicts = st.none() | st.builds(
+    Verdict,
+    st.sampled_from(["identical", "drift", "unverified"]),
+    st.lists(st.sampled_from(["code", "tool", "output", "profile"]), max_size=2).map(tuple),
+    texts,
+    st.lists(texts, max_size=2).map(tuple),
+)
+
+
 @st.composite
 def steps(draw: st.DrawFn, index: int) -> Step:
     calls = tuple(
@@ -148,7 +158,7 @@ def trajectories(draw: st.DrawFn) -> Trajectory:
         index += size
         notes = draw(st.lists(texts, max_size=1).map(tuple))
         turns.append(Turn(draw(texts), made, draw(st.none() | stops), notes))
-    return Trajectory(draw(infos), tuple(turns))
+    return Trajectory(draw(infos), tuple(turns), draw(verdicts))
 
 
 def record(trajectory: Trajectory, path: Path) -> JournalRecorder:
@@ -208,7 +218,8 @@ def test_a_notebook_saved_again_by_a_front_end_is_the_same_run(trajectory: Traje
 @thorough
 @given(trajectories())
 def test_journal_is_lossless(trajectory: Trajectory) -> None:
-    settled = replace(trajectory, turns=tuple(map(with_journalled_durations, trajectory.turns)))
+    # A journal is of a run that goes on, which has no verdict yet.
+    settled = replace(trajectory, turns=tuple(map(with_journalled_durations, trajectory.turns)), verdict=None)
     with TemporaryDirectory() as folder:
         assert read_journal(record(settled, Path(folder) / "run.ipynb").journal) == settled
 
