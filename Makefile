@@ -23,11 +23,13 @@ types: .venv/dev.stamp
 check: lint types test
 
 # Every probe in every tier, as root and as an ordinary user, over ipc and TCP, on hosts emulated to be poorer, and
-# its control; about two hours. The table is committed.
+# its control; about two hours. And hosts killed at 200 moments of their runs; half an hour. The tables are committed.
 check-full: check
 	$(BIN)/python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp \
 		--poorer docker no-userns no-landlock --control --markdown > docs/probes.md.new
 	mv docs/probes.md.new docs/probes.md
+	$(BIN)/python -m tests.kills.run --kills 200 --markdown > docs/kills.md.new
+	mv docs/kills.md.new docs/kills.md
 
 bench: .venv/dev.stamp
 	$(BIN)/python benchmarks/run.py

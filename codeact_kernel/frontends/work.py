@@ -174,6 +174,7 @@ class Work:
                 self._writer.write(trajectory)
                 self._recorder.again(without_pending(trajectory, origin.pending).turns)
         except BaseException:
+            self._recorder.close(saved=True)  # Nothing was done yet; the task may be given again.
             await session.aclose()
             started.held.close()
             raise

@@ -58,7 +58,7 @@ class JournalRecorder:
         self._refuse_to_overwrite()
 
     def begin(self, info: RunInfo) -> None:
-        self._file = self._created()
+        self._file, self._size = self._created(), 0
         self._write(_begin_entry, info)
 
     def _created(self) -> int:

@@ -1,4 +1,4 @@
-"""Runs that were cut off are saved: by `codeact recover`, or when the next one starts. No kernels."""
+"""Runs that were cut off are saved: by `codeact recover`, or when the next one starts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from codeact_kernel import Agent, ScriptedModel
+from codeact_kernel.events import Event, Notice
 from codeact_kernel.exceptions import NotebookError, UsageError
 from codeact_kernel.notebook.journal import JournalRecorder, journal_path
 from codeact_kernel.notebook.load import load
@@ -204,3 +206,20 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_runs() -> None:
     recorder = JournalRecorder(Path("/proc/run.ipynb"), Redactor({}))
     with pytest.raises(UsageError, match=r"cannot write '/proc/run.codeact.jsonl': .*; choose"):
         recorder.begin(info([]))
+
+
+@pytest.mark.kernel
+def test_the_next_run_in_the_folder_saves_those_that_were_cut_off(tmp_path: Path) -> None:
+    path, events = killed_after(tmp_path, 3), list[Event]()
+    going_on = open_run(tmp_path / "live.ipynb", [])
+    (tmp_path / "bad.codeact.jsonl").write_text("{}\n")
+    model = ScriptedModel([{"answer": "done"}])
+    with Agent(model=model, out=tmp_path / "next.ipynb", verify=False) as agent:
+        agent.run_sync("do it", on_event=events.append)
+    said = [event.text for event in events if isinstance(event, Notice)]
+    assert said[0].startswith("a run that was cut off cannot be saved: line 1 of the journal ")
+    assert said[1:] == ["an earlier run that was cut off was saved: run.ipynb, 1 call in doubt"]
+    assert len(load(path).steps) == 2
+    going_on.close()
+    kept = ["bad.codeact.jsonl", "live.codeact.jsonl", "next.ipynb", "run.ipynb"]
+    assert files(tmp_path) == kept

@@ -281,8 +281,10 @@ def test_a_notebook_that_changed_since_it_was_read_is_not_written_over(tmp_path:
         write(other, path)
         with pytest.raises(UsageError, match="was changed after it was read to go on from it"):
             agent.run_sync("more")
-    assert load(path) == other
-    assert not journal_path(path).exists()
+        assert load(path) == other
+        assert not journal_path(path).exists()
+        agent.resume(path)
+        assert agent.run_sync("more").answer == "x"
 
 
 @pytest.mark.kernel
