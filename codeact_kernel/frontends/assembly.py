@@ -20,10 +20,11 @@ from ..outputs import WorkspaceFile
 from ..sandbox.artefacts import Copied, copy_artefacts
 from ..tools.registry import ToolRegistry
 from ..trajectory import Trajectory
+from ..wire.messages import ToolCall
 from . import cage
 from .closing import Closing
 from .finished import Run
-from .origin import InDoubt, forked, resumed
+from .origin import InDoubt, doubts, forked, resumed
 from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .work import Work
 
@@ -122,9 +123,15 @@ class Agent(Closing):
         function that says whether to call again; "ask" refuses to go on while there are such calls.
         Raises: NotebookError, UsageError.
         """
-        self._work.go_on_from(resumed(Path(path), in_doubt, elsewhere=self._out is not None))
+        origin = resumed(Path(path), in_doubt, self._work.tools, elsewhere=self._out is not None)
+        self._work.go_on_from(origin)
         if self._out is None:
             self._work.record_to(Path(path).absolute(), resumes=True)
+
+    def doubts(self, path: str | Path) -> list[ToolCall]:
+        """The calls of a run that was cut off that somebody has to decide on before it goes on: they began,
+        may have been done, and may change something. Raises: NotebookError, UsageError."""
+        return doubts(Path(path), self._work.tools)
 
     def fork(self, path: str | Path, at: int, *, code: str | None = None) -> None:
         """Makes this agent, before its first task, a branch of a saved run after step `at`: `run("…")` gives

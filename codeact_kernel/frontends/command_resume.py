@@ -14,7 +14,7 @@ from ..wire.tape import show_call
 from .assembly import Agent
 from .command_run import RunApp
 from .doors import notebook_path, saved_run, text_argument
-from .origin import doubts, model_of
+from .origin import model_of
 from .terminal import clean
 
 
@@ -41,7 +41,7 @@ class ResumeApp(RunApp):
         if self.in_doubt != "ask" or self.task() is not None or not sys.stdin.isatty():
             agent.resume(path, in_doubt=self.in_doubt)
             return
-        again = _asked(doubts(path))
+        again = _asked(agent.doubts(path))
 
         async def repeat(call: ToolCall) -> bool:
             return (call.step, call.index) in again

@@ -15,7 +15,7 @@ from ..notebook.recover import recover
 from ..rebuild import without_step
 from ..resuming import Pending, Repeat, cut_off_step, doubtful
 from ..trajectory import Observation, Parent, Reply, RunInfo, Step, Trajectory, Turn
-from ..wire.messages import Effect, ToolCall
+from ..wire.messages import Effect, ToolCall, ToolSpec
 from ..wire.setup import SetupSpec
 from ..wire.tape import show_call
 
@@ -91,8 +91,9 @@ class Origin:
         return len(self.restored.steps)
 
 
-def resumed(path: Path, in_doubt: InDoubt, *, elsewhere: bool) -> Origin:
-    """A saved run that goes on. `elsewhere`: in another notebook, as a branch after its last step.
+def resumed(path: Path, in_doubt: InDoubt, tools: Iterable[ToolSpec], *, elsewhere: bool) -> Origin:
+    """A saved run that goes on with these tools. `elsewhere`: in another notebook, as a branch after its
+    last step.
 
     Raises: NotebookError, UsageError.
     """
@@ -104,7 +105,7 @@ def resumed(path: Path, in_doubt: InDoubt, *, elsewhere: bool) -> Origin:
     cut = cut_off_step(trajectory)
     pending, problem = None, ""
     if cut is not None and cut.action is not None:
-        effects = _effects(spec)
+        effects = _effects(spec, tools)
         pending = Pending(cut, _repeat(in_doubt, effects))
         calls = list(doubtful(cut, effects))
         problem = _undecided(calls) if in_doubt == "ask" and calls else ""
@@ -141,13 +142,13 @@ def forked(path: Path, at: int, code: str | None = None) -> Origin:
     return Origin(replace(trajectory.info, parent=parent), spec, tuple(turns), pending, edits, parent)
 
 
-def doubts(path: Path) -> list[ToolCall]:
+def doubts(path: Path, tools: Iterable[ToolSpec]) -> list[ToolCall]:
     """The calls that somebody has to decide on before a run that was cut off goes on. Raises: NotebookError,
     UsageError."""
     recover(path)
     trajectory = load(path)
     cut = cut_off_step(trajectory)
-    return [] if cut is None else list(doubtful(cut, _effects(_spec(trajectory, path))))
+    return [] if cut is None else list(doubtful(cut, _effects(_spec(trajectory, path), tools)))
 
 
 def model_of(trajectory: Trajectory) -> str:
@@ -158,8 +159,9 @@ def model_of(trajectory: Trajectory) -> str:
     return f"anthropic:{name}"
 
 
-def _effects(spec: SetupSpec) -> dict[str, Effect]:
-    return {tool.name: tool.effect for tool in spec.tools}
+def _effects(spec: SetupSpec, tools: Iterable[ToolSpec]) -> dict[str, Effect]:
+    """What the tools say that would be called now counts more than what a notebook says of them."""
+    return {tool.name: tool.effect for tool in (*spec.tools, *tools)}
 
 
 def code_at(path: Path, at: int) -> str:

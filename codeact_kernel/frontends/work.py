@@ -46,6 +46,7 @@ class Work:
     ) -> None:
         self._settings = settings
         self._registry = registry
+        self.tools = registry.specs()
         self._runner = runner
         self._model = model
         self._redactor = Redactor.of_host(patterns=settings.redact)

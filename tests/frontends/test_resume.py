@@ -75,6 +75,25 @@ def test_a_call_in_doubt_has_to_be_decided_before_anything_starts(tmp_path: Path
     assert (shop.made, os.listdir(tmp_path)) == ([], ["run.ipynb"])
 
 
+def test_what_the_tools_say_of_themselves_now_counts_more_than_the_notebook(tmp_path: Path) -> None:
+    path = tmp_path / "run.ipynb"
+    recorder = open_run(path, Shop().tools)
+    recorder.begin_step(2, Reply(code="orders()"))
+    recorder.tool_intent(call := ToolCall(2, 1, "orders", (), {}, None))
+    recorder.close()
+
+    def orders() -> list[int]:  # It is no reading one any more.
+        return []
+
+    with Agent(Shop().tools, model=script()) as agent:
+        assert agent.doubts(path) == []
+    with Agent([orders], model=script()) as agent:
+        assert agent.doubts(path) == [call]
+        agent.resume(path)
+        with pytest.raises(UsageError, match=r"in doubt: orders\(\) began before"):
+            agent.run_sync(None)
+
+
 def test_a_run_that_has_ended_is_not_gone_on_with_by_itself(tmp_path: Path) -> None:
     path = finished(tmp_path)
     with Agent(model=script()) as agent:
