@@ -149,4 +149,5 @@ def _nodes(encoded: Json, budget: int) -> int:
 def recovered(found: Recovered) -> str:
     """A run that was cut off and is saved now; not cleaned."""
     doubt = f", {count(len(found.in_doubt), 'call')} in doubt" if found.in_doubt else ""
-    return f"an earlier run that was cut off was saved: {found.path.name}{doubt}"
+    kept = f"; what was changed in it by hand is in {found.kept.name}" if found.kept is not None else ""
+    return f"an earlier run that was cut off was saved: {found.path.name}{doubt}{kept}"

@@ -72,6 +72,8 @@ def show_recovered(page: Page, found: Recovered) -> None:
         page.line(f"  in doubt, may have been done: step {call.step}, {clean(show_call(call))}", "yellow")
     if len(found.in_doubt) > 20:
         page.line(f"  … and {len(found.in_doubt) - 20} more in doubt", "yellow")
+    if found.kept is not None:
+        page.line(f"  what was changed in it by hand is in {clean(str(found.kept))}", "yellow")
     if trajectory.stop is None:
         tools = " --tools FILE.py" if calls else ""
         page.line(f"  To go on: codeact resume {clean(str(found.path))}{tools}", "dim")

@@ -11,7 +11,7 @@ from ..exceptions import UsageError
 from ..notebook.cells import setup_spec
 from ..notebook.edits import Edit, load_edited
 from ..notebook.load import load
-from ..notebook.recover import recover
+from ..notebook.recover import Recovered, recover
 from ..rebuild import without_step
 from ..resuming import Pending, Repeat, cut_off_step, doubtful
 from ..trajectory import Observation, Parent, Reply, RunInfo, Step, Trajectory, Turn
@@ -54,6 +54,8 @@ class Origin:
     parent: Parent | None = None
     problem: str = ""
     """Why the open turn cannot go on unattended."""
+    recovered: Recovered | None = None
+    """What was saved first, when the run had been cut off."""
     read: Mark | None = None
     """Of the notebook, when it is to be written again."""
 
@@ -97,7 +99,7 @@ def resumed(path: Path, in_doubt: InDoubt, tools: Iterable[ToolSpec], *, elsewhe
 
     Raises: NotebookError, UsageError.
     """
-    recover(path)
+    found = recover(path)
     read = None if elsewhere or not path.exists() else Mark.of(path)
     saved = load_edited(path)
     trajectory = saved.trajectory
@@ -112,7 +114,7 @@ def resumed(path: Path, in_doubt: InDoubt, tools: Iterable[ToolSpec], *, elsewhe
     last = trajectory.steps[-1].index if trajectory.steps else 0
     parent = Parent(trajectory.info.run_id, last, saved.chain.get(last, ""), path.name) if elsewhere else None
     info = trajectory.info if parent is None else replace(trajectory.info, parent=parent)
-    return Origin(info, spec, trajectory.turns, pending, saved.edits, parent, problem, read)
+    return Origin(info, spec, trajectory.turns, pending, saved.edits, parent, problem, found, read)
 
 
 def forked(path: Path, at: int, code: str | None = None) -> Origin:

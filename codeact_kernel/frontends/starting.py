@@ -15,10 +15,10 @@ from ..interfaces import Model
 from ..notebook.data import record_data
 from ..notebook.redact import Redactor
 from ..prompt import system_prompt
-from ..rebuild import Rebuilt, restore, restored_note
+from ..rebuild import RECORDED_NAMES, Rebuilt, restore, restored_note
 from ..sandbox.session import KernelSession
 from ..tools.registry import ToolRegistry
-from ..trajectory import RunInfo, Trajectory, Turn
+from ..trajectory import Observation, RunInfo, Step, Trajectory, Turn
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
 from .imports import allowed_imports
@@ -124,13 +124,21 @@ async def _restored(session: KernelSession, origin: Origin) -> tuple[tuple[Turn,
         replace(
             turn,
             steps=tuple(
-                replace(step, observation=found[step.index].observation) if step.index in changed else step
+                _as_now(step, found[step.index].observation) if step.index in changed else step
                 for step in turn.steps
             ),
         )
         for turn in origin.turns
     )
     return turns, tuple(notes)
+
+
+def _as_now(step: Step, observation: Observation) -> Step:
+    """With what it shows now. The calls that were made stay on the record, also those that the code makes no
+    more; and a step that hung was not run, so it stays one that hung."""
+    if step.observation.status in RECORDED_NAMES:
+        return step
+    return replace(step, observation=replace(observation, tool_calls=step.observation.tool_calls))
 
 
 def system(profile: SandboxProfile, registry: ToolRegistry, model: Model) -> str:

@@ -156,6 +156,8 @@ class Work:
         for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent)]):
             self._emit(Notice(found if isinstance(found, str) else brief.recovered(found)))
         origin = self._origin
+        if origin is not None and origin.recovered is not None:
+            self._notice(brief.recovered(origin.recovered))
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
         started = await start(

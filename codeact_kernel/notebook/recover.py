@@ -7,15 +7,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 from ..exceptions import CodeActError, UsageError
 from ..trajectory import Trajectory, Verdict
 from ..wire.messages import ToolCall
+from .edits import edited
 from .journal import journal_path
 from .journal_reader import EmptyJournal
 from .load import journal_ahead, load_notebook, parse
-from .replacing import half_written
+from .replacing import half_written, replace_file
 from .writer import write
 
 SUFFIX = ".codeact.jsonl"
@@ -29,6 +31,8 @@ class Recovered:
 
     path: Path
     trajectory: Trajectory
+    kept: Path | None = None
+    """A copy of the notebook that was there: a person had changed its code."""
 
     @property
     def in_doubt(self) -> tuple[ToolCall, ...]:
@@ -76,15 +80,30 @@ def _saved(notebook: Path, journal: Path) -> Recovered | None:
     except EmptyJournal:  # It was killed before anything had happened.
         journal.unlink()
         return None
+    kept = None
     if trajectory is None:  # It was killed after its notebook was written.
         trajectory = load_notebook(parse(notebook), str(notebook))
     else:
+        kept = _kept(notebook)
         trajectory = replace(trajectory, verdict=Verdict("unverified", reason="the run was cut off"))
         write(trajectory, notebook)
     for left in half_written(notebook):
         left.unlink(missing_ok=True)
     journal.unlink()
-    return Recovered(notebook, trajectory)
+    return Recovered(notebook, trajectory, kept)
+
+
+def _kept(notebook: Path) -> Path | None:
+    """A copy, if a person has changed the code in a notebook that is not as far as its journal."""
+    if not notebook.exists():
+        return None
+    edits = edited(parse(notebook), str(notebook)).edits
+    if not any(edit.kind in ("changed", "added") for edit in edits):
+        return None
+    names = (f"{notebook.stem}-edited{'' if n == 1 else f'-{n}'}.ipynb" for n in count(1))
+    copy = next(path for name in names if not (path := notebook.with_name(name)).exists())
+    replace_file(copy, notebook.read_bytes(), "make room there")
+    return copy
 
 
 def recover_folder(folder: Path) -> Iterator[Recovered | str]:

@@ -22,10 +22,10 @@ from codeact_kernel.notebook.recover import Recovered, recover, recover_folder
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.replacing import half_written
 from codeact_kernel.notebook.writer import write
-from codeact_kernel.trajectory import Stop, Verdict
+from codeact_kernel.trajectory import Reply, Stop, Verdict
 from codeact_kernel.wire.messages import Returned
 
-from .cut_off import info, killed_after, open_run
+from .cut_off import FIRST, info, killed_after, open_run
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -145,6 +145,24 @@ def test_the_journal_of_another_run_is_neither_read_nor_removed(tmp_path: Path) 
     (said,) = recover_folder(tmp_path)
     assert isinstance(said, str)
     assert said.startswith("a run that was cut off cannot be saved: ")
+
+
+def test_what_a_person_changed_before_it_was_recovered_is_kept_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "run.ipynb"
+    recorder = open_run(path, [])
+    write(load(path), path)
+    recorder.begin_step(2, Reply(code="x = 2"))
+    recorder.close()
+    notebook = nbformat.read(path, as_version=4)
+    next(cell for cell in notebook.cells if cell.id == "step-1").source = "mine = 1"
+    nbformat.write(notebook, path)
+    before = path.read_bytes()
+    (tmp_path / "run-edited.ipynb").write_text("an older one")
+    found = recover(path)
+    assert found is not None
+    assert found.kept == tmp_path / "run-edited-2.ipynb"
+    assert found.kept.read_bytes() == before
+    assert [step.reply.code for step in load(path).steps] == [FIRST, "x = 2"]
 
 
 KILLED_WRITER = """

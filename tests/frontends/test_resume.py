@@ -174,7 +174,10 @@ def test_a_task_that_was_cut_off_goes_on_in_its_notebook(tmp_path: Path) -> None
     ]
     assert isinstance(outcomes(now)[3], Raised)
     assert os.listdir(tmp_path) == ["run.ipynb"]
-    assert Notice("restoring: 1 earlier step runs again, tools answered from the record") in events
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        "an earlier run that was cut off was saved: run.ipynb, 1 call in doubt",
+        "restoring: 1 earlier step runs again, tools answered from the record",
+    ]
     # The model was asked once, for what comes after the step.
     assert len(model.requests) == 1
 
@@ -247,10 +250,13 @@ TIMED_OUT = Observation("timeout", (), "stopped after 120 s", 3, ("half",))
 @pytest.mark.kernel
 def test_what_a_person_has_edited_is_run_and_told(tmp_path: Path) -> None:
     path, events = tmp_path / "run.ipynb", list[Event]()
+    call = ToolCall(2, 1, "refund", (2,), {}, Returned("ok 2"))
+    observation = Observation("ok", names=("rate",), tool_calls=(call,))
     steps = [
-        Step(2, Reply(code="rate = 2"), Action("rate = 2"), Observation("ok", names=("rate",))),
+        Step(2, Reply(code="rate = refund(2)"), Action("rate = refund(2)"), observation),
         Step(3, Reply(code="gone = 1"), Action("gone = 1"), Observation("ok", names=("gone",))),
         Step(4, Reply(code="print(rate)"), Action("print(rate)"), Observation("ok")),
+        Step(5, Reply(code="while True: pass"), Action("while True: pass"), replace(TIMED_OUT, names=())),
     ]
     recorder = open_run(path, Shop().tools, *steps)
     recorder.end_turn(Stop("answer", answer="done"))
@@ -273,22 +279,24 @@ def test_what_a_person_has_edited_is_run_and_told(tmp_path: Path) -> None:
     with Agent([look], model=model) as agent:
         agent.resume(path)
         run = agent.run_sync("and now?", on_event=events.append)
-        assert run.verified_sync().status == "identical"
+        assert run.verified_sync().classes == ("tool",)  # The call that the changed cell does not make.
     told = [
         "A person has changed the code of step 2.",
-        "A person has added a cell after step 2; it is step 5 here.",
+        "A person has added a cell after step 2; it is step 6 here.",
         "A person has removed step 3.",
     ]
     assert run.trajectory.turns[-1].notes[:3] == tuple(told)
     assert all(text in str(model.requests[0].messages) for text in told)
     assert [event.text for event in events if isinstance(event, Notice)][1:4] == told
     saved = load(path)
-    assert [step.index for step in saved.steps] == [1, 2, 5, 4, 6]
+    assert [step.index for step in saved.steps] == [1, 2, 6, 4, 5, 7]
     # It is the record now; only what was recorded and is no longer there is still told.
     assert [edit.text for edit in load_edited(path).edits] == told[2:]
     assert saved.steps[3].observation.text("stdout") == "3\n"  # As it is now, not as it was recorded.
-    assert saved.steps[4].observation.text("stdout") == "8 False\n"
-    assert seen == [[FIRST, "rate = 3", "added = 5", "print(rate)", last]]
+    assert saved.steps[4].observation.status == "timeout"
+    assert saved.steps[5].observation.text("stdout") == "8 False\n"
+    assert saved.steps[1].observation.tool_calls == (call,)  # It was made, whatever the code says now.
+    assert seen == [[FIRST, "rate = 3", "added = 5", "print(rate)", "while True: pass", last]]
 
 
 @pytest.mark.kernel
