@@ -8,11 +8,13 @@ docs/trajectory-format.md.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
+from ..config import Limits, SandboxProfile
 from ..outputs import Error, Shown
 from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
 from ..wire.lines import canonical, dump_line, writable
@@ -30,6 +32,9 @@ FOLDED = 1000
 """Characters of a value in the table, behind a fold."""
 TASK_HEADING = "## Task\n\n"
 VERDICT_LINE = "* verified:"
+# As they are recorded; what is as usual does not stand in the title.
+_LIMITS: Mapping[str, Json] = json.loads(json.dumps(asdict(Limits())))
+_PROFILE: Mapping[str, Json] = json.loads(json.dumps(asdict(SandboxProfile())))
 Cell = dict[str, Json]
 
 
@@ -63,12 +68,13 @@ def task_source(task: str) -> str:
 
 def title_cell(trajectory: Trajectory, redacted: str = "") -> Cell:
     info = trajectory.info
-    task = trajectory.turns[0].task if trajectory.turns else "a run without a task"
+    whole = trajectory.turns[0].task if trajectory.turns else "a run without a task"
+    task = whole.strip().partition("\n\n")[0]  # The rest may say of which type the answer is to be.
     # Nothing of when and how long: those are in the metadata, two recordings have the same sources.
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}"]
     lines += [f"* sandbox: {_cage(info.sandbox)}"] if info.sandbox else []
-    for name, values in (("limits", info.limits), ("profile", info.profile)):
-        given = {key: value for key, value in sorted(values.items()) if value not in (None, [], ())}
+    for name, values, usual in (("limits", info.limits, _LIMITS), ("profile", info.profile, _PROFILE)):
+        given = {key: value for key, value in sorted(values.items()) if value != usual.get(key, ())}
         said = ", ".join(
             f"{key} {value if isinstance(value, str) else canonical(value)}" for key, value in given.items()
         )
