@@ -21,6 +21,8 @@ from .replacing import half_written, replace_file
 from .writer import write
 
 SUFFIX = ".codeact.jsonl"
+HEAD = b'{"t":"begin"'
+"""What a journal begins with."""
 UNASKED_BYTES = 64 * 1024 * 1024
 """Of a journal that is recovered without being asked for; a larger one would hold up the run that starts."""
 
@@ -78,6 +80,10 @@ def _saved(notebook: Path, journal: Path) -> Recovered | None:
     try:
         trajectory = journal_ahead(notebook, strictly=True)
     except EmptyJournal:  # It was killed before anything had happened.
+        with open(journal, "rb") as file:
+            head = file.read(len(HEAD))
+        if not HEAD.startswith(head):
+            raise
         journal.unlink()
         return None
     kept = None

@@ -69,6 +69,14 @@ def test_a_run_that_had_not_begun_leaves_nothing(left: bytes, tmp_path: Path) ->
     assert files(tmp_path) == []
 
 
+def test_what_is_no_journal_of_ours_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "run.ipynb"
+    journal_path(path).write_text("somebody else's")
+    with pytest.raises(NotebookError, match="is empty"):
+        recover(path)
+    assert files(tmp_path) == ["run.codeact.jsonl"]
+
+
 def test_a_resumed_run_that_had_not_begun_keeps_its_notebook(tmp_path: Path) -> None:
     path = killed_after(tmp_path, 3)
     recover(path)

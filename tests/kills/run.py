@@ -51,7 +51,7 @@ def table(found: Iterable[Outcome]) -> list[str]:
     everything = [pair for kind in sorted(rows) for pair in rows[kind]]
     lines = [
         "| killed at | kills | of a resumed run | record whole and valid | calls missing | in doubt, most "
-        "| effects too many | completed | identical |",
+        "| done twice unasked | completed | identical |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     return lines + [_row(kind, rows[kind]) for kind in sorted(rows)] + [_row("all", everything)]
