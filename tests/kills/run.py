@@ -10,7 +10,9 @@ import multiprocessing
 import platform
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from datetime import UTC, datetime
+from itertools import count
 
 from .case import Kill, Outcome, run_case
 from .moments import drawn
@@ -19,18 +21,20 @@ WORKERS = 2
 
 
 def outcomes(seed: int, kills: int, workers: int = WORKERS) -> Iterator[Outcome]:
-    """Cases until so many kills were made."""
-    made = 0
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for outcome in pool.imap_unordered(_run, ((seed, number) for number in range(2 * kills))):
-            yield outcome
-            made += len(outcome.kills)
-            if made >= kills:
-                return
+    """Cases until so many kills were made; those that are under way then are waited for."""
+    made, numbers = 0, count()
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        going = {pool.submit(_run, seed, next(numbers)) for _ in range(workers)}
+        while going:
+            done, going = wait(going, return_when=FIRST_COMPLETED)
+            for outcome in (future.result() for future in done):
+                made += len(outcome.kills)
+                if made < kills:
+                    going.add(pool.submit(_run, seed, next(numbers)))
+                yield outcome
 
 
-def _run(job: tuple[int, int]) -> Outcome:
-    seed, number = job
+def _run(seed: int, number: int) -> Outcome:
     return run_case(drawn(seed, number), seed)
 
 
@@ -105,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--markdown", action="store_true")
     given = parser.parse_args(argv)
     found = []
-    jobs = [_run((given.seed, given.case))] if given.case is not None else None
+    jobs = [_run(given.seed, given.case)] if given.case is not None else None
     for outcome in jobs or outcomes(given.seed, given.kills, given.workers):
         found.append(outcome)
         sys.stderr.write(f"{told(outcome)}\n")
