@@ -7,18 +7,19 @@ whether it was done, so somebody has to say whether it may be made again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .events import ThoughtDelta
 from .interfaces import Emit
 from .trajectory import CUT_OFF, Reply, Step, Trajectory
 from .wire.frames import FINAL_ANSWER
-from .wire.messages import Effect, Raised, ToolCall, ToolRequest
+from .wire.messages import Effect, Json, Raised, ToolCall, ToolRequest
 from .wire.tape import call_key, show_call
 
 Repeat = Callable[[ToolCall], Awaitable[bool]]
 """Whether a call in doubt is to be made again."""
+Key = Callable[[str, Sequence[Json], Mapping[str, Json]], str]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Pending:
 
     step: Step
     repeat: Repeat
+    key: Key = call_key
+    """Equal for calls that ask the same, as far as the record shows it: it may mask what they say."""
 
     async def reply(self, emit: Emit) -> Reply:
         """What the model replied then, as if it did now."""
@@ -42,16 +45,17 @@ class Earlier:
     def __init__(self, pending: Pending | None = None) -> None:
         self.calls = () if pending is None else pending.step.observation.tool_calls
         self._repeat = pending.repeat if pending is not None else None
+        self._key = pending.key if pending is not None else call_key
         self._left: dict[str, deque[ToolCall]] = {}
         # Of calls that ask the same, the ones that are done answer first.
         for call in sorted(self.calls, key=lambda call: call.outcome is None):
-            self._left.setdefault(call_key(call.tool, call.args, call.kwargs), deque()).append(call)
+            self._left.setdefault(self._key(call.tool, call.args, call.kwargs), deque()).append(call)
 
     def take(self, request: ToolRequest) -> ToolCall | None:
         """The earlier call that asked the same, if one is left."""
         if not self._left:
             return None
-        left = self._left.get(call_key(request.tool, request.args, request.kwargs))
+        left = self._left.get(self._key(request.tool, request.args, request.kwargs))
         return left.popleft() if left else None
 
     async def may_repeat(self, call: ToolCall) -> bool:

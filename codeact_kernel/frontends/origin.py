@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,14 @@ from ..notebook.cells import setup_spec
 from ..notebook.edits import Edit, load_edited
 from ..notebook.load import load
 from ..notebook.recover import Recovered, recover
+from ..notebook.redact import Redactor
 from ..rebuild import without_step
-from ..resuming import Pending, Repeat, cut_off_step, doubtful
+from ..resuming import Key, Pending, Repeat, cut_off_step, doubtful
 from ..trajectory import Observation, Parent, Reply, RunInfo, Step, Trajectory, Turn
-from ..wire.messages import Effect, ToolCall, ToolSpec
+from ..wire.lines import canonical
+from ..wire.messages import Effect, Json, ToolCall, ToolSpec
 from ..wire.setup import SetupSpec
-from ..wire.tape import show_call
+from ..wire.tape import call_key, show_call
 
 InDoubt: TypeAlias = Literal["ask", "skip", "retry"] | Callable[[ToolCall], Awaitable[bool]]
 """What becomes of calls in doubt; a function says whether to call again. "ask": an error that names them."""
@@ -67,6 +70,12 @@ class Origin:
     def restored(self) -> Trajectory:
         """What is run again."""
         return without_pending(Trajectory(self.info, self.turns), self.pending)
+
+    def masked(self, redactor: Redactor) -> Origin:
+        """With calls of a step that was cut off told by what the record, which is masked, shows of them."""
+        if self.pending is None:
+            return self
+        return replace(self, pending=replace(self.pending, key=masked_key(redactor, self.info.masks)))
 
     def for_task(self) -> Origin:
         """For a new task: a step that was cut off stays as it is."""
@@ -198,6 +207,21 @@ def _spec(trajectory: Trajectory, path: Path) -> SetupSpec:
 def without_pending(trajectory: Trajectory, pending: Pending | None) -> Trajectory:
     """Without the step that is taken first."""
     return trajectory if pending is None else without_step(trajectory, pending.step.index)
+
+
+def masked_key(redactor: Redactor, names: Sequence[str]) -> Key:
+    """`call_key` of what is recorded of a call. Which value had which number is not known any more, so the
+    numbers of marks do not count; calls that then ask the same answer in recorded order."""
+    mark = re.compile(rf"\[({'|'.join(map(re.escape, names))}) [0-9]{{1,9}}\]") if names else None
+
+    def key(tool: str, args: Sequence[Json], kwargs: Mapping[str, Json]) -> str:
+        shown = redactor.record(ToolCall(0, 0, tool, tuple(args), kwargs, None))
+        text = call_key(tool, shown.args, shown.kwargs)
+        if mark is None:
+            return text
+        return mark.sub(r"[\1]", canonical([tool, list(shown.args), dict(shown.kwargs)]))
+
+    return key
 
 
 def _undecided(calls: Sequence[ToolCall]) -> str:

@@ -84,8 +84,8 @@ class Work:
                 f"what the run has masked so far would be in the record from here on: say {again} again "
                 "(Settings.redact), since the notebook keeps the names only"
             )
-        self._origin = origin
         self._redactor.learn(Trajectory(origin.info, origin.turns))
+        self._origin = origin.masked(self._redactor)
 
     async def run(
         self, task: str | None, output_type: Any, door: SyncDoor | AsyncDoor, listener: Emit | None
