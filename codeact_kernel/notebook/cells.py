@@ -32,6 +32,8 @@ FOLDED = 1000
 """Characters of a value in the table, behind a fold."""
 TASK_HEADING = "## Task\n\n"
 VERDICT_LINE = "* verified:"
+MAX_ANSWER = 20_000
+"""Characters of an answer that JSON cannot say; the metadata has it whole."""
 # As they are recorded; what is as usual does not stand in the title.
 _LIMITS: Mapping[str, Json] = json.loads(json.dumps(asdict(Limits())))
 _PROFILE: Mapping[str, Json] = json.loads(json.dumps(asdict(SandboxProfile())))
@@ -250,13 +252,20 @@ def _execution_times(step: Step) -> dict[str, Json]:
 def _stop_cell(stop: Stop, number: int) -> Cell:
     kept: dict[str, Json] = {"kind": "stop", "turn": number, "stop": writable(to_json(stop))}
     if stop.reason == "answer":
-        answer = stop.answer
-        said = quoted(answer) if isinstance(answer, str) else fenced(canonical(answer), "json")
-        source = f"## Answer\n\n{said}"
+        source = f"## Answer\n\n{_answer(stop.answer)}"
     else:
         detail = f": {inline(stop.detail, 400)}" if stop.detail else ""
         source = f"## No answer\n\nThe run stopped ({inline(stop.reason)}){detail}"
     return _markdown(f"turn-{number}-end", source, kept, tags=["codeact-answer"])
+
+
+def _answer(answer: Json) -> str:
+    if isinstance(answer, str):
+        return quoted(answer)
+    text = canonical(answer)
+    if '"$"' in text:  # Something that JSON has no word for; as Python writes it.
+        return fenced(show_value(answer, MAX_ANSWER), "python")
+    return fenced(text, "json")
 
 
 def usage_cell(trajectory: Trajectory) -> Cell:

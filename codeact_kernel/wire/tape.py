@@ -201,8 +201,12 @@ def _cut(text: str, limit: int = _SHOWN) -> str:
     return text if len(text) <= limit else text[:limit] + "…"
 
 
-def show_value(value: Json) -> str:
-    """An encoded value for a person, bounded: `Decimal('12.50')`, and JSON where that says it."""
+def show_value(value: Json, limit: int = _SHOWN) -> str:
+    """An encoded value for a person, bounded: `Decimal('12.50')`, and JSON where that says it.
+
+    Args:
+        limit: characters.
+    """
     if value == _ABSENT:
         return _ABSENT
     text = dump_line(value)
@@ -211,7 +215,7 @@ def show_value(value: Json) -> str:
             text = repr(decode(value))
         except Exception:  # Hostile: whatever its parts raise; or an int with more digits than Python prints.
             pass
-    return _cut(text)
+    return _cut(text, limit)
 
 
 # --- one call as JSON --------------------------------------------------------------------------

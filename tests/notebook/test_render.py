@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from decimal import Decimal
 from html import unescape
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from codeact_kernel.trajectory import RunInfo, Stop, Trajectory, Turn
 from codeact_kernel.wire.messages import Json, Returned, ToolCall
 from codeact_kernel.wire.recorded import parse_recorded
 from codeact_kernel.wire.setup import read_setup_source
+from codeact_kernel.wire.values import encode
 
 
 def cell_of(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
@@ -286,3 +288,15 @@ def test_plain_text_that_was_quoted_can_be_read_back(text: str) -> None:
 def test_a_dollar_stays_where_it_is_code_for_everybody(text: str, shown: str) -> None:
     assert quoted(text) == shown
     assert unquoted(shown) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ({"total": 3}, '> ```json\n> {"total":3}\n> ```'),
+        (encode({"total": Decimal("12.50")}), "> ```python\n> {'total': Decimal('12.50')}\n> ```"),
+    ],
+)
+def test_an_answer_can_be_read(answer: Json, shown: str) -> None:
+    run = Trajectory(RunInfo("r", "m", "", ""), (Turn("t", (), Stop("answer", answer=answer)),))
+    assert shown in next(cell.source for cell in render(run).cells if cell.id == "turn-1-end")
