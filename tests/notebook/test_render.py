@@ -256,7 +256,7 @@ def test_an_answer_that_is_no_text_is_code_and_shows_its_signs() -> None:
     turn = Turn("t", (), Stop("answer", answer={"$": "decimal", "value": "1\n```\n# x\u202e"}))
     notebook = render(Trajectory(RunInfo("id", "m", "2025-01-01T00:00:00Z", ""), (turn,)))
     source = cell_of(notebook, "turn-1-end").source
-    assert '> ```json\n> {"$":"decimal"' in source
+    assert '> ```python\n> {"$":"decimal"' in source
     assert source.count("\n") == 4
 
 
