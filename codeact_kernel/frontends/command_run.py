@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -99,8 +99,8 @@ class RunApp(CodeactApp):
                 finally:  # However it ended: a temporary workspace goes with the agent.
                     if agent.workspace is not None:
                         keeper.take(page, agent.workspace, agent.files)
-                summary(page, run, monotonic() - started, settings.profile.data)
-                verdict = verified(console, run)
+                took = monotonic() - started
+                verdict = verified(console, run, lambda: summary(page, run, took, settings.profile.data))
         except KeyboardInterrupt:
             path = agent.path
             saved = f"the run up to here is in {path}" if path.exists() else "nothing had run yet"
@@ -108,9 +108,11 @@ class RunApp(CodeactApp):
         return run, verdict
 
 
-def verified(console: Console, run: Run) -> Verdict:
-    """Waits for the replay of the saved run, shown as progress. Ctrl-C ends it: the run itself is done."""
+def verified(console: Console, run: Run, first: Callable[[], object]) -> Verdict:
+    """Waits for the replay of the saved run, shown as progress. Ctrl-C ends it, from the moment that `first`
+    tells of the run: that is done."""
     try:
+        first()
         with console.status("Verifying: the notebook runs again in a fresh kernel …") as status:
             verdict = run.verified_sync(
                 lambda done, total: status.update(f"Verifying: {done} of {total} steps have run again …")

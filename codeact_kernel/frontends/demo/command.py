@@ -55,8 +55,8 @@ class DemoApp(CodeactApp):
         with Agent(load_tools(folder / TOOLS), model=model, settings=self.settings(), out=out) as agent:
             with Renderer(console) as show:
                 run = agent.run_sync(TASK, on_event=show)
-            summary(Page(console), run, monotonic() - started)
-            verified(console, run)
+            took = monotonic() - started
+            verified(console, run, lambda: summary(Page(console), run, took))
         return run
 
     def _replay(self, page: Page, notebook: Path, path: Path) -> int:
