@@ -146,7 +146,7 @@ def test_run_show_and_replay(codeact: Command, folder: Path) -> None:
 
 def test_replay_says_where_it_differs(codeact: Command, folder: Path) -> None:
     model = script(folder, {"code": "x = 1\nprint('one')"}, {"answer": "done"})
-    assert codeact("run", "t", "--model", model, "--out", "run.ipynb").returncode == 0
+    assert codeact("run", "t", "--model", model, "--out", "run.ipynb", "--no-verify").returncode == 0
     for path in folder.glob("run.*"):
         path.write_text(path.read_text().replace("print('one')", "print('two')"))
     shown = codeact("replay", "run.ipynb")
@@ -194,10 +194,12 @@ def test_run_json(codeact: Command, folder: Path) -> None:
 
 def test_a_run_without_an_answer(codeact: Command, folder: Path) -> None:
     model = script(folder, *[{"code": f"{n}"} for n in range(5)])
-    shown = codeact("run", "t", "--model", model, "--max-steps", "2", "--out", "run.ipynb")
+    shown = codeact("run", "t", "--model", model, "--max-steps", "2", "--out", "run.ipynb", "--no-verify")
     assert shown.returncode == 1
     assert "Stopped after step 2: max steps" in shown.stdout
-    shown = codeact("run", "t", "--model", model, "--max-steps", "2", "--out", "run2.ipynb", "--json")
+    shown = codeact(
+        "run", "t", "--model", model, "--max-steps", "2", "--out", "run2.ipynb", "--json", "--no-verify"
+    )
     assert shown.returncode == 1
     assert json.loads(shown.stdout)["stop_reason"] == "max_steps"
 
@@ -256,7 +258,7 @@ def test_ctrl_c_in_the_middle_of_a_step(environment: dict[str, str], folder: Pat
         {"code": "print('sleeping', flush=True)\nimport time\ntime.sleep(60)"},
     )
     running = subprocess.Popen(
-        [str(SCRIPT), "run", "t", "--model", model, "--out", "run.ipynb"],
+        [str(SCRIPT), "run", "t", "--model", model, "--out", "run.ipynb", "--no-verify"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
