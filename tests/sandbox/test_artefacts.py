@@ -166,7 +166,8 @@ def test_anything_else_is_refused_and_not_copied(
     assert copied.path is None
     assert copied.remark
     assert list((tmp_path / "out").iterdir()) == []
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    # Fewer, when the portal closes what earlier tests have left meanwhile.
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
 
 
 def test_a_workspace_that_is_gone_is_said(tmp_path: Path) -> None:
