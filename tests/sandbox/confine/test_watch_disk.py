@@ -93,7 +93,7 @@ def test_any_depth(tmp_path: Path) -> None:
         counted = count(tmp_path)
         assert counted.files == DEEP + 2
         assert not counted.torn
-        assert len(os.listdir("/proc/self/fd")) == open_before
+        assert len(os.listdir("/proc/self/fd")) <= open_before  # others may close theirs
     finally:
         subprocess.run(["rm", "-rf", tmp_path / "d"], check=True)
 
