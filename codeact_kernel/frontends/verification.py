@@ -71,7 +71,7 @@ class Verification:
 
     async def _replayed(self, path: Path, settings: Settings) -> Verdict:
         trajectory = await asyncio.to_thread(load, path)  # What others will read, not what we remember.
-        if (why := unrepeatable(trajectory, settings)) is not None:
+        if (why := reason_not_to(trajectory, settings)) is not None:
             return Verdict("unverified", reason=why)
         self.total = sum(step.action is not None for step in trajectory.steps)
         limit = bound(trajectory)
@@ -94,7 +94,7 @@ def bound(trajectory: Trajectory) -> float:
     return max(LEAST_S, SHARE * sum(step.observation.duration_s for step in trajectory.steps))
 
 
-def unrepeatable(trajectory: Trajectory, settings: Settings) -> str | None:
+def reason_not_to(trajectory: Trajectory, settings: Settings) -> str | None:
     """Why a run is not to be run again unasked, if that would do more than it shows."""
     if settings.profile.sandbox == "none":
         return "it ran without a sandbox, and would do again whatever it did outside"

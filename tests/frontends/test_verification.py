@@ -15,7 +15,7 @@ from codeact_kernel import Agent, SandboxProfile
 from codeact_kernel.config import Settings
 from codeact_kernel.exceptions import ScriptExhausted
 from codeact_kernel.frontends import verification
-from codeact_kernel.frontends.verification import LEAST_S, SHARE, Verification, bound, unrepeatable
+from codeact_kernel.frontends.verification import LEAST_S, SHARE, Verification, bound, reason_not_to
 from codeact_kernel.notebook.load import load
 from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Trajectory, Turn, Verdict
 
@@ -51,7 +51,7 @@ def said(path: Path) -> str:
 def test_what_is_not_run_again_unasked(
     profile: SandboxProfile, trajectory: Trajectory, why: str | None
 ) -> None:
-    found = unrepeatable(trajectory, Settings(profile=profile))
+    found = reason_not_to(trajectory, Settings(profile=profile))
     assert (found is None) if why is None else (found is not None and found.startswith(why))
 
 
