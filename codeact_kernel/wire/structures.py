@@ -33,6 +33,8 @@ _FACTORIES: dict[str, Callable[[], object]] = {
 _MAX_NAME = 200
 _LONG = 100
 """Digits of a number that takes more to compare than others."""
+_OF_FRACTIONS = 8
+"""Simple comparisons in the time of one of fractions, which Python itself makes (measured: 8 to 10)."""
 
 
 def b64(data: bytes) -> str:
@@ -94,7 +96,10 @@ def _cost(value: object) -> int:
         digits = max(len(str(value)), abs(value.adjusted()))
     else:
         return 1
-    return 1 if digits <= _LONG else digits * digits // _LONG  # an int and a Decimal: one is converted
+    simple = _OF_FRACTIONS if type(value) is Fraction else 1
+    return (
+        simple if digits <= _LONG else simple * digits * digits // _LONG
+    )  # an int and a Decimal: one is converted
 
 
 def _deque(value: deque[object], enc: Encoder) -> Json:

@@ -303,9 +303,9 @@ def test_a_thousand_outputs_become_a_few_and_the_rest_is_counted() -> None:
     ids=["text", "angles", "spaces", "csi", "osc", "returns", "streams", "displays", "error"],
 )
 def test_the_work_on_a_flood_is_bounded(flood: tuple[Shown, ...]) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     text = shown(*flood)
-    assert time.process_time() - started < 1.0  # a quadratic scan of one of these takes minutes
+    assert time.thread_time() - started < 1.0  # a quadratic scan of one of these takes minutes
     assert len(text) < 2 * LIMITS.model_chars
 
 

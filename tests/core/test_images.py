@@ -148,9 +148,9 @@ COSTLY = {
 
 
 def quickly_seen(raw: bytes) -> Image | str:
-    began = time.process_time()
+    began = time.thread_time()
     seen = for_model(encoded(raw), 1024)
-    assert time.process_time() - began < 1.5
+    assert time.thread_time() - began < 1.5
     return seen
 
 

@@ -79,9 +79,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_looking_for_sets_costs_the_length_of_the_text(name: str) -> None:
     text = "\n".join([HOSTILE[name]] * 100)
-    began = time.process_time()
+    began = time.thread_time()
     unordered(text)
-    assert time.process_time() - began < 3, "a megabyte"
+    assert time.thread_time() - began < 3, "a megabyte"
 
 
 def plot(points: int) -> str:
@@ -119,8 +119,8 @@ def test_ids_of_a_styler_do_not_count() -> None:
     "ids", ['"m0123456789' * 50_000, '"C0_' * 50_000, "#T_" * 50_000, "<dc:date>" * 50_000]
 )
 def test_ids_cost_the_length_of_the_text(ids: str) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     plain_svg("matplotlib" + ids)
     plain_html(ids)
     normalise(ids)
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2

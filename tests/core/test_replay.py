@@ -315,9 +315,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_normalising_costs_its_length(name: str) -> None:
     """With the square of it, each of these would take minutes."""
-    began = time.process_time()
+    began = time.thread_time()
     normalise(HOSTILE[name])
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def drift(old: str, new: str) -> list[str]:
@@ -327,9 +327,9 @@ def drift(old: str, new: str) -> list[str]:
 def test_comparing_outputs_takes_bounded_time() -> None:
     numbers = random.Random(1)
     old, new = ("\n".join(str(numbers.randrange(150)) for _ in range(40_000)) for _ in range(2))
-    began = time.process_time()
+    began = time.thread_time()
     lines = drift(old, new)
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2
     assert len(lines) == 21
     assert int(lines[-1].split()[1]) > 39_800
 

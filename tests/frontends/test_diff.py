@@ -205,7 +205,7 @@ def test_concurrent_calls_may_come_in_any_order() -> None:
 
 
 def test_work_is_bounded() -> None:
-    start = time.process_time()
+    start = time.thread_time()
     many = tuple(step(n, "ab"[n % 2]) for n in range(MAX_ALIGNED))
     pairs(many, many[1:])
     pairs(many * 3, many)
@@ -221,4 +221,4 @@ def test_work_is_bounded() -> None:
     )
     assert len(turn.steps[0].code) == MAX_LINES + 1
     assert {line[:1] for line in turn.steps[0].outputs} >= {"-", "+"}
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 5

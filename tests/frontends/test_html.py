@@ -304,16 +304,16 @@ def test_html_keeps_what_shows() -> None:
     ],
 )
 def test_making_html_inert_takes_linear_time(text: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     inert(text)
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2
 
 
 @pytest.mark.parametrize("code", ["match" + " " * 49_000, "x = 1\n" * 20_000, "\t" * 60_000, "a." * 24_000])
 def test_highlighting_takes_little_time(code: str) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     code_html(code)
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def test_code_is_highlighted() -> None:
@@ -369,10 +369,10 @@ def test_json_is_bounded_and_never_fails() -> None:
     deep: Json = []
     for _ in range(100_000):
         deep = [deep]
-    start = time.process_time()
+    start = time.thread_time()
     assert "too deep" in json_text(deep) or "cut here" in json_text(deep)
     assert len(json_text(list(range(10_000_000)), 1000)) < 1100
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
     assert json.loads(json_text({"a": [1, "é"]})) == {"a": [1, "é"]}
     assert json_text(float("nan")) == "NaN"
 

@@ -145,24 +145,24 @@ def test_a_notebook_that_is_none_of_ours(tmp_path: Path) -> None:
 
 def test_code_that_keeps_a_lexer_busy_is_plain() -> None:
     page = Page(Console(file=io.StringIO(), force_terminal=True, width=80))
-    start = time.process_time()
+    start = time.thread_time()
     page.code("match" + " " * 100_000)
     page.code("x = 1\n" * 100_000)
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def test_a_large_notebook_opens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """40 MB here. One of 280 MB takes five seconds and 1.2 GB, most of it to read the JSON."""
     path = tmp_path / "large.ipynb"
     large(path, 25, 1_600_000)
-    start = time.process_time()
+    start = time.thread_time()
     assert launch(["show", str(path)]) == 0
     shown = capsys.readouterr().out
     assert len(shown) < 500_000
     assert "43,038 lines not shown" in shown
     assert launch(["show", str(path), "--html", str(tmp_path / "out.html")]) == 0
     assert (tmp_path / "out.html").stat().st_size < 6_000_000
-    assert time.process_time() - start < 20
+    assert time.thread_time() - start < 20
 
 
 def large(path: Path, steps: int, size: int) -> None:

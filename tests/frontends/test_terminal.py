@@ -50,9 +50,9 @@ def test_nothing_clean_can_control_a_terminal(text: str) -> None:
 
 @pytest.mark.parametrize("sign", ["\x90", "\x98", "\x9b0", "\x9d", "\x9e", "\x9f", "\x1b]", "\x1bP"])
 def test_cleaning_costs_its_length_and_not_the_square(sign: str) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     assert len(clean(sign * 50_000)) <= 50_000
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_clip_says_what_is_missing() -> None:

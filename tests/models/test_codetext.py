@@ -175,15 +175,15 @@ def test_live_pieces_are_the_same_however_the_text_arrives(text: str, cuts: list
     ids=["language", "blanks of a fence", "blanks in a fence", "magics", "fences"],
 )
 def test_a_scan_costs_its_length_and_not_the_square(text: str) -> None:
-    began = time.process_time()
+    began = time.thread_time()
     scan(text)
-    assert time.process_time() - began < 2.5
+    assert time.thread_time() - began < 2.5
 
 
 @pytest.mark.parametrize("text", [" " * 100_000 + "x", ":" * 100_000 + "x", " :" * 50_000 + "<x"])
 def test_text_that_streams_in_is_not_searched_again_from_each_blank(text: str) -> None:
     splitter = LiveSplitter()
-    began = time.process_time()
+    began = time.thread_time()
     pieces = [*splitter.feed(text), *splitter.rest()]
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
     assert "".join(piece for _, piece in pieces) == text

@@ -89,9 +89,9 @@ def test_structure_is_counted_outside_strings(value: object, ascii_only: bool) -
 @pytest.mark.parametrize("piece", [b",", b'"', b"\\", b'"",', b'\\",', b'"[",'])
 def test_structure_is_counted_quickly_whatever_the_text(piece: bytes) -> None:
     text = piece * (2**23 // len(piece))
-    began = time.process_time()
+    began = time.thread_time()
     structure_of(text)
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
     text = b'["' + b"\\\\" * 40_000 + b'\\",[' + b'",' + b'"a,",' * 70_000 + b"0]"  # longer than one stretch
     assert structure_of(text) == 1 + 1 + 70_000
     assert 3 < structure_of(text, enough=3) < structure_of(text)

@@ -239,9 +239,9 @@ def nested(depth: int, place: int, odd: int) -> Json:
 
 def test_sets_of_sets_of_one_hash_are_compared_a_bounded_number_of_times() -> None:
     document: Json = {"$": "set", "items": [nested(14, 0, 0), nested(14, 0, 2**14 - 1)]}
-    began = time.process_time()
+    began = time.thread_time()
     assert "share one hash" in str(read(document))
-    assert time.process_time() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_honest_values_share_hashes() -> None:
