@@ -26,10 +26,7 @@ LATE_ERROR = "final_answer(…) was called, but the cell failed afterwards: the 
 
 
 class AgentLoop:
-    """Runs tasks on one kernel. Sees only the seams: the same loop runs scripted, faked or replayed.
-
-    `trajectory` is what has happened, complete after every step.
-    """
+    """Runs tasks on one kernel. Sees only the seams: the same loop runs scripted, faked or replayed."""
 
     def __init__(
         self,
@@ -45,7 +42,7 @@ class AgentLoop:
         prompt_tokens: Callable[[Trajectory], int] = lambda trajectory: 0,
         cost: Cost | None = None,
     ) -> None:
-        self.trajectory = trajectory
+        self.trajectory = trajectory  # What has happened, complete after every step.
         self._policy = policy
         self._executor = executor
         self._recorder = recorder
@@ -95,7 +92,8 @@ class AgentLoop:
         while True:
             steps = without_step(self.trajectory, first.step.index if first else 0).turns[-1].steps
             prompt = self._prompt_tokens(self.trajectory)
-            if (stop := budget_stop(steps, limits, clock() - started, prompt, self._cost)) is not None:
+            own = first is not None and first.own
+            if not own and (stop := budget_stop(steps, limits, clock() - started, prompt, self._cost)):
                 return stop
             index = first.step.index if first else self.trajectory.next_index
             self._emit(StepStarted(index))
@@ -118,6 +116,8 @@ class AgentLoop:
             note = budget_note((*steps, step), limits, clock() - started, told - started)
             told = clock()
             self._keep(step, *filter(None, [note]))
+            if own:
+                return Stop("own_cell")
             if calls.answer is not None and step.observation.status == "ok":
                 return Stop("answer", answer=calls.answer.value)
 

@@ -15,7 +15,7 @@ from .config import OutputLimits, Settings
 from .digest import condensed, digest
 from .envelope import note
 from .events import AssistantMessage, Message, ObservationMessage, Part, Text, UserMessage
-from .trajectory import Observation, Reply, Step, Stop, Trajectory, Turn
+from .trajectory import OWN_CELL, Observation, Reply, Step, Stop, Trajectory, Turn
 
 CHARS_PER_TOKEN = 4
 IMAGE_TOKENS = 1500
@@ -72,6 +72,10 @@ class Conversation:
         fold = _Fold(self, self._system_tokens)
         ended: Stop | None = None
         for turn in trajectory.turns:
+            if turn.task == OWN_CELL:
+                fold.add(UserMessage(_own(turn, ended, self.settings.output)))
+                ended = turn.stop
+                continue
             fold.add(UserMessage(_task(turn, ended)))
             for step in turn.steps:
                 fold.request()
@@ -184,9 +188,18 @@ def _reply_tokens(reply: Reply) -> int:
 def _task(turn: Turn, ended: Stop | None) -> tuple[Part, ...]:
     """The user's words, after the notes, and why the task before them ended, if that was not by an answer."""
     notes = list(turn.notes)
-    if ended is not None and ended.reason != "answer":
+    if ended is not None and ended.reason not in ("answer", "own_cell"):
         notes.insert(0, f"the task before this one was stopped: {ended.reason}, {ended.detail}")
     return *(Text(note(sentence)) for sentence in notes), Text(turn.task)
+
+
+def _own(turn: Turn, ended: Stop | None, limits: OutputLimits) -> tuple[Part, ...]:
+    """Cells that the user ran, as their words: what they ran, and what it showed."""
+    parts = list(_task(replace(turn, task="I ran a cell of my own in your kernel."), ended))
+    for step in turn.steps:
+        if step.action is not None:
+            parts += (Text(step.action.code), *digest(step.observation, limits))
+    return tuple(parts)
 
 
 def _seen(step: Step, limits: OutputLimits) -> _Seen:

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Protocol, TypeAlias
 
 from .events import Event, ModelRequest
-from .outputs import Output
+from .outputs import CommMessage, Output
 from .trajectory import Action, Approval, Refusal, Reply, RunInfo, Step, Stop, Trajectory, Usage
-from .wire.messages import ToolCall, ToolOutcome, ToolRequest, ToolSpec
+from .wire.messages import Json, ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
 Emit: TypeAlias = Callable[[Event], None]
 """Called for every live event, on the loop's thread; must return at once."""
@@ -93,6 +93,43 @@ class Executor(Protocol):
         ...
 
 
+class Attendant(Protocol):
+    """A person's front end, beside a kernel. Called by an `InteractiveExecutor`, on its loop."""
+
+    async def input(self, prompt: str, password: bool) -> str | None:
+        """What the person answers to `input()` of the running cell; None: nobody can be asked."""
+        ...
+
+    def comm(self, message: CommMessage) -> None:
+        """A widget's message from the kernel. Must return at once."""
+        ...
+
+    def late(self, output: Output, token: object) -> None:
+        """What came of a comm message that was sent with `token` (a widget's callback printed), or, with
+        None, what a cell went on to show after its end. Must return at once."""
+        ...
+
+
+class InteractiveExecutor(Executor, Protocol):
+    """What only a front-end kernel needs; the agent loop never uses it. While a cell runs too."""
+
+    def attend(self, attendant: Attendant | None) -> None:
+        """From now on `input()`, widgets and late outputs go to `attendant`."""
+        ...
+
+    async def complete(self, code: str, cursor: int) -> Mapping[str, Json]:
+        """The content of a `complete_reply`, checked; no matches when the kernel does not answer."""
+        ...
+
+    async def inspect(self, code: str, cursor: int, detail: int) -> Mapping[str, Json]:
+        """The content of an `inspect_reply`, checked; not found when the kernel does not answer."""
+        ...
+
+    def send_comm(self, message: CommMessage, token: object) -> None:
+        """A widget's message from the front end. Nothing happens when the kernel is down."""
+        ...
+
+
 class Recorder(Protocol):
     """Writes the journal. Each call returns when the record is on disk."""
 
@@ -111,4 +148,4 @@ class Recorder(Protocol):
 class Approver(Protocol):
     """Decides whether a tool call may run. Called by `toolcalls` before the intent is recorded."""
 
-    async def decide(self, request: ToolRequest) -> Approval: ...
+    async def decide(self, request: ToolRequest, step: int) -> Approval: ...

@@ -95,6 +95,21 @@ class Finished:
     more_files: bool = False
 
 
+@dataclass(frozen=True)
+class CommMessage:
+    """One message of a Jupyter comm, in either direction: how widgets talk. `target`: of "open" only.
+
+    `data` is JSON; `buffers` are the binary parts that it refers to by path.
+    """
+
+    kind: Literal["open", "msg", "close"]
+    comm_id: str
+    data: Mapping[str, Json] = field(default_factory=dict)
+    target: str = ""
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+    buffers: tuple[bytes, ...] = ()
+
+
 Shown: TypeAlias = Stream | Display | Result | Error
 """What stays visible of a cell once updates and clears have been applied."""
 Output: TypeAlias = Stream | Display | DisplayUpdate | ClearOutput | Result | Error | Finished

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from .events import ThoughtDelta
 from .interfaces import Emit
-from .trajectory import CUT_OFF, Reply, Step, Trajectory
+from .trajectory import CUT_OFF, Action, Observation, Reply, Step, Trajectory
 from .wire.frames import FINAL_ANSWER
 from .wire.messages import Effect, Json, Raised, ToolCall, ToolRequest
 from .wire.tape import call_key, show_call
@@ -31,12 +31,23 @@ class Pending:
     repeat: Repeat
     key: Key = call_key
     """Equal for calls that ask the same, as far as the record shows it: it may mask what they say."""
+    own: bool = False
+    """It is a cell of a person's: no model is asked, before or after."""
 
     async def reply(self, emit: Emit) -> Reply:
         """What the model replied then, as if it did now."""
         if self.step.reply.thought:
             emit(ThoughtDelta(self.step.reply.thought))
         return self.step.reply
+
+
+def own_cell(code: str, index: int) -> Pending:
+    """A cell that a person wrote, as the step to take now."""
+
+    async def never(call: ToolCall) -> bool:
+        return False
+
+    return Pending(Step(index, Reply(code=code), Action(code), Observation("ok")), never, own=True)
 
 
 class Earlier:

@@ -140,7 +140,7 @@ class StepCalls:
     async def _decided(self, approver: Approver, request: ToolRequest, size: int) -> Approval:
         approval = Approval(False)
         try:
-            approval = await approver.decide(request)
+            approval = await approver.decide(request, self._step)
         finally:
             self._kept -= 0 if approval.allowed else size
         return approval

@@ -26,7 +26,9 @@ StopReason: TypeAlias = Literal[
     "model_error",
     "sandbox_error",
     "interrupted",
+    "own_cell",
 ]
+"""own_cell: no task of the agent's at all, but one cell that a person ran in the same kernel."""
 RefusalKind: TypeAlias = Literal[
     "import", "builtin", "magic", "attribute", "read", "write", "network", "process", "system"
 ]
@@ -41,6 +43,8 @@ class Refusal:
     name: str
 
 
+OWN_CELL = "(a cell that the user ran in this kernel)"
+"""The task of a turn that holds no task, but one cell of a person's."""
 CUT_OFF = "the run was cut off here"
 """Why a step was killed whose end was never recorded."""
 
@@ -203,10 +207,15 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Approval:
-    """What an `Approver` says of a call. `by`: who decided."""
+    """What an `Approver` says of a call. `by`: who decided; `reason`: why not, in the person's words.
+
+    `edited`: the arguments to call it with in place of those asked for, encoded as these are.
+    """
 
     allowed: bool
     by: str = ""
+    reason: str = ""
+    edited: tuple[tuple[Json, ...], Mapping[str, Json]] | None = None
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,14 @@ class AtCaller:
         self._door = door
         self._ask = ask
         self._turn = asyncio.Lock()
+        self._stopped = False
 
-    async def decide(self, request: ToolRequest) -> Approval:
+    async def decide(self, request: ToolRequest, step: int) -> Approval:
         async with self._turn:  # Who stops at one question is not to get those that wait behind it.
+            if self._stopped:
+                raise asyncio.CancelledError
+            self._stopped = True  # Unless there is an answer. To cancel what waits here takes a while.
             decided = await self._door.at_caller(lambda: self._ask(request))
+            self._stopped = False
         assert isinstance(decided, Approval)
         return decided

@@ -162,12 +162,33 @@ class Agent(Closing):
         door = SyncDoor()
         return door.run(self._work.run(task, output_type, door, on_event))
 
-    async def stream(self, task: str | None, *, output_type: Any = None) -> AsyncIterator[Event]:
-        """Events of one task as they happen, `TurnFinished` last. Leaving early interrupts the task."""
+    async def run_cell(self, code: str) -> Run:
+        """Runs a cell of the user's own in the agent's kernel, with its variables and tools; no model is
+        asked. It is a turn of the trajectory (`stop_reason` "own_cell"), and the model sees it with the next
+        task. Raises: SandboxError."""
+        door = AsyncDoor()
+        return await door.run(self._work.run(None, None, door, None, code))
+
+    def run_cell_sync(self, code: str, *, on_event: Callable[[Event], None] | None = None) -> Run:
+        """`run_cell` for synchronous code; else as `run_sync`."""
+        door = SyncDoor()
+        return door.run(self._work.run(None, None, door, on_event, code))
+
+    def change(self, *, model: str | Model | None = None, limits: Limits | None = None) -> None:
+        """Another model, or other budgets, from the next task on; the kernel and the conversation stay.
+        Raises: UsageError while a task runs, CredentialsError, BudgetError."""
+        loaded = load_model(model) if isinstance(model, str) else model
+        self._work.change(loaded, limits)
+
+    async def stream(
+        self, task: str | None, *, output_type: Any = None, cell: str | None = None
+    ) -> AsyncIterator[Event]:
+        """Events of one task as they happen, `TurnFinished` last. Leaving early interrupts the task.
+        `cell`: in place of a task, a cell of the user's (`run_cell`)."""
         door = AsyncDoor()
         events: asyncio.Queue[Any] = asyncio.Queue()
 
-        run = self._work.run(task, output_type, door, events.put_nowait)
+        run = self._work.run(task, output_type, door, events.put_nowait, cell)
         running = asyncio.ensure_future(door.run(run))
         running.add_done_callback(lambda _: events.put_nowait(_END))
         try:

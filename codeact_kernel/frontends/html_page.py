@@ -140,6 +140,8 @@ def _files(step: Step) -> str:
 
 
 def _stop(stop: Stop, number: int, room: Room) -> str:
+    if stop.reason == "own_cell":
+        return ""
     if stop.reason == "answer":
         title, style, text = "Answer", "answer", _answer(stop.answer)
     else:

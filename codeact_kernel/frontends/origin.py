@@ -16,7 +16,7 @@ from ..notebook.recover import Recovered, recover
 from ..notebook.redact import Redactor
 from ..rebuild import without_step
 from ..resuming import Key, Pending, Repeat, cut_off_step, doubtful
-from ..trajectory import Observation, Parent, Reply, RunInfo, Step, Trajectory, Turn
+from ..trajectory import OWN_CELL, Observation, Parent, Reply, RunInfo, Step, Trajectory, Turn
 from ..wire.lines import canonical
 from ..wire.messages import Effect, Json, ToolCall, ToolSpec
 from ..wire.setup import SetupSpec
@@ -117,7 +117,8 @@ def resumed(path: Path, in_doubt: InDoubt, tools: Iterable[ToolSpec], *, elsewhe
     pending, problem = None, ""
     if cut is not None and cut.action is not None:
         effects = _effects(spec, tools)
-        pending = Pending(cut, _repeat(in_doubt, effects))
+        own = trajectory.turns[-1].task == OWN_CELL
+        pending = Pending(cut, _repeat(in_doubt, effects), own=own)
         calls = list(doubtful(cut, effects))
         problem = _undecided(calls) if in_doubt == "ask" and calls else ""
     last = trajectory.steps[-1].index if trajectory.steps else 0

@@ -171,6 +171,8 @@ class Renderer:
 
     def _finish_turn(self, stop: Stop) -> None:
         self._progress.idle()
+        if stop.reason == "own_cell":
+            return
         self.page.title("")
         self.page.line("")
         if stop.reason == "answer":

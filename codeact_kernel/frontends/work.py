@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agent import AgentLoop
-from ..config import Settings
+from ..config import Limits, Settings
 from ..events import Event, Notice, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
 from ..interfaces import Emit, Model
@@ -18,10 +18,11 @@ from ..notebook.recover import recover_folder
 from ..notebook.redact import Redactor
 from ..notebook.writer import NotebookWriter
 from ..policy import CodeActPolicy
+from ..resuming import own_cell
 from ..sandbox.session import KernelSession, to_the_end
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
-from ..trajectory import Stop, Trajectory, Verdict
+from ..trajectory import OWN_CELL, Stop, Trajectory, Verdict
 from . import brief
 from .answers import AnswerCheck
 from .finished import Run
@@ -49,6 +50,7 @@ class Work:
         self.tools = registry.specs()
         self._runner = runner
         self._model = model
+        self._replaced: list[Model] = []
         self._redactor = Redactor.of_host(patterns=settings.redact)
         self.record_to(path)
         self._verify = verify
@@ -87,15 +89,34 @@ class Work:
         self._redactor.learn(Trajectory(origin.info, origin.turns))
         self._origin = origin.masked(self._redactor)
 
-    async def run(
-        self, task: str | None, output_type: Any, door: SyncDoor | AsyncDoor, listener: Emit | None
-    ) -> Run:
-        """One task, to its end."""
+    def change(self, model: Model | None, limits: Limits | None) -> None:
+        """From the next task on."""
+        self._check_free()
+        self._settings = replace(self._settings, limits=limits or self._settings.limits)
+        if model is not None:
+            self._replaced.append(self._model)
+            self._model = model
+            self._notes = (*self._notes, f"From here on the model is {model.name}.")
+        if self._loop is not None and self._session is not None:
+            self._loop = self._looped(self._session, self._loop.trajectory)
+
+    def _check_free(self) -> None:
         if self._closed:
             raise UsageError("this agent is closed; make a new one")
         if self._running is not None:
             raise UsageError("this agent runs a task already; it takes one at a time")
-        self._check_task(task)
+
+    async def run(
+        self,
+        task: str | None,
+        output_type: Any,
+        door: SyncDoor | AsyncDoor,
+        listener: Emit | None,
+        own: str | None = None,
+    ) -> Run:
+        """One task, to its end. `own`: in place of a task, a cell of the user's."""
+        self._check_free()
+        self._check_task(OWN_CELL if own is not None else task)
         check = AnswerCheck(output_type)
         self._verification.cancel("a later task went on from it")
         await self._verification.wait()
@@ -105,11 +126,14 @@ class Work:
         self._emit = events.emit
         try:
             if self._loop is None:
-                self._loop = await self._start(goes_on=task is None)
+                self._loop = await self._start(goes_on=task is None and own is None)
             assert self.workspace is not None
             before = self.workspace.now
             self._stamp(None)
-            stop = await self._turn(self._loop, task, check)
+            if own is None:
+                stop = await self._turn(self._loop, task, check)
+            else:
+                stop = await self._own_cell(self._loop, own)
         finally:
             self._running = None
             self._emit = _ignore
@@ -152,6 +176,10 @@ class Work:
             return await loop.go_on(check, pending)
         return await loop.run(task + check.description, check, notes, pending)
 
+    async def _own_cell(self, loop: AgentLoop, code: str) -> Stop:
+        notes, self._notes, self._origin = self._notes, (), None
+        return await loop.run(OWN_CELL, notes=notes, first=own_cell(code, loop.trajectory.next_index))
+
     async def _start(self, *, goes_on: bool) -> AgentLoop:
         for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent)]):
             self._emit(Notice(found if isinstance(found, str) else brief.recovered(found)))
@@ -182,6 +210,9 @@ class Work:
             started.held.close()
             raise
         self._session, self.workspace, self._held = session, session.files, started.held
+        return self._looped(session, trajectory)
+
+    def _looped(self, session: KernelSession, trajectory: Trajectory) -> AgentLoop:
         policy = CodeActPolicy(
             self._model, self._settings, system(self._settings.profile, self._registry, self._model)
         )
@@ -254,7 +285,8 @@ class Work:
             if self._session is not None:
                 await self._session.aclose()
             self._held.close()
-            await self._model.aclose()
+            for model in (*self._replaced, self._model):
+                await model.aclose()
 
 
 def _ignore(event: Event) -> None:

@@ -253,6 +253,8 @@ def _stop_cell(stop: Stop, number: int) -> Cell:
     kept: dict[str, Json] = {"kind": "stop", "turn": number, "stop": writable(to_json(stop))}
     if stop.reason == "answer":
         source = f"## Answer\n\n{_answer(stop.answer)}"
+    elif stop.reason == "own_cell":
+        source = "*The end of the user's own cell.*"
     else:
         detail = f": {inline(stop.detail, 400)}" if stop.detail else ""
         source = f"## No answer\n\nThe run stopped ({inline(stop.reason)}){detail}"

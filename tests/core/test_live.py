@@ -33,7 +33,7 @@ class Refuses:
     def __init__(self, *items: int) -> None:
         self.items = items
 
-    async def decide(self, request: ToolRequest) -> Approval:
+    async def decide(self, request: ToolRequest, step: int) -> Approval:
         return Approval(request.args[0] not in self.items, "test")
 
 

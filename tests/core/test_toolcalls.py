@@ -49,7 +49,7 @@ class Log:
         await asyncio.sleep(self.seconds)
         return Returned(request.args[0])
 
-    async def decide(self, request: ToolRequest) -> Approval:
+    async def decide(self, request: ToolRequest, step: int) -> Approval:
         self.said.append(f"approve {request.args[0]}")
         await asyncio.sleep(0)
         return Approval(self.allow, "a person")

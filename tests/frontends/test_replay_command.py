@@ -251,7 +251,7 @@ def test_who_stops_is_asked_no_more() -> None:
 
     async def calls(*tools: str) -> list[Approval]:
         approver = AtCaller(door, ask)
-        return await asyncio.gather(*(approver.decide(ToolRequest(1, tool)) for tool in tools))
+        return await asyncio.gather(*(approver.decide(ToolRequest(1, tool), 1) for tool in tools))
 
     with pytest.raises(KeyboardInterrupt):
         door.run(calls("a", "b", "stop", "c", "d", "e", "f"))
