@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from .outputs import Error, Shown, Status, Stream, WorkspaceFile
+from .verdict import DriftKind as DriftKind
+from .verdict import Verdict as Verdict
 from .wire.messages import Json, ToolCall
 
-DriftKind: TypeAlias = Literal["code", "tool", "output", "profile"]
-"""How a replay can differ: how a step ends, what it calls, what it shows, what it runs on."""
 StopReason: TypeAlias = Literal[
     "answer",
     "max_steps",
@@ -186,23 +186,6 @@ class Parent:
     step: int
     digest: str = ""
     name: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What came of running a finished run again. `classes`: how it differs; `reason`: why it was not
-    verified; `remarks`: what a replay cannot show, one sentence each."""
-
-    status: Literal["identical", "drift", "unverified"]
-    classes: tuple[DriftKind, ...] = ()
-    reason: str = ""
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """`identical`, `drift: output, tool`, `unverified: why`."""
-        said = ", ".join(self.classes) or self.reason
-        return f"{self.status}: {said}" if said else self.status
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ LAYERS = {
     "exceptions": 0,
     "config": 0,
     "trajectory": 0,
+    "verdict": 0,
     "outputs": 0,
     "events": 0,
     "wire": 0,

@@ -20,11 +20,10 @@ from ..outputs import WorkspaceFile
 from ..sandbox.artefacts import Copied, copy_artefacts
 from ..tools.registry import ToolRegistry
 from ..trajectory import Trajectory
-from ..wire.messages import ToolCall
 from . import cage
 from .closing import Closing
 from .finished import Run
-from .origin import InDoubt, doubts, forked, resumed
+from .going_on import GoingOn
 from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .work import Work
 
@@ -32,7 +31,7 @@ __all__ = ["Agent", "Run"]
 _END = object()
 
 
-class Agent(Closing):
+class Agent(GoingOn, Closing):
     """Solves tasks by writing Python cells that run in an isolated kernel.
 
     Args:
@@ -111,35 +110,6 @@ class Agent(Closing):
         if not workspace.is_dir():
             raise UsageError(f"the workspace {str(workspace)!r} is gone; save its files before `close`")
         return copy_artefacts(workspace, (file.name for file in self.files), folder)
-
-    # --- going on with a saved run ---
-
-    def resume(self, path: str | Path, *, in_doubt: InDoubt = "ask") -> None:
-        """Makes this agent, before its first task, go on with a saved run: `run("next task")`, or `run(None)`
-        for a task that was cut off. Its cells are run again at the start, tools answered from the record.
-
-        The run goes on in that notebook, or, when `out` was given, in a new one that names its parent.
-        `in_doubt`: calls that began and may have been done when the run was cut off: "skip", "retry", or a
-        function that says whether to call again; "ask" refuses to go on while there are such calls.
-        Raises: NotebookError, UsageError.
-        """
-        origin = resumed(Path(path), in_doubt, self._work.tools, elsewhere=self._out is not None)
-        self._work.go_on_from(origin)
-        if self._out is None:
-            self._work.record_to(Path(path).absolute(), resumes=True)
-
-    def doubts(self, path: str | Path) -> list[ToolCall]:
-        """The calls of a run that was cut off that somebody has to decide on before it goes on: they began,
-        may have been done, and may change something. Raises: NotebookError, UsageError."""
-        return doubts(Path(path), self._work.tools)
-
-    def fork(self, path: str | Path, at: int, *, code: str | None = None) -> None:
-        """Makes this agent, before its first task, a branch of a saved run after step `at`: `run("…")` gives
-        it a new task there, `run(None)` lets the model go on. `code` takes the place of that step's code.
-
-        Raises: NotebookError, UsageError.
-        """
-        self._work.go_on_from(forked(Path(path), at, code))
 
     # --- doors ---
 

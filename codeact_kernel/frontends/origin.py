@@ -154,6 +154,18 @@ def forked(path: Path, at: int, code: str | None = None) -> Origin:
     return Origin(replace(trajectory.info, parent=parent), spec, tuple(turns), pending, edits, parent)
 
 
+def check_task(task: str | None, origin: Origin | None) -> None:
+    """Raises UsageError for a task that says nothing; for none, where there is none to go on with."""
+    if task is not None:
+        if not task.strip():
+            raise UsageError(f"the task is empty: {task!r}; say what is to be done")
+        return
+    if origin is None or not origin.open:
+        raise UsageError("no task was cut off here, so there is none to go on with; give the next one")
+    if origin.problem:
+        raise UsageError(origin.problem)
+
+
 def doubts(path: Path, tools: Iterable[ToolSpec]) -> list[ToolCall]:
     """The calls that somebody has to decide on before a run that was cut off goes on. Raises: NotebookError,
     UsageError."""

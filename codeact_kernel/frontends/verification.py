@@ -9,7 +9,7 @@ from pathlib import Path
 from ..config import Settings
 from ..exceptions import CodeActError
 from ..notebook.load import load
-from ..trajectory import Trajectory, Verdict
+from ..trajectory import Stop, Trajectory, Verdict
 from .replaying import replay_trajectory
 
 LEAST_S = 30.0
@@ -18,6 +18,13 @@ SHARE = 1.5
 
 PENDING = Verdict("unverified", reason="the replay has not finished")
 NOT_ASKED = Verdict("unverified", reason="not asked for (--no-verify)")
+
+
+def expected(stop: Stop) -> Verdict:
+    """What the notebook says until the replay has ended."""
+    if stop.reason in ("interrupted", "model_error", "sandbox_error"):
+        return Verdict("unverified", reason=f"the run did not end well ({stop.reason})")
+    return PENDING
 
 
 class Verification:

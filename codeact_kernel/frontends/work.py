@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from ..trajectory import OWN_CELL, Stop, Trajectory, Verdict
 from . import brief
 from .answers import AnswerCheck
 from .finished import Run
-from .origin import Origin, without_pending
+from .origin import Origin, check_task, without_pending
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
 from .starting import start, system
-from .verification import NOT_ASKED, PENDING, Verification
+from .verification import NOT_ASKED, Verification, expected
 
 
 class Work:
@@ -116,7 +117,7 @@ class Work:
     ) -> Run:
         """One task, to its end. `own`: in place of a task, a cell of the user's."""
         self._check_free()
-        self._check_task(OWN_CELL if own is not None else task)
+        check_task(OWN_CELL if own is not None else task, None if self._loop else self._origin)
         check = AnswerCheck(output_type)
         self._verification.cancel("a later task went on from it")
         await self._verification.wait()
@@ -130,10 +131,7 @@ class Work:
             assert self.workspace is not None
             before = self.workspace.now
             self._stamp(None)
-            if own is None:
-                stop = await self._turn(self._loop, task, check)
-            else:
-                stop = await self._own_cell(self._loop, own)
+            stop = await self._turn(self._loop, task, own, check)
         finally:
             self._running = None
             self._emit = _ignore
@@ -157,40 +155,26 @@ class Work:
             self._verification,
         )
 
-    def _check_task(self, task: str | None) -> None:
-        origin = self._origin
-        if task is not None:
-            if not task.strip():
-                raise UsageError(f"the task is empty: {task!r}; say what is to be done")
-            return
-        if origin is None or self._loop is not None or not origin.open:
-            raise UsageError("no task was cut off here, so there is none to go on with; give the next one")
-        if origin.problem:
-            raise UsageError(origin.problem)
-
-    async def _turn(self, loop: AgentLoop, task: str | None, check: AnswerCheck) -> Stop:
+    async def _turn(self, loop: AgentLoop, task: str | None, own: str | None, check: AnswerCheck) -> Stop:
         """The task, or the rest of the one that was cut off; with the step that a fork was given."""
         pending = self._origin.pending if self._origin is not None else None
         notes, self._notes, self._origin = self._notes, (), None
+        if own is not None:
+            return await loop.run(OWN_CELL, notes=notes, first=own_cell(own, loop.trajectory.next_index))
         if task is None:
             return await loop.go_on(check, pending)
         return await loop.run(task + check.description, check, notes, pending)
-
-    async def _own_cell(self, loop: AgentLoop, code: str) -> Stop:
-        notes, self._notes, self._origin = self._notes, (), None
-        return await loop.run(OWN_CELL, notes=notes, first=own_cell(code, loop.trajectory.next_index))
 
     async def _start(self, *, goes_on: bool) -> AgentLoop:
         for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent)]):
             self._emit(Notice(found if isinstance(found, str) else brief.recovered(found)))
         origin = self._origin
         if origin is not None and origin.recovered is not None:
-            self._notice(brief.recovered(origin.recovered))
+            self._emit(Notice(brief.recovered(origin.recovered)))
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
-        started = await start(
-            self._settings, self._registry, self._model, self._redactor, origin, self._notice
-        )
+        tell = partial(_tell, self._emit)
+        started = await start(self._settings, self._registry, self._model, self._redactor, origin, tell)
         session, trajectory = started.session, started.trajectory
         if goes_on:
             trajectory = trajectory.with_notes(started.notes)
@@ -233,22 +217,11 @@ class Work:
             if isinstance(event, StepFinished):
                 self._writer.maybe_write(self._loop.trajectory)
             elif isinstance(event, TurnFinished):
-                self._stamp(self._expected(event.stop))
+                self._stamp(expected(event.stop) if self._verify else NOT_ASKED)
                 self._writer.write(self._loop.trajectory)
         self._emit(event)
 
-    def _notice(self, text: str) -> None:
-        self._emit(Notice(text))
-
     # --- the verdict ---
-
-    def _expected(self, stop: Stop) -> Verdict:
-        """What the notebook says until the replay has ended."""
-        if not self._verify:
-            return NOT_ASKED
-        if stop.reason in ("interrupted", "model_error", "sandbox_error"):
-            return Verdict("unverified", reason=f"the run did not end well ({stop.reason})")
-        return PENDING
 
     def _stamp(self, verdict: Verdict | None) -> None:
         if self._loop is not None:
@@ -287,6 +260,10 @@ class Work:
             self._held.close()
             for model in (*self._replaced, self._model):
                 await model.aclose()
+
+
+def _tell(emit: Emit, text: str) -> None:
+    emit(Notice(text))
 
 
 def _ignore(event: Event) -> None:
