@@ -16,7 +16,7 @@ from itertools import islice
 
 from ..config import Limits, SandboxProfile
 from ..outputs import Error, Shown
-from ..trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
+from ..trajectory import OWN_CELL, Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
 from ..wire.lines import canonical, dump_line, writable
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.recorded import recorded_source
@@ -70,7 +70,8 @@ def task_source(task: str) -> str:
 
 def title_cell(trajectory: Trajectory, redacted: str = "") -> Cell:
     info = trajectory.info
-    whole = trajectory.turns[0].task if trajectory.turns else "a run without a task"
+    tasks = (turn.task for turn in trajectory.turns if turn.task != OWN_CELL)
+    whole = next(tasks, "a run without a task")
     task = whole.strip().partition("\n\n")[0]  # The rest may say of which type the answer is to be.
     # Nothing of when and how long: those are in the metadata, two recordings have the same sources.
     lines = [f"# {inline(task)}", "", f"* model: {inline(info.model)}"]
