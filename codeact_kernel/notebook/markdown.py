@@ -32,12 +32,16 @@ _LIST_MARK = re.compile(r"^(\d*)([-+=.)])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def quoted(text: str) -> str:
-    """The text as a block quote, its own markdown working but for HTML, images and mathematics."""
+def harmless(text: str) -> str:
+    """The text with its own markdown working but for HTML, images and mathematics."""
     plain = _TAG.sub("&lt;", _REFERENCE.sub("&amp;", _CONTROL.sub("", text)))
     plain = _without_math(plain).replace("![", "!\\[")
-    plain = _DIAGRAM.sub(r"\1text ", plain)
-    return "\n".join(f"> {line}".rstrip() for line in _LINE_END.split(plain))
+    return _DIAGRAM.sub(r"\1text ", plain)
+
+
+def quoted(text: str) -> str:
+    """`harmless` text as a block quote."""
+    return "\n".join(f"> {line}".rstrip() for line in _LINE_END.split(harmless(text)))
 
 
 def _without_math(text: str) -> str:
