@@ -24,6 +24,7 @@ LAYERS = {
     "events": 0,
     "wire": 0,
     "interfaces": 1,
+    "waiting": 1,
     "models": 2,
     "sandbox": 2,
     "tools": 2,

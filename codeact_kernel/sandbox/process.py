@@ -15,6 +15,7 @@ from ..config import MIB, SandboxProfile
 from ..exceptions import CodeActError, SandboxError, UsageError
 from . import supervisor
 from .carrier import Carrier
+from .computed import computed
 from .confine.policy import Bounds, Profile, Report, dumps, load_report
 from .folders import SessionFolder
 from .mailbox import Mailbox
@@ -102,6 +103,12 @@ class KernelProcess:
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
+
+    def computed(self) -> float:
+        """Seconds of processor time of the kernel and all that it started."""
+        provisioner = self._manager.provisioner
+        process = provisioner.process if provisioner is not None else None
+        return 0.0 if process is None else computed(process.pid)
 
     def exit_reason(self) -> str:
         """What is known of the end of the process, as the second half of a sentence."""

@@ -17,6 +17,8 @@ CREDIT_S = 5.0
 """Seconds that a slow consumer may take of even the shortest cell."""
 TRAIL_S = 6.0
 """Seconds they may take in all."""
+WORTH_S = 0.05
+"""Seconds of a person's that are worth moving the deadline for."""
 
 
 @dataclass
@@ -40,6 +42,8 @@ class Run:
     truncated: bool = False
     trail_end: float | None = None
     """Loop time by which the outputs must have ended, once there is a reply."""
+    waited: float = 0.0
+    """`Waiting.seconds` that the deadline has been moved for."""
     credit: float = field(init=False)
     """Seconds that the clock may still stand still."""
 
@@ -56,6 +60,15 @@ class Run:
         self.deadline += seconds
         if self.trail_end is not None:
             self.trail_end += seconds
+
+    def excused(self, waited: float) -> bool:
+        """Whether the deadline is no longer over, moved by what a person has taken since it last was."""
+        more = waited - self.waited
+        if self.deadline is None or self.stopping is not None or self.reply is not None or more < WORTH_S:
+            return False
+        self.waited = waited
+        self.deadline += more
+        return True
 
     def expect_end(self, now: float) -> None:
         """The reply is there: what is left of the outputs has to come soon."""

@@ -14,6 +14,7 @@ from ..exceptions import SandboxError
 from ..interfaces import CallHandler
 from ..outputs import Error, Finished, Output
 from ..trajectory import Action, Refusal
+from ..waiting import Waiting
 from ..wire.messages import Raised, ToolOutcome, ToolRequest
 from .carrier import Carrier
 from .confine.policy import Report
@@ -54,6 +55,8 @@ class KernelSession:
         self._carrier: Carrier | None = None
         self._mailbox: Mailbox | None = None
         self._run: Run | None = None
+        self.waiting = Waiting(lambda: 0.0 if self._process is None else self._process.computed())
+        """Where it is said that a person is asked: then the clock of the cell stands still."""
         self._setup = ""
         self.files: Workspace | None = None
         """What cells left in the workspace; None before the first start."""
@@ -133,7 +136,7 @@ class KernelSession:
         loop = asyncio.get_running_loop()
         carrier.begin(handler)
         deadline = None if limit is None else loop.time() + limit
-        run = self._run = Run(mailbox.execute(code), limit, deadline)
+        run = self._run = Run(mailbox.execute(code), limit, deadline, waited=self.waiting.seconds)
         try:
             async with aclosing(self._outputs(mailbox, carrier, run)) as outputs:
                 async for output in outputs:
@@ -154,6 +157,8 @@ class KernelSession:
             if carrier.broken is not None:
                 self._stop_cell(run, f"it broke the tool channel ({carrier.broken}) and was interrupted")
             if run.deadline is not None and loop.time() >= run.deadline:
+                if run.excused(self.waiting.seconds):
+                    continue
                 if run.reply is not None:
                     run.reply = None  # Only a kernel that forges messages gets here: it is ended.
                     yield run.killed("it replied, but its outputs did not end, and its kernel was killed")

@@ -1,0 +1,45 @@
+"""Owns the time in which a run waits for a person: it counts for no limit, but for what the sandbox computes
+meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Waiting:
+    """How long a run has waited for people. One for a kernel and all that has a limit beside it.
+
+    Args:
+        computed: seconds of processor time that the kernel has used so far. They count: code that goes on in
+            a thread while somebody thinks about a question uses up the time of its step.
+    """
+
+    def __init__(self, computed: Callable[[], float] = lambda: 0.0) -> None:
+        self._computed = computed
+        self._asked = 0
+        self._past = 0.0
+        self._began = self._computed_then = 0.0
+
+    @contextmanager
+    def person(self) -> Iterator[None]:
+        """While a person is asked. Several may be at once: the time counts once."""
+        if not self._asked:
+            self._began, self._computed_then = time.monotonic(), self._computed()
+        self._asked += 1
+        try:
+            yield
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._past += self._idle()
+
+    @property
+    def seconds(self) -> float:
+        """That count for no limit, so far; of a question that is open, too."""
+        return self._past + (self._idle() if self._asked else 0.0)
+
+    def _idle(self) -> float:
+        elapsed = time.monotonic() - self._began
+        return elapsed - min(elapsed, max(0.0, self._computed() - self._computed_then))
