@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from . import arrays, enums, tables
+from . import arrays, enums, pictures, tables
 from .coding import Encode, Encoder
 from .messages import Json
 from .structures import record
@@ -32,6 +32,9 @@ def otherwise(value: object, enc: Encoder) -> Json:
         return enums.encode_member(value, enc)
     if isinstance(value, type):
         return enc.refuse(value)
+    picture = pictures.picture_of(value)
+    if picture is not None:
+        return pictures.encode_picture(picture, enc)
     found = _fields(value)
     if found is not None:
         return record("record", type(value).__name__, found, enc)

@@ -2,11 +2,13 @@
 
 What JSON holds exactly looks like itself: None, bool, int of 64 bits, finite float, str, list, and
 dict with str keys. Everything else is an object with the key "$" that names its kind; the kinds are
-in `structures` (containers, records), `scalars`, `enums`, `arrays` (numpy) and `tables` (pandas).
+in `structures` (containers, records), `scalars`, `enums`, `arrays` (numpy), `tables` (pandas) and
+`pictures`.
 
 Exactly means equal and of the same type, with these decisions:
 - A dataclass or pydantic instance arrives as a `Record`, a namedtuple as a `TupleRecord` (a tuple
   with names): the class itself exists only where it was defined.
+- A figure or an image arrives as a `Picture` of it.
 - An enum member arrives as a member of a real Enum class, built from the members that travel along.
 - OrderedDict, Counter, deque, and a defaultdict of a builtin factory keep their type. Any other
   subclass of a builtin type is refused as an argument; in a result it becomes the builtin.
@@ -18,22 +20,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import arrays, enums, scalars, structures, tables
+from . import arrays, enums, pictures, scalars, structures, tables
 from .coding import Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, is_plain, opaque
 from .messages import Json
+from .pictures import Picture
 from .records import Opaque, Record, TupleRecord
 from .unknown import otherwise
 
-__all__ = ["DecodeError", "EncodeError", "Opaque", "Record", "TupleRecord", "decode", "encode", "reader"]
+__all__ = [
+    "DecodeError",
+    "EncodeError",
+    "Opaque",
+    "Picture",
+    "Record",
+    "TupleRecord",
+    "decode",
+    "encode",
+    "reader",
+]
 
 # The types of numpy and pandas join on first use (`unknown.otherwise`).
-_ENCODERS: dict[type, Encode] = {**structures.ENCODERS, **scalars.ENCODERS}
+_ENCODERS: dict[type, Encode] = {**structures.ENCODERS, **scalars.ENCODERS, **pictures.ENCODERS}
 _DECODERS: dict[str, Decode] = {
     **structures.DECODERS,
     **scalars.DECODERS,
     **enums.DECODERS,
     **arrays.DECODERS,
     **tables.DECODERS,
+    **pictures.DECODERS,
 }
 
 
