@@ -10,13 +10,7 @@ from typing import ClassVar
 from jupyter_core.application import JupyterApp
 from traitlets import Bool, Dict, List, TraitError, Unicode
 from traitlets.config import Config, Configurable
-from traitlets.config.loader import (
-    ConfigFileNotFound,
-    DeferredConfigList,
-    DeferredConfigString,
-    JSONFileConfigLoader,
-    PyFileConfigLoader,
-)
+from traitlets.config.loader import DeferredConfigList, DeferredConfigString
 from traitlets.utils.importstring import import_item
 
 from codeact_kernel import __version__
@@ -28,6 +22,7 @@ from . import cage
 from .cli_commands import COMMANDS
 from .cli_help import TEXTS
 from .cli_options import Parsed, nearest, parse
+from .config_files import JUPYTER, OURS, merge, read_folders
 from .traits import GROUPS, settings
 
 HERE = "codeact_kernel.frontends"
@@ -81,7 +76,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
         return self.arguments[0] if self.arguments else ""
 
     def _config_file_name_default(self) -> str:
-        return "codeact_config"  # one file for all subcommands
+        return OURS  # one file for all subcommands
 
     def _log_level_default(self) -> int:
         return logging.WARNING
@@ -124,17 +119,10 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
     def load_config_file(self, suppress_errors: bool = False) -> None:
         """Every jupyter_config and codeact_config on Jupyter's path, or the file of `--config`."""
         found = Config()
-        if self.config_file and not _merge(found, self.config_file, None):
+        if self.config_file and not merge(found, self.config_file, None):
             raise UsageError(f"--config {self.config_file!r} does not exist; check the path")
-        names = ["jupyter_config"] if self.config_file else ["jupyter_config", self.config_file_name]
-        base = Config()
-        for name in names:
-            # The first folder wins, so it is read last.
-            for folder in reversed(self.config_file_paths):
-                for suffix in (".json", ".py"):
-                    path = _merge(base, name + suffix, folder)
-                    if path:
-                        self._loaded_config_files.append(path)  # what --show-config lists
+        names = [JUPYTER] if self.config_file else [JUPYTER, self.config_file_name]
+        base, self._loaded_config_files = read_folders(names, self.config_file_paths)  # for --show-config
         base.merge(found)
         self.update_config(base)
 
@@ -193,22 +181,6 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
         if trait not in names:
             hint = nearest(trait, names)
             raise UsageError(f"{group} has no trait {trait!r}.{hint}\nSee: codeact --help-all")
-
-
-def _merge(config: Config, name: str, folder: str | None) -> str:
-    """Merges one config file into `config`; its path, or "" when there is none. Raises UsageError."""
-    loader_type = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
-    loader = loader_type(name, path=folder)
-    try:
-        config.merge(loader.load_config())
-    except ConfigFileNotFound:
-        return ""
-    except Exception as problem:
-        where = loader.full_filename or name
-        raise UsageError(
-            f"config file {where!r} cannot be used: {type(problem).__name__}: {problem}"
-        ) from None
-    return str(loader.full_filename)
 
 
 def launch(argv: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ from ..notebook.journal import journal_path
 from ..tools.registry import Tool
 from .documents import reserved_stdout
 from .page import stderr_console, stdout_console
-from .toolsfile import load_tools
+from .toolsfile import load_named
 from .traits import readable_file
 
 
@@ -61,9 +61,9 @@ def saved_run(name: str) -> Path:
     return path if journal_path(path).exists() else readable_file("RUN.ipynb", name)
 
 
-def tools_of(files: Iterable[str]) -> tuple[Tool, ...]:
-    """The tools of all tools files. Raises UsageError."""
-    return tuple(tool for file in files for tool in load_tools(file))
+def tools_of(entries: Iterable[str]) -> tuple[Tool, ...]:
+    """The tools of all files and modules that are named. Raises UsageError."""
+    return tuple(tool for entry in entries for tool in load_named(entry))
 
 
 def notebook_path(given: str) -> Path:

@@ -1,18 +1,21 @@
-"""Owns reading a tools file: a Python file whose module-level objects made by `tool` are offered."""
+"""Owns reading tools from a Python file, or from an installed module: objects made by `tool` are offered."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..exceptions import CodeActError, ToolDefinitionError, UsageError
-from ..tools.registry import Tool
+from ..tools.registry import Tool, tool
 
 _numbers = count(1)
 _HOW = (
@@ -21,6 +24,60 @@ _HOW = (
     "    @tool\n"
     "    def fetch_orders(status: str) -> list[str]: ..."
 )
+
+
+def is_file_name(entry: str) -> bool:
+    """Whether tools are named by a file (`shop.py`, `./shop`), not by a module (`shop`, `acme.shop:tools`)."""
+    return entry.endswith(".py") or os.sep in entry
+
+
+def load_named(entry: str) -> tuple[Tool, ...]:
+    """The tools of `FILE.py`, `package.module` or `package.module:object`. Raises: UsageError."""
+    return load_tools(Path(entry).expanduser()) if is_file_name(entry) else load_module_tools(entry)
+
+
+def load_module_tools(entry: str) -> tuple[Tool, ...]:
+    """The tools of a module that can be imported: its own objects made by `tool`; or, of `module:object`,
+    that tool, that function, or all of that list of them. Raises: UsageError."""
+    name, colon, attribute = entry.partition(":")
+    parts = [*name.split("."), *(attribute.split(".") if colon else ())]
+    if not all(part.isidentifier() for part in parts):
+        raise UsageError(f"{entry!r} names no tools; give FILE.py, package.module or package.module:object")
+    found: object = _imported(name, entry)
+    if not colon:
+        tools = _made_by_tool(vars(found).values())
+        if not tools:
+            raise UsageError(f"the module {name!r} makes no tools. {_HOW}")
+        return tools
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"tools {entry!r}: {name!r} has no {attribute!r}; check the name")
+        found = getattr(found, part)
+    several: list[Any] = list(found) if isinstance(found, list | tuple) else [found]
+    if not several or not all(callable(each) for each in several):
+        raise UsageError(
+            f"tools {entry!r}: neither a tool, nor a function, nor a list of them, but {found!r:.80}"
+        )
+    return tuple(tool(each) for each in several)
+
+
+def _imported(name: str, entry: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as problem:
+        if problem.name is not None and f"{name}.".startswith(f"{problem.name}."):
+            raise UsageError(
+                f"tools {entry!r}: there is no module {problem.name!r}; install it, or name a file, FILE.py"
+            ) from None
+        raise UsageError(f"tools {entry!r}: importing {name!r} failed: {problem}") from problem
+    except (Exception, SystemExit) as problem:
+        text = f"{type(problem).__name__}: {problem}".removesuffix(": ")
+        raise UsageError(f"tools {entry!r}: importing {name!r} failed: {text}") from problem
+
+
+def _made_by_tool(values: Iterable[object]) -> tuple[Tool, ...]:
+    """Each once, in the order they are defined."""
+    return tuple({id(value): value for value in values if isinstance(value, Tool)}.values())
 
 
 def load_tools(path: str | Path) -> tuple[Tool, ...]:
@@ -32,7 +89,11 @@ def load_tools(path: str | Path) -> tuple[Tool, ...]:
     Raises: UsageError when the file is missing, does not compile, raises, or makes no tool.
     """
     path = Path(path)
-    source = _read(path)
+    return tools_of_source(path, _read(path))
+
+
+def tools_of_source(path: Path, source: bytes, *, alone: bool = False) -> tuple[Tool, ...]:
+    """As `load_tools`, of content that was read. `alone`: what lies beside the file cannot be imported."""
     try:
         code = compile(source, str(path), "exec", dont_inherit=True)
     except SyntaxError as problem:
@@ -42,9 +103,9 @@ def load_tools(path: str | Path) -> tuple[Tool, ...]:
     except ValueError as problem:
         raise UsageError(f"tools file {str(path)!r} is no Python source: {problem}") from None
     module = _module(path)
-    with _folder_on_path(path.resolve().parent):
+    with nullcontext() if alone else _folder_on_path(path.resolve().parent):
         _execute(code, module, path)
-    tools = tuple({id(value): value for value in vars(module).values() if isinstance(value, Tool)}.values())
+    tools = _made_by_tool(vars(module).values())
     if not tools:
         raise UsageError(f"tools file {str(path)!r} makes no tools. {_HOW}")
     return tools

@@ -1,0 +1,86 @@
+"""Owns reading config files: of Jupyter's configuration folders, and never of the current folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from traitlets.config import Config
+from traitlets.config.loader import (
+    ConfigFileNotFound,
+    JSONFileConfigLoader,
+    LazyConfigValue,
+    PyFileConfigLoader,
+)
+
+from ..exceptions import UsageError
+from .toolsfile import is_file_name
+
+JUPYTER, OURS = "jupyter_config", "codeact_config"
+
+
+def read_folders(names: Iterable[str], folders: Sequence[str]) -> tuple[Config, list[str]]:
+    """The config files of these names, without ending, and their paths. Of two folders the first wins.
+
+    Only absolute folders count: an empty entry of JUPYTER_CONFIG_PATH (`export X=$X:/etc/x`) would name
+    the current one. Raises: UsageError.
+    """
+    found, paths = Config(), []
+    for name in names:
+        for folder in reversed([folder for folder in folders if os.path.isabs(folder)]):
+            for suffix in (".json", ".py"):
+                path = merge(found, name + suffix, folder)
+                if path:
+                    paths.append(path)
+    return found, paths
+
+
+def merge(config: Config, name: str, folder: str | None) -> str:
+    """Merges one config file into `config`; its path, or "" when there is none. Raises: UsageError.
+
+    What its `tools` name by relative path is taken relative to the file: whoever names `tools.py` in a
+    config file means the one beside it, not the one of the folder that happens to be current.
+    """
+    loader_type = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
+    loader = loader_type(name, path=folder)
+    try:
+        loaded = loader.load_config()
+        path = str(loader.full_filename)
+        _settle_tools(loaded, Path(path).absolute().parent)
+    except ConfigFileNotFound:
+        return ""
+    except (Exception, SystemExit) as problem:
+        where = loader.full_filename or name
+        raise UsageError(
+            f"config file {where!r} cannot be used: {type(problem).__name__}: {problem}"
+        ) from None
+    config.merge(loaded)
+    return path
+
+
+def _settle_tools(config: Config, folder: Path) -> None:
+    for section in config.values():
+        if isinstance(section, Config) and "tools" in section:
+            section["tools"] = _settled(section["tools"], folder)
+
+
+def _settled(value: object, folder: Path) -> object:
+    if isinstance(value, list):
+        return _absolute(value, folder)
+    if not isinstance(value, LazyConfigValue):
+        return value  # Of the wrong type: its trait says so.
+    # `c.CodeActKernel.tools.append(…)`
+    settled, said = LazyConfigValue(), value.to_dict()
+    settled.extend(_absolute(said.get("extend", []), folder))
+    settled.prepend(_absolute(said.get("prepend", []), folder))
+    for index, entry in said.get("inserts", []):
+        settled.insert(index, *_absolute([entry], folder))
+    return settled
+
+
+def _absolute(entries: Iterable[object], folder: Path) -> list[object]:
+    return [
+        str(folder / Path(entry).expanduser()) if isinstance(entry, str) and is_file_name(entry) else entry
+        for entry in entries
+    ]
