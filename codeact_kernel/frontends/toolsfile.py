@@ -27,7 +27,7 @@ _HOW = (
 
 
 def is_file_name(entry: str) -> bool:
-    """Whether tools are named by a file (`shop.py`, `./shop`), not by a module (`shop`, `acme.shop:tools`)."""
+    """Whether a file names the tools (`shop.py`, `./shop`), and no module (`shop`, `acme.shop:tools`)."""
     return entry.endswith(".py") or os.sep in entry
 
 
