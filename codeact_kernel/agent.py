@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ class AgentLoop:
         approver: Approver | None = None,
         prompt_tokens: Callable[[Trajectory], int] = lambda trajectory: 0,
         cost: Cost | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trajectory = trajectory  # What has happened, complete after every step.
         self._policy = policy
@@ -51,8 +53,7 @@ class AgentLoop:
         self._calls = partial(
             StepCalls, tools=tools, recorder=recorder, limits=settings.tools, approver=approver, emit=emit
         )
-        self._prompt_tokens = prompt_tokens
-        self._cost = cost
+        self._prompt_tokens, self._cost, self._clock = prompt_tokens, cost, clock
         self._lost: Action | None = None
         """The action that took the kernel's state with it, until that is restored."""
 
@@ -86,20 +87,19 @@ class AgentLoop:
 
     async def _turn(self, final_check: FinalCheck, first: Pending | None) -> Stop:
         limits = self._settings.limits
-        clock = asyncio.get_running_loop().time
-        started = told = clock()
+        started = told = self._clock()
         deadline = None if limits.max_seconds is None else started + limits.max_seconds
         while True:
             steps = without_step(self.trajectory, first.step.index if first else 0).turns[-1].steps
             prompt = self._prompt_tokens(self.trajectory)
             own = first is not None and first.own
-            if not own and (stop := budget_stop(steps, limits, clock() - started, prompt, self._cost)):
+            if not own and (stop := budget_stop(steps, limits, self._clock() - started, prompt, self._cost)):
                 return stop
             index = first.step.index if first else self.trajectory.next_index
             self._emit(StepStarted(index))
             acting = first.reply(self._emit) if first else self._policy.act(self.trajectory, self._emit)
             try:
-                async with asyncio.timeout_at(deadline) as timer:
+                async with asyncio.timeout(deadline and deadline - self._clock()) as timer:
                     reply = await acting
             except TimeoutError:
                 if not timer.expired():
@@ -111,10 +111,9 @@ class AgentLoop:
                     return Stop("answer", answer=value, reply=reply)
                 reply = replace(reply, answer=None, problem=f"{outcome.message}. {ANSWER_IN_CODE}")
             calls = self._calls(index, final_check=final_check, earlier=Earlier(first))
-            step = await self._step(index, reply, calls, deadline)
-            first = None
-            note = budget_note((*steps, step), limits, clock() - started, told - started)
-            told = clock()
+            first, step = None, await self._step(index, reply, calls, deadline)
+            note = budget_note((*steps, step), limits, self._clock() - started, told - started)
+            told = self._clock()
             self._keep(step, *filter(None, [note]))
             if own:
                 return Stop("own_cell")
@@ -159,12 +158,11 @@ class AgentLoop:
     async def _wait(self, running: asyncio.Future[Observation], deadline: float | None) -> bool:
         """Waits for the cell to end, and stops it at the deadline or when this run is cancelled: whether
         it was. Cancelled again, the cell gets no grace: the kernel is ended under it."""
-        left = None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
         try:
-            await asyncio.wait([running], timeout=left)
-            if not running.done():
-                await self._executor.interrupt()
-                await asyncio.wait([running])
+            while not running.done():  # The clock may stand still meanwhile.
+                await asyncio.wait([running], timeout=deadline and max(0.1, deadline - self._clock()))
+                if deadline is not None and self._clock() >= deadline:
+                    await self._executor.interrupt()
             return False
         except asyncio.CancelledError:
             await self._executor.interrupt()

@@ -40,6 +40,10 @@ class Waiting:
         """That count for no limit, so far; of a question that is open, too."""
         return self._past + (self._idle() if self._asked else 0.0)
 
+    def clock(self) -> float:
+        """Seconds of a clock that stands still meanwhile."""
+        return time.monotonic() - self.seconds
+
     def _idle(self) -> float:
         elapsed = time.monotonic() - self._began
         return elapsed - min(elapsed, max(0.0, self._computed() - self._computed_then))
