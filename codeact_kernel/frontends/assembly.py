@@ -144,11 +144,18 @@ class Agent(GoingOn, Closing):
         door = SyncDoor()
         return door.run(self._work.run(None, None, door, on_event, code))
 
-    def change(self, *, model: str | Model | None = None, limits: Limits | None = None) -> None:
-        """Another model, or other budgets, from the next task on; the kernel and the conversation stay.
+    def change(
+        self,
+        *,
+        model: str | Model | None = None,
+        limits: Limits | None = None,
+        verify: bool | None = None,
+    ) -> None:
+        """Another model, other budgets, or whether it is replayed, from the next task on; the kernel and the
+        conversation stay.
         Raises: UsageError while a task runs, CredentialsError, BudgetError."""
         loaded = load_model(model) if isinstance(model, str) else model
-        self._work.change(loaded, limits)
+        self._work.change(loaded, limits, verify)
 
     async def stream(
         self, task: str | None, *, output_type: Any = None, cell: str | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..agent import AgentLoop
+from ..budget import check_budget
 from ..config import Limits, Settings
 from ..events import Event, Notice, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
@@ -90,9 +91,13 @@ class Work:
         self._redactor.learn(Trajectory(origin.info, origin.turns))
         self._origin = origin.masked(self._redactor)
 
-    def change(self, model: Model | None, limits: Limits | None) -> None:
-        """From the next task on."""
+    def change(self, model: Model | None, limits: Limits | None, verify: bool | None) -> None:
+        """From the next task on. Raises: BudgetError."""
         self._check_free()
+        self._verify = self._verify if verify is None else verify
+        if model is None and limits is None:
+            return
+        check_budget(limits or self._settings.limits, model or self._model)
         self._settings = replace(self._settings, limits=limits or self._settings.limits)
         if model is not None:
             self._replaced.append(self._model)

@@ -1,0 +1,188 @@
+"""Owns the flags of `%codeact`: what they are called, how a line is read, what is said of a wrong one.
+
+Flags stand before the task, which is everything after them, as it is written: quotes, braces and dollars
+mean nothing in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from IPython.core.magic_arguments import argument
+
+from ..exceptions import UsageError
+from .cli_options import nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+_NAME = re.compile(r"\s*+(--[^\s=]*+)=?")
+_VALUE = re.compile(r"""\s*+(?:"([^"]*+)"|'([^']*+)'|(\S++))""")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag. `value`: what its value is called, "" for a switch; `kind`: reads it."""
+
+    name: str
+    help: str
+    value: str = ""
+    kind: Callable[[str], object] = str
+
+    @property
+    def dest(self) -> str:
+        return self.name.lstrip("-").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one `%codeact` asks for. None: as before, or as configured."""
+
+    task: str
+    send: tuple[str, ...] = ()
+    take: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    model: str | None = None
+    max_cost: float | None = None
+    max_steps: int | None = None
+    save: str | None = None
+    approve: str | None = None
+    insert: bool = field(default=False)
+    dry: bool = field(default=False)
+    verify: bool = field(default=True)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
+    wrong = [name for name in names if not name.isidentifier() or keyword.iskeyword(name)]
+    if wrong or not names:
+        said = f"{wrong[0]!r} is no name of a variable" if wrong else "no name is given"
+        raise argparse.ArgumentTypeError(f"{said}; write them with commas, as in df,model")
+    return names
+
+
+def _dollars(text: str) -> float:
+    value = _number(text, float)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of US dollars above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(_number(text, int))
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: 1 is the least")
+    return value
+
+
+def _number(text: str, kind: type[int] | type[float]) -> float:
+    try:
+        return kind(text)
+    except ValueError:
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"{text!r} is no {what}") from None
+
+
+FLAGS = (
+    Flag("--with", "Variables of yours that the agent gets, as copies.", "NAMES", _names),
+    Flag("--out", "Variables that the agent is to leave for you, brought back as yours.", "NAMES", _names),
+    Flag("--tools", "Functions of yours that it may call; they run here, unsandboxed.", "NAMES", _names),
+    Flag("--model", "Which model: anthropic:NAME or scripted:FILE.jsonl.", "MODEL"),
+    Flag("--max-cost", "US dollars that this task may cost.", "USD", _dollars),
+    Flag("--max-steps", "Steps that this task may take.", "N", _count),
+    Flag("--save", "Where the run is saved; by default beside your notebook.", "RUN.ipynb"),
+    Flag("--insert", "Put what it ran into the next cell, for you to edit."),
+    Flag("--dry", "Say what would be sent, and call nothing."),
+    Flag("--no-verify", "Do not replay the run in the background to see whether it re-runs."),
+)
+_BY_NAME = {flag.name: flag for flag in FLAGS}
+
+
+def with_flags(function: F) -> F:
+    """A decorator, under `magic_arguments`: the flags as IPython's help shows them."""
+    function = argument("task", nargs="*", help="What is to be done, in plain words.")(function)
+    for flag in reversed(FLAGS):
+        options: dict[str, Any] = {"help": flag.help, "dest": flag.dest}
+        options |= {"metavar": flag.value, "type": flag.kind} if flag.value else {"action": "store_true"}
+        function = argument(flag.name, **options)(function)
+    return function
+
+
+def read(parser: argparse.ArgumentParser, line: str, cell: str | None) -> Request:
+    """What the user asks for. Raises UsageError, and IPython's own."""
+    words, rest = split(line)
+    given = parser.parse_args(words)
+    task = "\n".join(filter(None, (rest.strip(), (cell or "").strip("\n"))))
+    if not task.strip():
+        where = "below the line" if cell is not None else "after the flags"
+        raise UsageError(f"the task is empty: say {where} what is to be done; %codeact? tells more")
+    return Request(
+        task,
+        given.__dict__["with"] or (),
+        given.out or (),
+        given.tools or (),
+        given.model,
+        given.max_cost,
+        given.max_steps,
+        given.save,
+        given.__dict__.get("approve"),
+        given.insert,
+        given.dry,
+        not given.no_verify,
+    )
+
+
+def split(line: str) -> tuple[list[str], str]:
+    """The words of the flags, as `--name=value` each, and the rest of the line. Raises UsageError."""
+    words: list[str] = []
+    at = 0
+    while token := _NAME.match(line, at):
+        at = token.end()
+        if token[1] == "--":
+            return words, line[at:]
+        flag = _flag(token[1])
+        if not flag.value:
+            if token[0].endswith("="):
+                raise UsageError(f"{flag.name} takes no value; leave out what follows it")
+            words.append(flag.name)
+            continue
+        value, at = _value(line, at, flag)
+        words.append(f"{flag.name}={value}")
+    _check_rest(line[at:])
+    return words, line[at:]
+
+
+def _flag(name: str) -> Flag:
+    if name not in _BY_NAME:
+        hint = nearest(name, list(_BY_NAME)) or f" There are: {', '.join(_BY_NAME)}."
+        raise UsageError(f"unknown flag {name!r}.{hint} %codeact? tells more")
+    return _BY_NAME[name]
+
+
+def _value(line: str, at: int, flag: Flag) -> tuple[str, int]:
+    """The value that stands at `at`, and where it ends. Names may have blanks after their commas."""
+    value = ""
+    while token := _VALUE.match(line, at):
+        value, at = value + next(filter(None, token.groups()), ""), token.end()
+        if flag.kind is not _names or not value.endswith(","):
+            break
+    if not value or value.startswith("--"):
+        raise UsageError(f"{flag.name} needs a value: {flag.name} {flag.value}")
+    return value, at
+
+
+def _check_rest(rest: str) -> None:
+    for word in rest.split():
+        if word.partition("=")[0] in _BY_NAME:
+            raise UsageError(
+                f"{word.partition('=')[0]} stands inside the task; flags come before it. A task that is to "
+                "hold such a word goes into the lines below %%codeact"
+            )
+
+
+def flags_in(words: Iterable[str]) -> set[str]:
+    """Which flags are among `words`."""
+    return {name for word in words if (name := word.partition("=")[0]) in _BY_NAME}
