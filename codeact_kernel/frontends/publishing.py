@@ -1,0 +1,52 @@
+"""Owns `Publish`: what can be done to the outputs of a notebook's cell, and how that front end is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..outputs import Error, MimeBundle
+from ..wire.messages import Json
+
+NO_METADATA: Mapping[str, Json] = {}
+
+
+class Publish(Protocol):
+    """The outputs of the cell that runs. Called on one thread; each returns at once."""
+
+    def stream(self, name: Literal["stdout", "stderr"], text: str) -> None: ...
+
+    def display(
+        self, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA, display_id: str | None = None
+    ) -> None: ...
+
+    def update(
+        self, display_id: str, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA
+    ) -> None: ...
+
+    def clear(self, wait: bool) -> None: ...
+
+    def result(self, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA) -> None:
+        """The value of the cell, its one `Out[n]`."""
+        ...
+
+    def error(self, error: Error) -> None:
+        """What ended the cell."""
+        ...
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a front end shows outputs. `updates`: a display can be given new content in its place; `progress`:
+    somebody watches."""
+
+    updates: bool = True
+    progress: bool = True
+
+
+LIVE = Style()
+CONSOLE = Style(updates=False)
+"""Consoles print what comes, once."""
+BATCH = Style(updates=False, progress=False)
+"""nbclient, papermill: only what is to stay counts."""
