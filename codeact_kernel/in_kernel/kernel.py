@@ -50,13 +50,14 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
     async def do_execute(self, code: str, silent: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
         before = self._bindings()
         cut = self._messages_cut()
+        for stream in self._streams():
+            stream.begin_cell()
         try:
             reply: dict[str, Any] = await super().do_execute(code, silent, *args, **kwargs)
         except RecursionError:
             reply = self._too_deep()  # Stock ipykernel would never answer.
         finally:
-            streams = [s for s in (sys.stdout, sys.stderr) if isinstance(s, CappedOutStream)]
-            missing = [stream.end_cell() for stream in streams]
+            missing = [stream.end_cell() for stream in self._streams()]
             denials_hooks.end_cell()
         if not silent:
             OBSERVATIONS._close(int(reply.get("execution_count", 0)))
@@ -64,6 +65,9 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
             names = [name for name, which in after.items() if before.get(name) != which]
             reply["codeact"] = {"names": names, "truncated": any(missing) or self._messages_cut() > cut}
         return reply
+
+    def _streams(self) -> list[CappedOutStream]:
+        return [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, CappedOutStream)]
 
     def _too_deep(self) -> dict[str, Any]:
         self.shell.showtraceback()

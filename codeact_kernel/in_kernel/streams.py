@@ -123,12 +123,12 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
     """The message that asked for the current cell; None between two cells."""
     _pipe_lock = threading.Lock()
 
-    def set_parent(self, parent: Mapping[str, Any]) -> None:
-        super().set_parent(parent)
+    def begin_cell(self) -> None:
+        """What is written from now on by whoever has this context is the cell's."""
         self._cell = self.parent_header.get("msg_id", "")
 
     def write(self, string: str) -> int | None:
-        if isinstance(string, str):
+        if isinstance(string, str) and not self._is_of_widget():
             if attach.channel is not None and self._is_late():
                 return len(string)  # An agent has moved on; in plain Jupyter it goes to its old cell.
             OBSERVATIONS._add(string)
@@ -137,6 +137,10 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
             self._sent += len(string)
         written: int | None = super().write(string)
         return written
+
+    def _is_of_widget(self) -> bool:
+        """Whether the callback of a widget writes: that is no cell's, whichever runs."""
+        return str(self.parent_header.get("msg_type", "")).startswith("comm_")
 
     def _is_late(self) -> bool:
         """Whether a thread that outlives its cell writes."""

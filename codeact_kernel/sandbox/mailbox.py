@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from jupyter_client.session import DELIM, Session
@@ -34,6 +34,9 @@ BREATH = 64
 """Messages handled before other tasks of this event loop get a turn."""
 BREATH_BYTES = 16 * 1024
 """A message counts as one more for each so many bytes."""
+MAX_UNSENT = 8 * MIB
+"""Bytes that wait for a kernel which does not read, above which no comm message is added."""
+COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 MAX_SEEN = 1 << 16
 """Signatures that are remembered, so that no message arrives twice."""
 
@@ -57,6 +60,10 @@ class Mailbox:
         self._signatures = _Signatures(self._session)
         self.cell = ""
         """Id of the request whose answers are read. Of other messages the content is not looked at."""
+        self.wanted: Callable[[str, str], bool] | None = None
+        """Asked whether it is, for a message of that type with that parent."""
+        self.taken_bytes = 0
+        """Of all messages so far, the malformed ones too."""
         self._watched: set[int] = set()
         self._channels: dict[Channel, Connection] = {}
         for channel, kind in KINDS.items():
@@ -112,6 +119,24 @@ class Mailbox:
         self.cell = str(request["msg_id"])
         return self.cell
 
+    def ask(self, kind: str, content: Mapping[str, Any]) -> str:
+        """Sends a request to the control channel, which answers while a cell runs; its message id."""
+        request = self._session.msg(kind, dict(content))
+        request["header"]["msg_id"] = request["msg_id"] = secrets.token_hex(16)
+        self._send("control", request)
+        return str(request["msg_id"])
+
+    def send_comm(
+        self, kind: str, content: Mapping[str, Any], metadata: Mapping[str, Any], buffers: Sequence[bytes]
+    ) -> str | None:
+        """Sends a message of a widget's; its id, None when the kernel reads none."""
+        if self._channels["shell"].unsent > MAX_UNSENT:
+            return None
+        message = self._session.msg(kind, dict(content), metadata=dict(metadata))
+        message["header"]["msg_id"] = message["msg_id"] = secrets.token_hex(16)
+        self._channels["shell"].send([*self._session.serialize(message), *buffers])
+        return str(message["msg_id"])
+
     def interrupt(self) -> None:
         """Asks the control channel, which answers when the signal has been sent."""
         self._send("control", self._session.msg("interrupt_request", {}))
@@ -156,7 +181,9 @@ class Mailbox:
             parts = connection.receive()
         except ProtocolError as problem:
             raise KernelDied(f"it broke the protocol of the {channel} channel: {problem}") from None
-        self._taken += sum(map(len, parts or ())) // BREATH_BYTES
+        size = sum(map(len, parts or ()))
+        self._taken += size // BREATH_BYTES
+        self.taken_bytes += size
         return parts
 
     async def _woken(self, deadline: float | None) -> bool:
@@ -198,11 +225,19 @@ class Mailbox:
             if heads > MAX_HEAD_BYTES or not self._signatures.new(signature, frames):
                 return None
             message = {"header": _parsed(header), "parent_header": _parsed(parent), "content": {}}
-            if message["parent_header"].get("msg_id") == self.cell:
+            of, kind = message["parent_header"].get("msg_id"), message["header"].get("msg_type")
+            wanted = self.wanted is not None and self.wanted(str(kind), str(of))
+            if of == self.cell or wanted:
                 message["content"] = _content(content)
+            if wanted and kind in COMMS:
+                message["metadata"] = _parsed(metadata)
         except Exception:  # Whatever a hostile message does to the parser, it is only dropped.
             return None
-        return message if all(isinstance(part, dict) for part in message.values()) else None
+        if not all(isinstance(part, dict) for part in message.values()):
+            return None
+        if "metadata" in message:
+            message["buffers"] = parts[parts.index(DELIM) + 6 :]
+        return message
 
 
 class _Signatures:

@@ -16,11 +16,12 @@ from ..outputs import Error, Finished, Output
 from ..trajectory import Action, Refusal
 from ..waiting import Waiting
 from ..wire.messages import Raised, ToolOutcome, ToolRequest
+from .attending import Attended
 from .carrier import Carrier
 from .confine.policy import Report
 from .confine.preparation import refuse_platform
 from .folders import SessionFolder, sweep
-from .mailbox import KernelDied, Mailbox
+from .mailbox import COMMS, KernelDied, Mailbox
 from .process import KernelProcess
 from .run import Run
 from .translate import output_of
@@ -39,8 +40,8 @@ class NoCalls:
     def refused(self, refusal: Refusal) -> None: ...
 
 
-class KernelSession:
-    """Runs actions in a sandbox kernel.
+class KernelSession(Attended):
+    """Runs actions in a sandbox kernel, as an InteractiveExecutor.
 
     The kill ladder is here: at the step's limit the cell is interrupted, after the grace its whole
     process group is killed, and the session says so (`Finished("killed", reason)`). Restoring state
@@ -48,6 +49,7 @@ class KernelSession:
     """
 
     def __init__(self, settings: Settings = Settings()) -> None:
+        super().__init__()
         self._settings = settings
         self._limits = settings.limits
         self._folder: SessionFolder | None = None
@@ -129,6 +131,7 @@ class KernelSession:
             raise SandboxError("the sandbox kernel is down; `restart` it before it can run anything")
         if self._run is not None:
             raise SandboxError("the sandbox kernel runs a cell already; it takes one at a time")
+        self._busy()
         if carrier.broken is not None:
             await self._end_process()
             yield Finished("killed", f"the tool channel was broken before this cell ran ({carrier.broken})")
@@ -145,9 +148,11 @@ class KernelSession:
                     run.wait(loop.time() - handed_over)
         finally:
             self._run = None
+            self._remember(run.message_id)
             await carrier.end()
             if run.reply is None or carrier.broken is not None:
                 await self._end_process()  # Nobody knows what it would go on doing.
+            self._idle()
 
     async def _outputs(self, mailbox: Mailbox, carrier: Carrier, run: Run) -> AsyncGenerator[Output, None]:
         loop = asyncio.get_running_loop()
@@ -176,14 +181,25 @@ class KernelSession:
                 gone = closed if self._process is None else self._process.exit_reason()
                 yield run.killed(str(problem) or gone)
                 return
-            if received is not None:
-                output = self._on_message(run, *received)
-                if output is not None:
-                    yield output
+            if received is None:
+                continue
+            output = self._on_message(run, *received)
+            if output is not None:
+                yield output
+            elif self._is_aside(run, *received[:2]):
+                run.wait(await self._aside(*received[1:]))
         if carrier.broken is None:
             yield run.finished()
         else:
             yield run.killed(f"{run.stopping or 'it broke the tool channel'}, and its kernel was killed")
+
+    def _is_aside(self, run: Run, channel: str, message: Mapping[str, Any]) -> bool:
+        """Whether it says nothing of the cell: it is for the front end, or for nobody."""
+        of, kind = message["parent_header"].get("msg_id"), message["header"].get("msg_type")
+        return of != run.message_id or (channel == "iopub" and kind in COMMS)
+
+    def _reading_is_free(self) -> bool:
+        return self._run is None
 
     def _on_message(self, run: Run, channel: str, message: Mapping[str, Any], size: int) -> Output | None:
         kind = message["header"].get("msg_type")
@@ -237,6 +253,8 @@ class KernelSession:
                         problem.append(f"{ename}: {evalue}")
                     case Finished(status, reason) if status != "ok":
                         raise SandboxError(f"the setup cell failed: {'; '.join(problem) or reason}")
+        self._kernel_up(self._mailbox)
+        self._idle()
         if self.files is None:
             self.files = Workspace(self.workspace)
         self.files.look()
@@ -248,6 +266,7 @@ class KernelSession:
     async def _end_process(self) -> None:
         process, carrier = self._process, self._carrier
         self._process = self._carrier = self._mailbox = None
+        self._kernel_down()
         await to_the_end(_stopped(process, carrier))
 
 

@@ -1,14 +1,23 @@
-"""Owns the translation of Jupyter messages into outputs. What does not have the right shape is dropped."""
+"""Owns the translation of Jupyter messages into ours. What does not have the right shape is dropped."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..outputs import ClearOutput, Display, DisplayUpdate, Error, Output, Result, Stream
+from ..outputs import ClearOutput, CommMessage, Display, DisplayUpdate, Error, Output, Result, Stream
+from ..wire.messages import Json
 
 MAX_MIME_TYPES = 64
 MAX_TRACEBACK_LINES = 2000
+WIDGETS = "jupyter.widget"
+"""The only target of comms: no other object of a front end is within the sandbox's reach."""
+_COMM_ID = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+MAX_MATCHES = 1000
+MAX_MATCH = 1000
+"""Characters of a completion, and of what is said of it."""
+MAX_DOC = 100_000
 
 
 def output_of(message: Mapping[str, Any]) -> Output | None:
@@ -67,3 +76,60 @@ def _display_id(content: Mapping[str, Any]) -> str | None:
 
 def _dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+# --- what a front end asks for ---------------------------------------------------------------------
+
+
+def comm_of(message: Mapping[str, Any]) -> CommMessage | None:
+    """A widget's message; None when it is malformed, or wants another target."""
+    content, kind = message["content"], message["header"].get("msg_type")
+    comm_id, target = content.get("comm_id"), content.get("target_name", "")
+    if not isinstance(comm_id, str) or not _COMM_ID.fullmatch(comm_id):
+        return None
+    data, metadata = _dict(content.get("data")), _dict(message.get("metadata"))
+    buffers = tuple(message.get("buffers", ()))
+    match kind:
+        case "comm_open" if target == WIDGETS:
+            return CommMessage("open", comm_id, data, WIDGETS, metadata, buffers)
+        case "comm_msg":
+            return CommMessage("msg", comm_id, data, "", metadata, buffers)
+        case "comm_close":
+            return CommMessage("close", comm_id, data, "", metadata, buffers)
+        case _:
+            return None
+
+
+def completion_of(content: Mapping[str, Any], code: str, cursor: int) -> dict[str, Json]:
+    """A complete_reply of plain texts, whose range lies in the code."""
+    matches, start, end = content.get("matches"), content.get("cursor_start"), content.get("cursor_end")
+    sane = type(start) is int and type(end) is int and 0 <= start <= end <= len(code)
+    if not sane or not isinstance(matches, list):
+        matches, start, end = [], cursor, cursor
+    kept = [match for match in matches[:MAX_MATCHES] if _is_plain(match)]
+    found = _dict(content.get("metadata")).get("_jupyter_types_experimental")
+    typed = [_typed(entry) for entry in found[:MAX_MATCHES]] if isinstance(found, list) else []
+    texts = set(kept)
+    types = [entry for entry in typed if entry["text"] in texts]
+    metadata: dict[str, Json] = {"_jupyter_types_experimental": types} if types else {}
+    return {"status": "ok", "matches": kept, "cursor_start": start, "cursor_end": end, "metadata": metadata}
+
+
+def _typed(found: object) -> dict[str, Json]:
+    entry = _dict(found)
+    names = ("text", "type", "signature")
+    texts: dict[str, Json] = {name: entry[name] for name in names if _is_plain(entry.get(name))}
+    places: dict[str, Json] = {name: entry[name] for name in ("start", "end") if type(entry.get(name)) is int}
+    return {"text": "", "type": "", **texts, **places}
+
+
+def inspection_of(content: Mapping[str, Any]) -> dict[str, Json]:
+    """An inspect_reply with its text; HTML and whatever else is left out."""
+    text = _dict(content.get("data")).get("text/plain")
+    found = content.get("found") is True and isinstance(text, str)
+    data: dict[str, Json] = {"text/plain": text[:MAX_DOC]} if found and isinstance(text, str) else {}
+    return {"status": "ok", "found": found, "data": data, "metadata": {}}
+
+
+def _is_plain(text: object) -> bool:
+    return isinstance(text, str) and text.isprintable() and len(text) <= MAX_MATCH

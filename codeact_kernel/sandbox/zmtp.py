@@ -72,6 +72,11 @@ class Connection:
         target += _frame(parts[-1], 0)
         self.flush()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the peer to read."""
+        return len(self._unsent) + len(self._waiting)
+
     def flush(self) -> bool:
         """Sends what can be sent now; True when nothing is left."""
         try:
