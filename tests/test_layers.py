@@ -23,6 +23,7 @@ LAYERS = {
     "outputs": 0,
     "events": 0,
     "wire": 0,
+    "inert": 1,
     "interfaces": 1,
     "waiting": 1,
     "models": 2,
