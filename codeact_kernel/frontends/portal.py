@@ -22,6 +22,7 @@ from ..tools.tool import Thread
 T = TypeVar("T")
 THREAD = "codeact-portal"
 EVENT_DELAY_S = 0.02
+TICK_S = 0.05
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -109,11 +110,13 @@ class _Job:
 
 
 class SyncDoor:
-    """A caller that waits on its own thread. That thread runs the synchronous tools meanwhile."""
+    """A caller that waits on its own thread. That thread runs the synchronous tools meanwhile, and, while
+    nothing else is to be done, `on_tick` some twenty times a second."""
 
     default: Thread = "caller"
 
-    def __init__(self) -> None:
+    def __init__(self, on_tick: Callable[[], object] | None = None) -> None:
+        self._on_tick = on_tick
         self._queue: queue.SimpleQueue[_Job | Callable[[], object] | None] = queue.SimpleQueue()
         self.context = contextvars.copy_context()
 
@@ -159,11 +162,19 @@ class SyncDoor:
         return running.result().result()
 
     def _serve(self) -> None:
-        while (item := self._queue.get()) is not None:
+        while (item := self._next()) is not None:
             if isinstance(item, _Job):
                 item.run()
             else:
                 item()
+
+    def _next(self) -> _Job | Callable[[], object] | None:
+        if self._on_tick is None:
+            return self._queue.get()
+        try:
+            return self._queue.get(timeout=TICK_S)
+        except queue.Empty:
+            return self._on_tick
 
 
 class AsyncDoor:
