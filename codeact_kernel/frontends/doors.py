@@ -66,19 +66,19 @@ def tools_of(entries: Iterable[str]) -> tuple[Tool, ...]:
     return tuple(tool for entry in entries for tool in load_named(entry))
 
 
-def notebook_path(given: str) -> Path:
+def notebook_path(given: str, option: str = "--out") -> Path:
     """Where a run is saved: never over something that is there. Raises UsageError."""
     if not given:
         return _free_name()
     path = Path(given).expanduser()
     if path.suffix != ".ipynb":
-        raise UsageError(f"--out {given!r} is a notebook; give a name that ends in .ipynb")
+        raise UsageError(f"{option} {given!r} is a notebook; give a name that ends in .ipynb")
     if path.exists():
         raise UsageError(
-            f"--out {given!r} exists and is not overwritten; choose another name or move it away"
+            f"{option} {given!r} exists and is not overwritten; choose another name or move it away"
         )
     if not path.parent.is_dir():
-        raise UsageError(f"--out {given!r}: the folder {str(path.parent)!r} does not exist; make it first")
+        raise UsageError(f"{option} {given!r}: the folder {str(path.parent)!r} does not exist; make it first")
     return path
 
 
