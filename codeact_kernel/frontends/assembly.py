@@ -24,6 +24,7 @@ from . import cage
 from .closing import Closing
 from .finished import Run
 from .going_on import GoingOn
+from .interactive import Interactive
 from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .work import Work
 
@@ -31,7 +32,7 @@ __all__ = ["Agent", "Run"]
 _END = object()
 
 
-class Agent(GoingOn, Closing):
+class Agent(GoingOn, Interactive, Closing):
     """Solves tasks by writing Python cells that run in an isolated kernel.
 
     Args:
@@ -122,14 +123,20 @@ class Agent(GoingOn, Closing):
         return await door.run(self._work.run(task, output_type, door, None))
 
     def run_sync(
-        self, task: str | None, *, output_type: Any = None, on_event: Callable[[Event], None] | None = None
+        self,
+        task: str | None,
+        *,
+        output_type: Any = None,
+        on_event: Callable[[Event], None] | None = None,
+        on_tick: Callable[[], object] | None = None,
     ) -> Run:
         """`run` for synchronous code, also inside a running event loop.
 
-        Synchronous tools and `on_event` run on the calling thread. Ctrl-C stops the cell, keeps its
-        state, saves the notebook and raises KeyboardInterrupt.
+        Synchronous tools and `on_event` run on the calling thread, and `on_tick` some twenty times a second
+        while nothing else does. Ctrl-C stops the cell, keeps its state, saves the notebook and raises
+        KeyboardInterrupt.
         """
-        door = SyncDoor()
+        door = SyncDoor(on_tick)
         return door.run(self._work.run(task, output_type, door, on_event))
 
     async def run_cell(self, code: str) -> Run:

@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from ..config import SandboxProfile, Settings
-from ..interfaces import Model
+from ..interfaces import Model, ToolSource
 from ..notebook.data import record_data
 from ..notebook.redact import Redactor
 from ..prompt import system_prompt
 from ..rebuild import RECORDED_NAMES, Rebuilt, restore, restored_note
 from ..sandbox.session import KernelSession
-from ..tools.registry import ToolRegistry
 from ..trajectory import Observation, RunInfo, Step, Trajectory, Turn
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
@@ -41,7 +40,7 @@ class Started:
 
 async def start(
     settings: Settings,
-    registry: ToolRegistry,
+    registry: ToolSource,
     model: Model,
     redactor: Redactor,
     origin: Origin | None,
@@ -141,7 +140,7 @@ def _as_now(step: Step, observation: Observation) -> Step:
     return replace(step, observation=replace(observation, tool_calls=step.observation.tool_calls))
 
 
-def system(profile: SandboxProfile, registry: ToolRegistry, model: Model) -> str:
+def system(profile: SandboxProfile, registry: ToolSource, model: Model) -> str:
     """The system prompt of a run."""
     names = ", ".join(f"data/{path.name}" for path in profile.data)
     note = f"The working folder holds {names}." if names else ""

@@ -14,7 +14,7 @@ from ..budget import check_budget
 from ..config import Limits, Settings
 from ..events import Event, Notice, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
-from ..interfaces import Emit, Model
+from ..interfaces import Attendant, Emit, Model
 from ..notebook.journal import JournalRecorder
 from ..notebook.recover import recover_folder
 from ..notebook.redact import Redactor
@@ -29,6 +29,7 @@ from . import brief
 from .answers import AnswerCheck
 from .finished import Run
 from .origin import Origin, check_task, without_pending
+from .person import PersonTools
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
 from .starting import start, system
 from .verification import NOT_ASKED, Verification, expected
@@ -48,8 +49,8 @@ class Work:
         verify: bool,
     ) -> None:
         self._settings = settings
-        self._registry = registry
         self.tools = registry.specs()
+        self._tools = PersonTools(registry, lambda secret: self._redactor.keep("password", secret))
         self._runner = runner
         self._model = model
         self._replaced: list[Model] = []
@@ -60,7 +61,7 @@ class Work:
         self._origin: Origin | None = None
         self._notes: tuple[str, ...] = ()
         self._held = ExitStack()
-        self._session: KernelSession | None = None
+        self.session: KernelSession | None = None
         self.workspace: Workspace | None = None
         self._loop: AgentLoop | None = None
         self._emit: Emit = _ignore
@@ -77,6 +78,12 @@ class Work:
         self.path = path
         self._recorder = JournalRecorder(path, self._redactor, resumes=resumes)
         self._writer = NotebookWriter(path, self._redactor)
+
+    def attend(self, attendant: Attendant | None) -> None:
+        """Who has what is beside the tasks, from now on."""
+        self._tools.attendant = attendant
+        if self.session is not None:
+            self.session.attend(attendant)
 
     def go_on_from(self, origin: Origin) -> None:
         """What is restored at the start. Raises: UsageError after the start."""
@@ -103,8 +110,8 @@ class Work:
             self._replaced.append(self._model)
             self._model = model
             self._notes = (*self._notes, f"From here on the model is {model.name}.")
-        if self._loop is not None and self._session is not None:
-            self._loop = self._looped(self._session, self._loop.trajectory)
+        if self._loop is not None and self.session is not None:
+            self._loop = self._looped(self.session, self._loop.trajectory)
 
     def _check_free(self) -> None:
         if self._closed:
@@ -179,7 +186,7 @@ class Work:
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
         tell = partial(_tell, self._emit)
-        started = await start(self._settings, self._registry, self._model, self._redactor, origin, tell)
+        started = await start(self._settings, self._tools, self._model, self._redactor, origin, tell)
         session, trajectory = started.session, started.trajectory
         if goes_on:
             trajectory = trajectory.with_notes(started.notes)
@@ -198,18 +205,20 @@ class Work:
             await session.aclose()
             started.held.close()
             raise
-        self._session, self.workspace, self._held = session, session.files, started.held
+        self.session, self.workspace, self._held = session, session.files, started.held
+        self._tools.waiting = session.waiting
+        session.attend(self._tools.attendant)
         return self._looped(session, trajectory)
 
     def _looped(self, session: KernelSession, trajectory: Trajectory) -> AgentLoop:
         policy = CodeActPolicy(
-            self._model, self._settings, system(self._settings.profile, self._registry, self._model)
+            self._model, self._settings, system(self._settings.profile, self._tools, self._model)
         )
         return AgentLoop(
             trajectory,
             policy,
             session,
-            self._registry,
+            self._tools,
             self._recorder,
             self._settings,
             emit=self._on_event,
@@ -260,8 +269,8 @@ class Work:
         finally:  # Also when the disk is full, the kernel ends.
             self._recorder.close()
             self._runner.close()
-            if self._session is not None:
-                await self._session.aclose()
+            if self.session is not None:
+                await self.session.aclose()
             self._held.close()
             for model in (*self._replaced, self._model):
                 await model.aclose()

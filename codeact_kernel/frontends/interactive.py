@@ -1,0 +1,100 @@
+"""Owns `Interactive`: what a front end has of an agent's kernel beside its tasks and cells."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from ..interfaces import Attendant
+from ..outputs import CommMessage, Output
+from ..sandbox.session import KernelSession
+from ..sandbox.translate import completion_of, inspection_of
+from ..wire.messages import Json
+from .portal import AsyncDoor, portal
+from .work import Work
+
+T = TypeVar("T")
+
+
+class Interactive:
+    """A part of `Agent`."""
+
+    _work: Work
+
+    def attend(self, attendant: Attendant | None, *, threadsafe: bool = False) -> None:
+        """From now on widgets and late outputs go to `attendant`, and code may ask it: what is attended when
+        the kernel starts has the tools `input` and `getpass`. It is called on the event loop that runs here;
+        where none does, or when it is `threadsafe`, on the portal thread. None: nobody attends any more."""
+        if attendant is not None and not threadsafe:
+            try:
+                attendant = _AtHome(attendant, asyncio.get_running_loop())
+            except RuntimeError:
+                pass  # No loop runs here.
+        _on_portal(lambda: self._work.attend(attendant))
+
+    async def complete(self, code: str, cursor: int) -> Mapping[str, Json]:
+        """The content of a `complete_reply` of the kernel, also while a cell runs; without matches while
+        nobody attends, before the first task, and when it does not answer."""
+
+        async def ask(session: KernelSession) -> Mapping[str, Json]:
+            return await session.complete(code, cursor)
+
+        return await self._asked(ask, completion_of({}, code, cursor))
+
+    async def inspect(self, code: str, cursor: int, detail: int = 0) -> Mapping[str, Json]:
+        """The content of an `inspect_reply`, likewise: text only, with the colours of a terminal."""
+
+        async def ask(session: KernelSession) -> Mapping[str, Json]:
+            return await session.inspect(code, cursor, detail)
+
+        return await self._asked(ask, inspection_of({}))
+
+    def send_comm(self, message: CommMessage, token: object) -> None:
+        """A widget's message from the front end; what comes of it reaches `late` with `token`."""
+
+        def send() -> None:
+            if self._work.session is not None:
+                self._work.session.send_comm(message, token)
+
+        _on_portal(send)
+
+    async def _asked(self, ask: Callable[[KernelSession], Awaitable[T]], nothing: T) -> T:
+        async def asked() -> T:
+            session = self._work.session
+            return nothing if session is None else await ask(session)
+
+        return await AsyncDoor().run(asked())
+
+
+class _AtHome:
+    """An attendant, called on its own event loop."""
+
+    def __init__(self, attendant: Attendant, home: asyncio.AbstractEventLoop) -> None:
+        self._attendant = attendant
+        self._home = home
+
+    async def input(self, prompt: str, password: bool) -> str | None:
+        asking = self._attendant.input(prompt, password)
+        try:
+            answering = asyncio.run_coroutine_threadsafe(asking, self._home)
+        except RuntimeError:
+            asking.close()
+            return None
+        return await asyncio.wrap_future(answering)
+
+    def comm(self, message: CommMessage) -> None:
+        self._post(lambda: self._attendant.comm(message))
+
+    def late(self, output: Output, token: object) -> None:
+        self._post(lambda: self._attendant.late(output, token))
+
+    def _post(self, call: Callable[[], None]) -> None:
+        try:
+            self._home.call_soon_threadsafe(call)
+        except RuntimeError:
+            pass  # Its loop is closed: nobody attends any more.
+
+
+def _on_portal(call: Callable[[], None]) -> None:
+    portal().call_soon_threadsafe(call)
