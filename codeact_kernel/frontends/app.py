@@ -19,7 +19,7 @@ from ..config import Settings
 from ..exceptions import UsageError
 from ..notebook.patterns import Patterns
 from . import cage
-from .cli_commands import COMMANDS
+from .cli_commands import COMMANDS, command_of
 from .cli_help import TEXTS
 from .cli_options import Parsed, nearest, parse
 from .config_files import JUPYTER, OURS, merge, read_folders
@@ -51,6 +51,10 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             "list": (f"{HERE}.command_list.ListApp", "the saved runs of a folder"),
             "diff": (f"{HERE}.command_diff.DiffApp", "compare two saved runs step by step"),
             "doctor": (f"{HERE}.command_doctor.DoctorApp", "what the sandbox holds on this machine"),
+            "kernel install": (f"{HERE}.command_kernel.KernelInstallApp", "put CodeAct into launchers"),
+            "kernel uninstall": (f"{HERE}.command_kernel.KernelUninstallApp", "take it out again"),
+            "kernel list": (f"{HERE}.command_kernel.KernelListApp", "where it is installed"),
+            "trust": (f"{HERE}.command_trust.TrustApp", "tools files that notebooks may load"),
             "demo": (f"{HERE}.demo.command.DemoApp", "see it work: no key, no network"),
         }
     )
@@ -96,8 +100,8 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
     def parse_command_line(self, argv: Sequence[str] | None = None) -> None:
         """Sets `cli_config` and `argument`, or makes the subcommand's application."""
         words = list(argv or ())
-        if words and words[0] in self.subcommands and not self.command:
-            self.initialize_subcommand(words[0], words[1:])
+        if not self.command and (name := command_of(words)) in self.subcommands:
+            self.initialize_subcommand(name, words[len(name.split()) :])
             return
         if "--help-all" in words:
             self.print_help(classes=True)

@@ -17,7 +17,7 @@ from ..exceptions import (
     SandboxError,
     UsageError,
 )
-from .cli_commands import COMMANDS
+from .cli_commands import COMMANDS, command_of
 from .cli_help import TEXTS
 from .cli_options import nearest, parse
 from .terminal import clean
@@ -54,27 +54,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(args: Sequence[str], options: Sequence[str]) -> int:
-    command = next(iter(args), "")
-    if command == "help":
-        command, options = (args[1] if len(args) > 1 else ""), ["--help"]
+    if args and args[0] == "help":
+        args, options = args[1:], ["--help"]
     if "--version" in options or "-V" in options:
         print(__version__)
         return 0
-    if command.startswith("-"):
-        command = ""
-    if command not in TEXTS:
-        close = nearest(command, [name for name in TEXTS if name])
-        raise UsageError(f"unknown command {command!r}.{close}\nSee: codeact --help")
+    command = command_of(args) or _text_of(args)
     if "-h" in options or "--help" in options:
         print(TEXTS[command], end="")
         return 0
-    if not args:
-        print(TEXTS[""], end="", file=sys.stderr)
+    grouped = command not in COMMANDS
+    if not args or (grouped and len(args) == 1):
+        print(TEXTS[command], end="", file=sys.stderr)
         return USAGE
+    if grouped:
+        raise _unknown(" ".join(args[:2]))
     if "--help-all" not in options:
-        parse(COMMANDS[command], args[1:] if command else args)
+        parse(COMMANDS[command], args[len(command.split()) :])
     launch: Callable[[Sequence[str]], int] = importlib.import_module(APPLICATION).launch
     return launch(args)
+
+
+def _text_of(args: Sequence[str]) -> str:
+    """Which help is that of `args` that begin with no command: options, or a group of commands such as
+    `kernel`. Raises: UsageError."""
+    word = next(iter(args), "")
+    if word in TEXTS:
+        return word
+    if not word.startswith("-"):
+        raise _unknown(word)
+    return ""
+
+
+def _unknown(words: str) -> UsageError:
+    close = nearest(words, [name for name in COMMANDS if name])
+    return UsageError(f"unknown command {words!r}.{close}\nSee: codeact --help")
 
 
 def _report(problem: Exception) -> int:

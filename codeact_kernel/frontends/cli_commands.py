@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .cli_options import Command, Option
 from .cli_values import (
     amount,
+    assignment,
     count,
     drift_kind,
+    folder,
     in_doubt,
     is_notebook,
     is_path,
     is_script,
     is_sentence,
+    kernel_name,
     module,
     redaction,
     size,
@@ -65,6 +70,12 @@ RECORDING = (
 RUN = (*RECORDING, *SANDBOX, *BUDGETS)
 IN_DOUBT = Option("--in-doubt", "ResumeApp.in_doubt", in_doubt)
 KEY = Option("--key", "CodeactApp.signing_key", some)
+PLACE = (
+    Option("--user", "KernelPlace.place", flag=True, sets="user"),
+    Option("--sys-prefix", "KernelPlace.place", flag=True, sets="sys-prefix"),
+    Option("--prefix", "KernelPlace.place", folder),
+    Option("--name", "KernelPlace.kernel_name", kernel_name),
+)
 COMMANDS = {
     "run": Command("run", (*RUN, *COMMON), "TASK", claims=is_sentence),
     "resume": Command("resume", (IN_DOUBT, *RUN, *COMMON), "RUN.ipynb", ("TASK",), claims=is_notebook),
@@ -118,6 +129,29 @@ COMMANDS = {
     ),
     "sign": Command("sign", (KEY, *COMMON), "RUN.ipynb", many=True),
     "doctor": Command("doctor", (Option("--control", "DoctorApp.control", flag=True), JSON, *COMMON)),
+    "kernel install": Command(
+        "kernel install",
+        (
+            *PLACE,
+            Option("--display-name", "KernelInstallApp.display_name", some),
+            Option("--env", "KernelInstallApp.env", assignment, many=True),
+            Option("--replace", "KernelInstallApp.replace", flag=True),
+            *COMMON,
+        ),
+    ),
+    "kernel uninstall": Command("kernel uninstall", (*PLACE, *COMMON)),
+    "kernel list": Command("kernel list", COMMON),
+    "trust": Command(
+        "trust",
+        (
+            Option("--list", "TrustApp.listing", flag=True),
+            Option("--remove", "TrustApp.remove", flag=True),
+            *COMMON,
+        ),
+        "FILE.py",
+        least=0,
+        many=True,
+    ),
     "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
     "": Command(
         "",
@@ -128,3 +162,8 @@ COMMANDS = {
         ),
     ),
 }
+
+
+def command_of(words: Sequence[str]) -> str:
+    """The command that a command line begins with; some have two words. "": none, or none that there is."""
+    return next((name for n in (2, 1) if (name := " ".join(words[:n])) in COMMANDS), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cli_help_jupyter import JUPYTER_TEXTS
 from .cli_help_parts import BUDGETS, CAGE, COMMON, EXIT_CODES, MODELS, RECORDING, SANDBOX
 from .cli_help_saved import SAVED_TEXTS
 
@@ -24,6 +25,8 @@ Commands
   show     print a saved run, or make one HTML page of it
   list     the saved runs of a folder
   diff     compare two saved runs step by step
+  kernel   install CodeAct as a Jupyter kernel, list or uninstall it
+  trust    let notebooks load a tools file
   doctor   what the sandbox holds on this machine, measured
   demo     see it work: no key, no network
 
@@ -115,4 +118,12 @@ Options
 {COMMON}
 {EXIT_CODES}"""
 
-TEXTS = {"": ROOT, "run": RUN, "exec": EXEC, **SAVED_TEXTS, "doctor": DOCTOR, "demo": DEMO}
+TEXTS = {
+    "": ROOT,
+    "run": RUN,
+    "exec": EXEC,
+    **SAVED_TEXTS,
+    **JUPYTER_TEXTS,
+    "doctor": DOCTOR,
+    "demo": DEMO,
+}

@@ -96,6 +96,25 @@ def size(value: str) -> int:
     return int(count)
 
 
+def kernel_name(value: str) -> str:
+    """The name of a kernelspec: that of its folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise ValueError("give letters, digits, '.', '_' and '-', such as codeact-shop")
+    return value.lower()
+
+
+def assignment(value: str) -> str:
+    """`NAME=VALUE`, for an environment."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=[^\0]*", value, re.DOTALL):
+        raise ValueError("give NAME=VALUE, such as CODEACT_TEAM=blue")
+    return value
+
+
+def folder(value: str) -> str:
+    """A folder, as an absolute path."""
+    return str(Path(some(value)).expanduser().absolute())
+
+
 def some(value: str) -> str:
     """A text that is not empty."""
     if not value:

@@ -29,7 +29,7 @@ def test_help_is_fast(codeact: Command) -> None:
 
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_help_names_every_option_and_every_exit_code(codeact: Command, command: str) -> None:
-    shown = codeact(*filter(None, [command]), "--help")
+    shown = codeact(*command.split(), "--help")
     assert shown.returncode == 0
     assert shown.stderr == ""
     for option in COMMANDS[command].options:
@@ -42,7 +42,7 @@ def test_help_names_every_option_and_every_exit_code(codeact: Command, command: 
 def test_help_texts_offer_no_option_that_does_not_exist(codeact: Command) -> None:
     for name, command in COMMANDS.items():
         known = {option.name for option in command.options} | {"--help", "--help-all", "--version"}
-        lines = codeact(*filter(None, [name]), "--help").stdout.splitlines()
+        lines = codeact(*name.split(), "--help").stdout.splitlines()
         offered = {line.split()[0] for line in lines if line.startswith("  --")}
         assert {word for word in offered if not word.startswith("--Class")} <= known
 
@@ -88,6 +88,12 @@ def test_version_through_every_entry_point(entry: list[str], environment: dict[s
 USAGE = {
     "no command": ([], "Usage"),
     "unknown command": (["rnu", "task"], "Did you mean 'run'?"),
+    "half a command": (["kernel"], "codeact kernel install [OPTIONS]"),
+    "unknown command of two words": (["kernel", "instal"], "Did you mean 'kernel install'?"),
+    "name of a kernel": (["kernel", "install", "--name", "a/b"], "--name: 'a/b' cannot be used"),
+    "two places": (["kernel", "install", "--user", "--prefix", "x"], "contradict each other"),
+    "environment of a kernel": (["kernel", "install", "--env", "KEY"], "give NAME=VALUE"),
+    "nothing to trust": (["trust"], "give files to trust"),
     "unknown option": (["run", "task", "--max-step", "3"], "Did you mean '--max-steps'?"),
     "option of another command": (["exec", "x.py", "--max-steps", "3"], "unknown option '--max-steps'"),
     "no task": (["run"], "TASK is missing"),
