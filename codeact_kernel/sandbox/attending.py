@@ -40,7 +40,7 @@ class Pace:
 
     RATE = 4 * 1024 * 1024
     """Bytes a second."""
-    BURST = 64 * 1024 * 1024
+    BURST = 16 * 1024 * 1024
     MESSAGE = 4 * 1024
     LONGEST_S = 10.0
 
