@@ -141,6 +141,7 @@ class AgentLoop:
             observation = running.result()
         if observation.status == "killed":
             self._lost = action
+        notes += calls.notes
         if calls.answer is not None and observation.status != "ok":
             notes.append(LATE_ERROR)
         step = Step(index, reply, action, observation, tuple(notes), began)

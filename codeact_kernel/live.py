@@ -9,10 +9,11 @@ from .interfaces import Approver, Recorder, ToolSource
 from .rebuild import TapeCalls
 from .toolcalls import StepCalls
 from .trajectory import Step
+from .wire.entries import outcome_to_json
 from .wire.frames import FINAL_ANSWER
 from .wire.lines import canonical
 from .wire.messages import Raised, ToolCall, ToolOutcome, ToolRequest
-from .wire.tape import Tape, TapeMiss, outcome_to_json, show_call, show_value
+from .wire.tape import Tape, TapeMiss, show_call, show_value
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from .events import ThoughtDelta
 from .interfaces import Emit
-from .trajectory import CUT_OFF, Action, Observation, Reply, Step, Trajectory
-from .wire.frames import FINAL_ANSWER
+from .trajectory import CUT_OFF, DENIED, Action, Observation, Reply, Step, Trajectory
+from .wire.frames import FINAL_ANSWER, called
 from .wire.messages import Effect, Json, Raised, ToolCall, ToolRequest
 from .wire.tape import call_key, show_call
 
@@ -76,6 +76,8 @@ class Earlier:
 
 def skipped(call: ToolCall) -> Raised:
     """What the code gets for a call in doubt that is not made again."""
+    if call.denied_by:  # It was not made; only that was not recorded any more.
+        return Raised(DENIED, f"{called(call.tool)}: denied by {call.denied_by}")
     return Raised(
         "RuntimeError",
         f"in doubt: {show_call(call)} began before the run was cut off and may have been done; "
@@ -94,5 +96,6 @@ def cut_off_step(trajectory: Trajectory) -> Step | None:
 def doubtful(step: Step, effects: dict[str, Effect]) -> Iterable[ToolCall]:
     """Its calls in doubt to tools that change something; asking a reading one again does no harm."""
     for call in step.observation.tool_calls:
-        if call.outcome is None and call.tool != FINAL_ANSWER and effects.get(call.tool, "write") == "write":
+        open_ = call.outcome is None and not call.denied_by and call.tool != FINAL_ANSWER
+        if open_ and effects.get(call.tool, "write") == "write":
             yield call

@@ -13,8 +13,11 @@ from .interfaces import Approver, Emit, Recorder, ToolSource
 from .resuming import Earlier, skipped
 from .trajectory import Approval, Refusal
 from .wire.frames import FINAL_ANSWER, HEADER, MAX_FRAME, answer, called, too_large
-from .wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
+from .wire.messages import Arguments, Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
+from .wire.tape import show_call
 
+ALLOWED = Approval(True)
+MAX_NOTES = 20
 FinalCheck = Callable[[Json], ToolOutcome]
 """Takes the encoded value of a final answer: Returned(None) accepts it, Raised says why not."""
 
@@ -45,11 +48,17 @@ def weight(value: Json) -> int:
     return total
 
 
+def _refused(call: ToolCall, approval: Approval) -> Raised:
+    """What the code gets for a call that is not made."""
+    said = [called(call.tool), f"denied by {approval.by}" if approval.by else "", approval.reason]
+    return Raised(approval.error, ": ".join(filter(None, said)))
+
+
 class StepCalls:
     """The CallHandler of one step: every tool call of its cell passes through here.
 
     `calls` is the step's part of the tape, `answer` the last accepted final answer (encoded, wrapped
-    in Returned so that None can be one).
+    in Returned so that None can be one), `notes` what the model is to be told beside what the cell shows.
     """
 
     def __init__(
@@ -77,6 +86,7 @@ class StepCalls:
         self._asked = 0
         self._kept = 0
         self.refusals: list[Refusal] = []
+        self.notes: list[str] = []
         self.answer: Returned | None = None
 
     def again(self) -> None:
@@ -100,7 +110,7 @@ class StepCalls:
         if earlier is not None and request.tool != FINAL_ANSWER:
             if earlier.outcome is not None:
                 return earlier.outcome
-            if not await self._earlier.may_repeat(earlier):
+            if earlier.denied_by or not await self._earlier.may_repeat(earlier):
                 return self._settled(replace(earlier, outcome=skipped(earlier)))
         if request.tool not in self._names:
             names = ", ".join(sorted(self._names))
@@ -109,13 +119,14 @@ class StepCalls:
         if self._kept + size > self._limits.max_cell_bytes:
             return self._too_much(request, "arguments", size)
         self._kept += size
-        by = ""
+        approval = Approval(True, earlier.approved_by, edited=earlier.edited) if earlier else ALLOWED
         if self._approver is not None:
             approval = await self._decided(self._approver, request, size)
-            if not approval.allowed:
-                return Raised("PermissionError", f"{called(request.tool)}: the user did not allow this call")
-            by = approval.by
-        call = earlier or self._begun(request, by)
+        call = self._begun(request, approval, earlier)
+        if not approval.allowed:
+            return self._settled(replace(call, outcome=_refused(call, approval)))
+        if approval.edited is not None:
+            request = self._changed(request, call, approval.edited)
         self._emit(ToolStarted(call.tool, call.index))
         started = time.perf_counter()
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
@@ -123,12 +134,25 @@ class StepCalls:
         seconds = round(time.perf_counter() - started, 6)
         return self._settled(replace(call, outcome=outcome, duration_s=seconds))
 
-    def _begun(self, request: ToolRequest, by: str) -> ToolCall:
+    def _begun(self, request: ToolRequest, approval: Approval, earlier: ToolCall | None) -> ToolCall:
+        """The call, its intent on disk. `earlier`: it is made again, and takes the place of this one."""
         index = len(self._calls) + 1
-        call = ToolCall(self._step, index, request.tool, request.args, request.kwargs, None, approved_by=by)
-        self._calls.append(call)
-        self._recorder.tool_intent(call)
-        return call
+        call = earlier or ToolCall(self._step, index, request.tool, request.args, request.kwargs, None)
+        allowed, denied = (approval.by, "") if approval.allowed else ("", approval.by)
+        decided = replace(call, approved_by=allowed, denied_by=denied, edited=approval.edited)
+        if earlier is None:
+            self._calls.append(decided)
+        if decided != earlier:
+            self._recorder.tool_intent(decided)
+        return decided
+
+    def _changed(self, request: ToolRequest, call: ToolCall, edited: Arguments) -> ToolRequest:
+        """What is called in place of `request`; the model is told of it."""
+        request = replace(request, args=edited[0], kwargs=edited[1])
+        made = show_call(replace(call, args=edited[0], kwargs=edited[1]))
+        if len(self.notes) < MAX_NOTES:
+            self.notes.append(f"Before {show_call(call)} was called, a person changed it to {made}.")
+        return request
 
     def _settled(self, call: ToolCall) -> ToolOutcome:
         assert call.outcome is not None
@@ -138,12 +162,11 @@ class StepCalls:
         return call.outcome
 
     async def _decided(self, approver: Approver, request: ToolRequest, size: int) -> Approval:
-        approval = Approval(False)
         try:
-            approval = await approver.decide(request, self._step)
-        finally:
-            self._kept -= 0 if approval.allowed else size
-        return approval
+            return await approver.decide(request, self._step)
+        except BaseException:
+            self._kept -= size  # It is not on the tape.
+            raise
 
     def _taken(self, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
         """`outcome`, if it can be sent and the cell has room for it: what it gets is what is recorded."""

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 from .outputs import Error, Shown, Status, Stream, WorkspaceFile
 from .verdict import DriftKind as DriftKind
 from .verdict import Verdict as Verdict
-from .wire.messages import Json, ToolCall
+from .wire.messages import Arguments, Json, ToolCall
 
 StopReason: TypeAlias = Literal[
     "answer",
@@ -45,6 +45,8 @@ class Refusal:
 
 OWN_CELL = "(a cell that the user ran in this kernel)"
 """The task of a turn that holds no task, but one cell of a person's."""
+DENIED = "ToolDenied"
+"""What code gets for a call that somebody refused."""
 CUT_OFF = "the run was cut off here"
 """Why a step was killed whose end was never recorded."""
 
@@ -192,13 +194,15 @@ class Parent:
 class Approval:
     """What an `Approver` says of a call. `by`: who decided; `reason`: why not, in the person's words.
 
-    `edited`: the arguments to call it with in place of those asked for, encoded as these are.
+    `edited`: the arguments to call it with in place of those asked for, encoded as these are. `error`: the
+    exception that the code gets for a call that is not allowed.
     """
 
     allowed: bool
     by: str = ""
     reason: str = ""
-    edited: tuple[tuple[Json, ...], Mapping[str, Json]] | None = None
+    edited: Arguments | None = None
+    error: str = DENIED
 
 
 @dataclass(frozen=True)

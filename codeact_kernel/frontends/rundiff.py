@@ -16,9 +16,10 @@ from itertools import zip_longest
 from ..comparison import bounded_diff, output_diff
 from ..replay import ending
 from ..trajectory import Step, Stop, Trajectory, Turn
+from ..wire.entries import outcome_to_json
 from ..wire.lines import canonical
 from ..wire.messages import Raised, Returned, ToolCall
-from ..wire.tape import call_key, differences, outcome_to_json, show_call, show_value
+from ..wire.tape import call_key, differences, show_call, show_value
 from .html_text import json_text
 
 SIDES = ("A", "B")

@@ -14,7 +14,7 @@ from codeact_kernel.in_kernel.digest import install_digests
 from codeact_kernel.in_kernel.guard import Guard
 from codeact_kernel.in_kernel.hostless import allowed_here, provide_data, say_external
 from codeact_kernel.in_kernel.recorded import register_recorded
-from codeact_kernel.in_kernel.tools import FINAL_ANSWER_SPEC, ToolFunction
+from codeact_kernel.in_kernel.tools import DENIED, FINAL_ANSWER_SPEC, ToolDenied, ToolFunction
 from codeact_kernel.wire.messages import Json, ToolOutcome
 from codeact_kernel.wire.setup import SetupSpec, parse_setup
 from codeact_kernel.wire.tape import Tape
@@ -47,8 +47,9 @@ class _Session:
         # By what the name stands for now: a cell may have given it to something else.
         self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction))
         stubs = {tool.name: ToolFunction(tool, caller) for tool in (*spec.tools, FINAL_ANSWER_SPEC)}
-        shell.user_ns.update(stubs)
-        shell.user_ns_hidden.update(stubs)  # Not variables of the user's: %who does not list them.
+        given = {**stubs, DENIED: stubs.get(DENIED, ToolDenied)}
+        shell.user_ns.update(given)
+        shell.user_ns_hidden.update(given)  # Not variables of the user's: %who does not list them.
 
     def start(self) -> None:
         self._guard.install()

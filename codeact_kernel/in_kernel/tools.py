@@ -21,11 +21,16 @@ _KINDS = {
     "var_keyword": inspect.Parameter.VAR_KEYWORD,
 }
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+DENIED = "ToolDenied"
 _INLINE = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"}
 
 
 class ToolError(Exception):
     """A tool failed on the host with an exception that is no Python builtin; its name leads the message."""
+
+
+class ToolDenied(PermissionError):
+    """A person, or a rule of theirs, did not allow this call: it was not made. The message has the reason."""
 
 
 class _Source:
@@ -120,7 +125,7 @@ def _unwrap(outcome: ToolOutcome) -> object:
 
 
 def _exception(raised: Raised) -> Exception:
-    kind = getattr(builtins, raised.type, None)
+    kind = ToolDenied if raised.type == DENIED else getattr(builtins, raised.type, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
             return kind(raised.message)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..wire.entries import call_digest
 from ..wire.lines import load_line
 from ..wire.messages import Json
 from ..wire.setup_tape import TapeReader
-from ..wire.tape import call_digest
 from .chain_content import cells_of, counted, kept_of, split_setup
 from .outputs import joined
 
 Calls = Mapping[int, list[Json]]
-"""By step: of each call its number, its digest (`wire.tape.call_digest`), who allowed it; in their order."""
+"""By step: of each call its number, its digest (`entries.call_digest`), who allowed it; in their order."""
 
 
 @dataclass(frozen=True)

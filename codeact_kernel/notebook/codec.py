@@ -24,8 +24,8 @@ from typing import (
 
 from ..exceptions import NotebookError
 from ..trajectory import RunInfo
+from ..wire.entries import call_from_json, call_to_json
 from ..wire.messages import Json, ToolCall
-from ..wire.tape import call_from_json, call_to_json
 
 T = TypeVar("T")
 STEP_LIMIT = "step_timeout_s"

@@ -16,9 +16,9 @@ from typing import NamedTuple, TypeVar
 
 from ..exceptions import CodeActError, UsageError
 from ..trajectory import Reply, RunInfo, Step, Stop, Turn
+from ..wire.entries import call_to_json, decision_to_json, outcome_to_json
 from ..wire.lines import dump_line
 from ..wire.messages import Json, ToolCall
-from ..wire.tape import call_to_json, outcome_to_json
 from .codec import to_json
 from .journal_reader import VERSION, read_journal
 from .redact import Redactor
@@ -181,8 +181,7 @@ def _turn_entry(turn: Turn) -> dict[str, Json]:
 
 def _intent_entry(call: ToolCall) -> dict[str, Json]:
     entry: dict[str, Json] = {"t": "intent", "step": call.step, "call": call.index, "name": call.tool}
-    by: dict[str, Json] = {"approved_by": call.approved_by} if call.approved_by else {}
-    return {**entry, "args": call.args, "kwargs": call.kwargs, **by}
+    return {**entry, "args": call.args, "kwargs": call.kwargs, **decision_to_json(call)}
 
 
 def _outcome_entry(call: ToolCall) -> dict[str, Json]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ..exceptions import NotebookError
 from ..trajectory import CUT_OFF, Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
+from ..wire.entries import call_from_json, outcome_from_json
 from ..wire.frames import structure_of
 from ..wire.lines import load_line
 from ..wire.messages import Json, ToolCall
-from ..wire.tape import call_from_json, outcome_from_json
 from .codec import from_json, is_amount, run_info
 from .opening import MAX_JOURNAL_BYTES, MAX_STRUCTURE, opened, too_rich
 

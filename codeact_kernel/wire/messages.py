@@ -16,6 +16,10 @@ Effect: TypeAlias = Literal["read", "write"]
 """read: asking twice does no harm. write: it changes something outside."""
 
 
+Arguments: TypeAlias = tuple[tuple["Json", ...], Mapping[str, "Json"]]
+"""Of a call: by place, by name; encoded."""
+
+
 @dataclass(frozen=True)
 class ToolParameter:
     """One parameter. `annotation` and `default` are source text, for people; the host validates.
@@ -77,7 +81,8 @@ class ToolCall:
     """A recorded call: one entry of the tape. `index` counts the calls of a step from 1.
 
     `outcome` None: in doubt, the intent is on disk and the outcome is not. `approved_by`: who allowed
-    it; "" when nobody was asked.
+    it; "" when nobody was asked. `denied_by`: who did not, so that it was not made; what the code got is
+    the outcome. `edited`: what it was called with, where a person changed what the code had asked for.
     """
 
     step: int
@@ -88,3 +93,5 @@ class ToolCall:
     outcome: ToolOutcome | None
     duration_s: float = 0.0
     approved_by: str = ""
+    denied_by: str = ""
+    edited: Arguments | None = None

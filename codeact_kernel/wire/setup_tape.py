@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from .entries import call_digest, call_from_json, call_to_json
 from .frames import structure_of
 from .lines import dump_line, load_line
 from .messages import Json, ToolCall
 from .setup_lines import count_field, expand, pack, quotable, text_field
-from .tape import call_digest, call_from_json, call_to_json
 
 LARGE_BYTES = 8 * 1024
 MAX_DATA_BYTES = 64 * 1024 * 1024
@@ -27,7 +27,7 @@ to a lot, a small one not."""
 FREE_VALUES, VALUES_PER_CHAR = 2_000_000, 1
 """So many values they may hold (`frames.structure_of`), each of which takes some 30 to 100 bytes."""
 _PREVIEW = 100
-_LARGE_KEYS = ("args", "kwargs", "returns")
+_LARGE_KEYS = ("args", "kwargs", "returns", "edited")
 
 
 def tape_lines(calls: Sequence[ToolCall]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Owns the tape: the recorded tool calls of a trajectory, as JSON lines and as what answers them again.
+"""Owns the tape: the recorded tool calls of a trajectory, as what answers them again.
 
 A call is found by what it asks (tool, arguments), not by when it comes, so that the concurrent calls
 of one cell get their own answers back in whatever order they are made this time.
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from .lines import canonical, dump_line
-from .messages import Json, Raised, Returned, ToolCall, ToolOutcome
+from .messages import Json, ToolCall, ToolOutcome
 from .values import decode
 
 _LONG_KEY = 512
@@ -22,7 +22,6 @@ _COMPARED = 100
 _DECODED = 4000
 """Characters of JSON up to which a value is decoded to be shown; it would be cut anyway."""
 _ABSENT = "(absent)"
-_MAX_SECONDS = 2**63
 
 
 class TapeMiss(LookupError):
@@ -157,15 +156,6 @@ class _Pool:
         return islice((call for call in some if call.tool == tool), _CANDIDATES)
 
 
-def call_digest(call: ToolCall) -> str:
-    """SHA-256, in hex, of what was asked and what came back; who allowed it and how long it took are no part.
-
-    Of the UTF-8 of `canonical([name, args, kwargs, outcome])`, the outcome as `outcome_to_json` has it.
-    """
-    said: list[Json] = [call.tool, list(call.args), dict(call.kwargs), outcome_to_json(call.outcome)]
-    return hashlib.sha256(canonical(said).encode("ascii")).hexdigest()
-
-
 def call_key(tool: str, args: Sequence[Json], kwargs: Mapping[str, Json]) -> str:
     """Equal for calls that ask the same; the order of keywords does not count."""
     text = canonical([tool, list(args), dict(kwargs)])
@@ -216,80 +206,3 @@ def show_value(value: Json, limit: int = _SHOWN) -> str:
         except Exception:  # Hostile: whatever its parts raise; or an int with more digits than Python prints.
             pass
     return _cut(text, limit)
-
-
-# --- one call as JSON --------------------------------------------------------------------------
-
-
-def call_to_json(call: ToolCall, *, seconds: bool = True) -> dict[str, Json]:
-    """One entry of the tape. Exactly one of returns, raises, in_doubt says how the call went."""
-    entry: dict[str, Json] = {
-        "step": call.step,
-        "call": call.index,
-        "name": call.tool,
-        "args": call.args,
-        "kwargs": call.kwargs,
-        **outcome_to_json(call.outcome),
-    }
-    if call.approved_by:
-        entry["approved_by"] = call.approved_by
-    if seconds and call.duration_s:
-        entry["seconds"] = call.duration_s
-    return entry
-
-
-def call_from_json(entry: Mapping[str, Json]) -> ToolCall:
-    """Raises ValueError, naming the key, when `entry` is no tape entry."""
-    name, args, kwargs = entry.get("name"), entry.get("args"), entry.get("kwargs")
-    if not isinstance(name, str):
-        raise ValueError(f"a tape entry needs a string as 'name', not {name!r}")
-    if not isinstance(args, list | tuple):
-        raise ValueError(f"the tape entry of {name!r} needs a list as 'args', not {args!r:.100}")
-    if not isinstance(kwargs, dict):
-        raise ValueError(f"the tape entry of {name!r} needs an object as 'kwargs', not {kwargs!r:.100}")
-    seconds, by = entry.get("seconds", 0.0), entry.get("approved_by", "")
-    if not isinstance(by, str):
-        raise ValueError(f"the tape entry of {name!r} needs a string as 'approved_by', not {by!r:.100}")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < _MAX_SECONDS:
-        raise ValueError(
-            f"the tape entry of {name!r} needs a number of at least 0 as 'seconds', not {seconds!r:.100}"
-        )
-    outcome = outcome_from_json(entry)
-    step, index = _count(entry, "step"), _count(entry, "call")
-    return ToolCall(step, index, name, tuple(args), kwargs, outcome, float(seconds), by)
-
-
-def outcome_to_json(outcome: ToolOutcome | None) -> dict[str, Json]:
-    """The part of an entry that says how the call went."""
-    match outcome:
-        case Returned(value):
-            return {"returns": value}
-        case Raised(kind, message):
-            return {"raises": {"type": kind, "message": message}}
-        case None:
-            return {"in_doubt": True}
-
-
-def outcome_from_json(entry: Mapping[str, Json]) -> ToolOutcome | None:
-    """Raises ValueError unless exactly one outcome is there."""
-    found = [key for key in ("returns", "raises", "in_doubt") if key in entry]
-    match found:
-        case ["returns"]:
-            return Returned(entry["returns"])
-        case ["in_doubt"]:
-            return None
-        case ["raises"]:
-            match entry["raises"]:
-                case {"type": str() as kind, "message": str() as message}:
-                    return Raised(kind, message)
-            raise ValueError(
-                f"'raises' needs a type and a message, both strings, not {entry['raises']!r:.100}"
-            )
-    raise ValueError(f"a tape entry has one of 'returns', 'raises', 'in_doubt'; this one has {found!r}")
-
-
-def _count(entry: Mapping[str, Json], key: str) -> int:
-    value = entry.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"a tape entry needs a whole number as {key!r}, not {value!r:.100}")
-    return value

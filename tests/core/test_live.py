@@ -82,7 +82,7 @@ def test_a_call_that_was_not_recorded_or_is_in_doubt_is_made_and_told() -> None:
 def test_what_is_refused_is_not_called() -> None:
     shop = Shop()
     (said,) = replayed(recorded((1, Returned(10)), (2, Returned(20))), shop, 1, 2, refuses=(2,))
-    assert said.startswith("price(2): result: 20 → PermissionError: ")
+    assert said.startswith("price(2): result: 20 → ToolDenied: price(): denied by test")
     assert shop.asked == [1]
 
 

@@ -12,7 +12,16 @@ from codeact_kernel.events import Event, ToolFinished, ToolStarted
 from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any, weight
 from codeact_kernel.trajectory import Approval, Refusal, Reply, RunInfo, Step, Stop
 from codeact_kernel.wire.frames import HEADER, answer, too_large
-from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest, ToolSpec
+from codeact_kernel.wire.messages import (
+    Arguments,
+    Json,
+    Raised,
+    Returned,
+    ToolCall,
+    ToolOutcome,
+    ToolRequest,
+    ToolSpec,
+)
 
 
 @dataclass
@@ -23,6 +32,7 @@ class Log:
     allow: bool = True
     seconds: float = 0.0
     disk_full: bool = False
+    edited: Arguments | None = None
 
     def begin(self, info: RunInfo) -> None: ...
     def begin_turn(self, task: str, notes: tuple[str, ...] = ()) -> None: ...
@@ -52,7 +62,7 @@ class Log:
     async def decide(self, request: ToolRequest, step: int) -> Approval:
         self.said.append(f"approve {request.args[0]}")
         await asyncio.sleep(0)
-        return Approval(self.allow, "a person")
+        return Approval(self.allow, "a person", "" if self.allow else "too much", self.edited)
 
 
 def request(value: Json, tool: str = "echo") -> ToolRequest:
@@ -102,14 +112,25 @@ def test_concurrent_calls_keep_their_places() -> None:
         assert order == sorted(order)
 
 
-def test_what_the_user_forbids_is_neither_run_nor_recorded() -> None:
-    log = Log(allow=False)
+def test_what_the_user_forbids_is_recorded_and_not_run() -> None:
+    log, events = Log(allow=False), list[Event]()
+    calls = step(log, events=events)
+    refused = Raised("ToolDenied", "echo(): denied by a person: too much")
+    assert asyncio.run(calls.call(request("a"))) == refused
+    assert log.said == ["approve a", "intent 1", "outcome 1"]
+    (call,) = calls.calls
+    assert (call.outcome, call.denied_by, call.approved_by) == (refused, "a person", "")
+    assert events == [ToolFinished(call)]
+
+
+def test_what_a_person_changes_is_called_in_place_of_what_was_asked() -> None:
+    log = Log(edited=(("b",), {}))
     calls = step(log)
-    assert asyncio.run(calls.call(request("a"))) == Raised(
-        "PermissionError", "echo(): the user did not allow this call"
-    )
-    assert log.said == ["approve a"]
-    assert calls.calls == ()
+    assert asyncio.run(calls.call(request("a"))) == Returned("b")
+    assert log.said == ["approve a", "intent 1", "run b", "outcome 1"]
+    (call,) = calls.calls
+    assert (call.args, call.edited, call.approved_by) == (("a",), (("b",), {}), "a person")
+    assert calls.notes == ['Before echo("a") was called, a person changed it to echo("b").']
 
 
 def test_cancelled_call_stays_in_doubt() -> None:
@@ -210,7 +231,7 @@ def test_what_is_recorded_is_what_the_cell_gets_when_a_result_is_too_large(text:
     assert asyncio.run(calls.call(request("x" * 840))) == Returned("x" * 840)
 
 
-def test_calls_that_wait_for_approval_count_until_they_are_refused() -> None:
+def test_calls_that_wait_for_approval_count_and_so_do_refused_ones() -> None:
     log = Log(allow=False)
     calls = step(log, max_cell_bytes=2500)
 
@@ -218,10 +239,10 @@ def test_calls_that_wait_for_approval_count_until_they_are_refused() -> None:
         return await asyncio.gather(*(calls.call(request("x" * 1000)) for _ in range(3)))
 
     kinds = [outcome.type for outcome in asyncio.run(scene()) if isinstance(outcome, Raised)]
-    assert kinds == ["PermissionError", "PermissionError", "RuntimeError"]
-    assert asyncio.run(calls.call(request("x" * 2000))) == Raised(
-        "PermissionError", "echo(): the user did not allow this call"
-    )
+    assert kinds == ["ToolDenied", "ToolDenied", "RuntimeError"]
+    outcome = asyncio.run(calls.call(request("x" * 2000)))
+    assert isinstance(outcome, Raised)
+    assert "echo(): arguments of 2,032 bytes" in outcome.message
 
 
 def test_a_tool_that_is_none_is_neither_recorded_nor_named_in_full() -> None:

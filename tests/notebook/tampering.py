@@ -23,9 +23,9 @@ from codeact_kernel.trajectory import (
     Turn,
     Usage,
 )
+from codeact_kernel.wire.entries import call_digest, call_from_json
 from codeact_kernel.wire.messages import Raised, Returned, ToolCall, ToolParameter, ToolSpec
 from codeact_kernel.wire.setup import SetupSpec, setup_source
-from codeact_kernel.wire.tape import call_digest, call_from_json
 
 Notebook = dict[str, Any]
 SPEC = SetupSpec("run-1", ("os",), (ToolSpec("refund", (ToolParameter("order_id", annotation="int"),)),))

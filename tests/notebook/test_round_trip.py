@@ -122,6 +122,8 @@ def steps(draw: st.DrawFn, index: int) -> Step:
         ToolCall(
             *(index, number, draw(names), tuple(args), draw(objects), draw(outcomes), draw(floats)),
             approved_by=draw(st.just("") | texts),
+            denied_by=draw(st.just("") | texts),
+            edited=draw(st.none() | st.tuples(st.lists(values, max_size=2).map(tuple), objects)),
         )
         for number, args in enumerate(draw(st.lists(st.lists(values, max_size=2), max_size=3)), 1)
     )

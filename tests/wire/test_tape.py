@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codeact_kernel.wire.entries import call_from_json, call_to_json
 from codeact_kernel.wire.lines import canonical, dump_line, load_line
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall
-from codeact_kernel.wire.tape import Tape, TapeMiss, call_from_json, call_to_json
+from codeact_kernel.wire.tape import Tape, TapeMiss
 
 
 def refund(step: int, index: int, order: int, amount: int, result: Json = None) -> ToolCall:
