@@ -50,9 +50,8 @@ class AgentLoop:
         self._recorder = recorder
         self._settings = settings
         self._emit = emit
-        self._calls = partial(
-            StepCalls, tools=tools, recorder=recorder, limits=settings.tools, approver=approver, emit=emit
-        )
+        calls = partial(StepCalls, tools=tools, recorder=recorder, limits=settings.tools, clock=clock)
+        self._calls = partial(calls, approver=approver, emit=emit)
         self._prompt_tokens, self._cost, self._clock = prompt_tokens, cost, clock
         self._lost: Action | None = None
         """The action that took the kernel's state with it, until that is restored."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .config import ToolLimits
 from .events import ToolFinished, ToolStarted
@@ -22,9 +22,17 @@ FinalCheck = Callable[[Json], ToolOutcome]
 """Takes the encoded value of a final answer: Returned(None) accepts it, Raised says why not."""
 
 
+LEAST_S = 0.05
 _OF_ANY = 8
 _ESCAPED = 6
 """Bytes that one of `weight` takes at most in a frame: a control character is `\\u0000` there."""
+
+
+@dataclass(frozen=True)
+class Secret(Returned):
+    """What the cell gets, and nobody else: the record and whoever looks on have `mark` in its place."""
+
+    mark: str = ""
 
 
 def accept_any(value: Json) -> ToolOutcome:
@@ -72,6 +80,7 @@ class StepCalls:
         final_check: FinalCheck = accept_any,
         emit: Emit | None = None,
         earlier: Earlier | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._step = step
         self._tools = tools
@@ -82,6 +91,7 @@ class StepCalls:
         self._final_check = final_check
         self._emit = emit or (lambda event: None)
         self._earlier = earlier or Earlier()
+        self._clock = clock
         self._calls: list[ToolCall] = list(self._earlier.calls)
         self._asked = 0
         self._kept = 0
@@ -132,7 +142,9 @@ class StepCalls:
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
         outcome = self._taken(request, await self._run(request))
         seconds = round(time.perf_counter() - started, 6)
-        return self._settled(replace(call, outcome=outcome, duration_s=seconds))
+        seen = Returned(outcome.mark) if isinstance(outcome, Secret) else outcome
+        self._settled(replace(call, outcome=seen, duration_s=seconds))
+        return outcome
 
     def _begun(self, request: ToolRequest, approval: Approval, earlier: ToolCall | None) -> ToolCall:
         """The call, its intent on disk. `earlier`: it is made again, and takes the place of this one."""
@@ -198,13 +210,19 @@ class StepCalls:
         # What asyncio.timeout does, at a fraction of its cost: a call takes little more than this.
         task = asyncio.current_task()
         assert task is not None
-        expired = asyncio.Event()
+        expired, later = asyncio.Event(), task.get_loop().call_later
+        timer: asyncio.TimerHandle
+        deadline = self._clock() + self._limits.timeout_s
 
         def expire() -> None:
-            expired.set()
-            task.cancel()
+            nonlocal timer
+            if (left := deadline - self._clock()) > LEAST_S:  # It stood still for a person.
+                timer = later(left, expire)
+            else:
+                expired.set()
+                task.cancel()
 
-        timer = task.get_loop().call_later(self._limits.timeout_s, expire)
+        timer = later(self._limits.timeout_s, expire)
         try:
             return await self._tools.call(request)
         except asyncio.CancelledError:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from ..interfaces import Attendant, ToolSource
+from ..toolcalls import Secret
 from ..waiting import Waiting
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolParameter, ToolRequest, ToolSpec
 from .terminal import clean, clip
@@ -45,10 +46,11 @@ class PersonTools:
 
     Args:
         tools: the run's own; of one name with ours, they win.
-        keep_secret: told of what was typed for `getpass`, before anything of it is written.
+        keep_secret: told of what was typed for `getpass`, before anything of it is written; gives what is
+            written in its place.
     """
 
-    def __init__(self, tools: ToolSource, keep_secret: Callable[[str], None]) -> None:
+    def __init__(self, tools: ToolSource, keep_secret: Callable[[str], str]) -> None:
         self._tools = tools
         self._keep_secret = keep_secret
         self._asking = asyncio.Lock()
@@ -94,7 +96,7 @@ class PersonTools:
                     f"getpass(): what was typed has less than {LEAST_SECRET} characters; it was not used"
                 )
                 return Raised("ValueError", problem)
-            self._keep_secret(answer)
+            return Secret(answer, self._keep_secret(answer))
         return Returned(answer)
 
 

@@ -67,14 +67,15 @@ class Redactor:
         found = [f"{name} ({count})" for name, count in sorted(self._patterns.last.items())]
         return ", ".join([*found, *(f"{SECRET} {name}" for name in sorted(self._secrets))])
 
-    def keep(self, name: str, value: str) -> None:
-        """A secret that a person has just given, of whatever length: it is replaced from now on."""
+    def keep(self, name: str, value: str) -> str:
+        """A secret that a person has just given, of whatever length, is replaced from now on: by what."""
         found = dict.fromkeys(_forms(value, least=1), name)
         self._forms = sorted(
             {**dict(self._forms), **found}.items(), key=lambda item: (-len(item[0]), item[0])
         )
         self._needles = (*self._needles, *map(_escaped, found))
         self._clean.clear()
+        return f"[{SECRET} {name}]"
 
     def learn(self, trajectory: Trajectory) -> None:
         """What was replaced in a record that was made earlier; numbering goes on after its marks.
