@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from IPython import InteractiveShell
+
     from .config import (
         ContextLimits,
         Limits,
@@ -56,6 +58,20 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext codeact_kernel`: the magics `%codeact` and `%%codeact`."""
+    from .frontends.magic import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """`%unload_ext codeact_kernel`: ends the agent of the magics."""
+    from .frontends.magic import unload
+
+    unload(shell)
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -25,12 +25,14 @@ _VALUE = re.compile(r"""\s*+(?:"([^"]*+)"|'([^']*+)'|(\S++))""")
 
 @dataclass(frozen=True)
 class Flag:
-    """One flag. `value`: what its value is called, "" for a switch; `kind`: reads it."""
+    """One flag. `value`: what its value is called, "" for a switch; `kind`: reads it; `choices`: what it
+    can be."""
 
     name: str
     help: str
     value: str = ""
     kind: Callable[[str], object] = str
+    choices: tuple[str, ...] = ()
 
     @property
     def dest(self) -> str:
@@ -55,7 +57,7 @@ class Request:
     verify: bool = field(default=True)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names_given(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(filter(None, (name.strip() for name in text.split(",")))))
     wrong = [name for name in names if not name.isidentifier() or keyword.iskeyword(name)]
     if wrong or not names:
@@ -87,9 +89,11 @@ def _number(text: str, kind: type[int] | type[float]) -> float:
 
 
 FLAGS = (
-    Flag("--with", "Variables of yours that the agent gets, as copies.", "NAMES", _names),
-    Flag("--out", "Variables that the agent is to leave for you, brought back as yours.", "NAMES", _names),
-    Flag("--tools", "Functions of yours that it may call; they run here, unsandboxed.", "NAMES", _names),
+    Flag("--with", "Variables of yours that the agent gets, as copies.", "NAMES", names_given),
+    Flag(
+        "--out", "Variables that the agent is to leave for you, brought back as yours.", "NAMES", names_given
+    ),
+    Flag("--tools", "Functions of yours that it may call; they run here, unsandboxed.", "NAMES", names_given),
     Flag("--model", "Which model: anthropic:NAME or scripted:FILE.jsonl.", "MODEL"),
     Flag("--max-cost", "US dollars that this task may cost.", "USD", _dollars),
     Flag("--max-steps", "Steps that this task may take.", "N", _count),
@@ -167,7 +171,7 @@ def _value(line: str, at: int, flag: Flag) -> tuple[str, int]:
     value = ""
     while token := _VALUE.match(line, at):
         value, at = value + next(filter(None, token.groups()), ""), token.end()
-        if flag.kind is not _names or not value.endswith(","):
+        if flag.kind is not names_given or not value.endswith(","):
             break
     if not value or value.startswith("--"):
         raise UsageError(f"{flag.name} needs a value: {flag.name} {flag.value}")
@@ -181,8 +185,3 @@ def _check_rest(rest: str) -> None:
                 f"{word.partition('=')[0]} stands inside the task; flags come before it. A task that is to "
                 "hold such a word goes into the lines below %%codeact"
             )
-
-
-def flags_in(words: Iterable[str]) -> set[str]:
-    """Which flags are among `words`."""
-    return {name for word in words if (name := word.partition("=")[0]) in _BY_NAME}

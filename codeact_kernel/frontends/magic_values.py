@@ -47,8 +47,8 @@ class Parcel:
 class Exchange:
     """What crosses. `sent`: the digest of each variable as the kernel got it last."""
 
-    def __init__(self, limits: ToolLimits = ToolLimits()) -> None:
-        self._limits = limits
+    def __init__(self) -> None:
+        self.limits = ToolLimits()
         self._offered: Mapping[str, object] = {}
         self._wanted: frozenset[str] = frozenset()
         self._taken: dict[str, Any] = {}
@@ -99,18 +99,18 @@ class Exchange:
         """Those of the variables that the kernel does not have as they are. Raises UsageError."""
         packed = [self._parcel(name, namespace) for name in names]
         total = sum(parcel.size for parcel in packed)
-        if total > self._limits.max_cell_bytes:
+        if total > self.limits.max_cell_bytes:
             raise UsageError(
                 f"--with {','.join(names)}: {brief.size(total)} in all; at once can be sent "
-                f"{brief.size(self._limits.max_cell_bytes)}: send them one by one, or less"
+                f"{brief.size(self.limits.max_cell_bytes)}: send them one by one, or less"
             )
         return tuple(parcel for parcel in packed if self.sent.get(parcel.name) != parcel.digest)
 
     def _parcel(self, name: str, namespace: Mapping[str, object]) -> Parcel:
         check_name("--with", name)
         if name not in namespace:
-            near = brief_names(namespace)
-            raise UsageError(f"--with {name}: there is no such variable here; there are: {near}")
+            known = _some(user_names(namespace))
+            raise UsageError(f"--with {name}: there is no such variable here; there are: {known}")
         value = namespace[name]
         if (rough := _weight(value)) > self._most:
             raise self._too_large(name, rough)
@@ -126,7 +126,7 @@ class Exchange:
 
     @property
     def _most(self) -> int:
-        return min(self._limits.max_payload_bytes, MAX_FRAME)
+        return min(self.limits.max_payload_bytes, MAX_FRAME)
 
     def _too_large(self, name: str, size: int) -> UsageError:
         return UsageError(
@@ -145,15 +145,17 @@ def check_name(flag: str, name: str, tools: Collection[str] = ()) -> None:
         )
 
 
-def brief_names(namespace: Mapping[str, object]) -> str:
-    """The user's own variables, the last ones first; not what IPython keeps there."""
-    hidden = (ModuleType, type)
-    names = [
+def user_names(namespace: Mapping[str, object]) -> list[str]:
+    """Variables of the user's own that hold data, the last ones first."""
+    return [
         name
         for name, value in reversed([*namespace.items()])
         if not name.startswith("_") and name not in _RESERVED and not _OF_IPYTHON.fullmatch(name)
-        if not isinstance(value, hidden) and not callable(value)
+        if not isinstance(value, ModuleType | type) and not callable(value)
     ]
+
+
+def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return (", ".join(names[:10]) or "none") + more
 

@@ -1,0 +1,69 @@
+"""Owns `%codeact --dry`: what a task would send, in plain text. Nothing is started and nobody is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..exceptions import CodeActError
+from ..models.spec import DEFAULT_SPEC, load_model
+from ..prompt import tool_stub
+from ..tools.registry import ToolRegistry
+from . import brief
+from .magic_session import Options, Plan, Session
+from .magic_view import near
+from .starting import system
+from .terminal import clean
+
+CHARS_PER_TOKEN = 4
+
+
+def dry(session: Session, plan: Plan, options: Options) -> str:
+    """What would be sent, clean."""
+    return clean("\n".join(_lines(session, plan, options)))
+
+
+def _lines(session: Session, plan: Plan, options: Options) -> Iterator[str]:
+    yield "Nothing is sent: this is what would be."
+    yield f"\nTask\n{_indented(plan.task)}"
+    spec, limits = plan.model or DEFAULT_SPEC, plan.limits
+    yield f"\nModel    {spec}"
+    cost = "no bound of cost" if limits.max_cost_usd is None else f"${limits.max_cost_usd:g}"
+    yield f"Budgets  {cost}, {_bound(limits.max_steps, 'steps')}, {_bound(limits.max_seconds, 's')}"
+    yield f"Sandbox  {options.settings.profile.sandbox}"
+    if session.path is not None:
+        yield f"Run      goes on in {near(session.path)}, after {brief.count(session.steps, 'step')}"
+    yield from _variables(plan)
+    tools = session.tools_with(plan)
+    yield "\nTools    " + ("" if tools else "none of yours")
+    yield from (_indented(tool_stub(made.spec)) for made in tools)
+    yield from _prompt(plan, spec, session, options)
+
+
+def _variables(plan: Plan) -> Iterator[str]:
+    sent = {parcel.name: parcel for parcel in plan.parcels}
+    if not plan.request.send:
+        yield "\nVariables  none"
+        return
+    yield "\nVariables"
+    for name in plan.request.send:
+        one = sent.get(name)
+        said = f"{one.said} ({brief.size(one.size)})" if one is not None else "the agent has it as it is"
+        yield f"  {name}: {said}"
+
+
+def _prompt(plan: Plan, spec: str, session: Session, options: Options) -> Iterator[str]:
+    registry = ToolRegistry([*session.tools_with(plan), *session.crossing])
+    try:
+        prompt = system(options.settings.profile, registry, load_model(spec))
+    except CodeActError as problem:
+        yield f"\nThe system prompt cannot be shown, since the model cannot be loaded: {problem}"
+        return
+    yield f"\nSystem prompt, about {len(prompt) // CHARS_PER_TOKEN:,} tokens\n{_indented(prompt)}"
+
+
+def _bound(value: float | None, unit: str) -> str:
+    return f"no bound of {unit}" if value is None else f"{value:g} {unit}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}".rstrip() for line in text.strip("\n").split("\n"))
