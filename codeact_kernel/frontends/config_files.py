@@ -68,15 +68,12 @@ def _settle_tools(config: Config, folder: Path) -> None:
 def _settled(value: object, folder: Path) -> object:
     if isinstance(value, list):
         return _absolute(value, folder)
-    if not isinstance(value, LazyConfigValue):
-        return value  # Of the wrong type: its trait says so.
-    # `c.CodeActKernel.tools.append(…)`
-    settled, said = LazyConfigValue(), value.to_dict()
-    settled.extend(_absolute(said.get("extend", []), folder))
-    settled.prepend(_absolute(said.get("prepend", []), folder))
-    for index, entry in said.get("inserts", []):
-        settled.insert(index, *_absolute([entry], folder))
-    return settled
+    if isinstance(value, LazyConfigValue):  # `c.CodeActKernel.tools.append(…)`
+        # Its fields: `to_dict` forgets what was inserted where something was prepended (traitlets 5.16).
+        value._extend[:] = _absolute(value._extend, folder)
+        value._prepend[:] = _absolute(value._prepend, folder)
+        value._inserts[:] = [(index, *_absolute([entry], folder)) for index, entry in value._inserts]
+    return value  # Of the wrong type: its trait says so.
 
 
 def _absolute(entries: Iterable[object], folder: Path) -> list[object]:

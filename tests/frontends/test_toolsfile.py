@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from codeact_kernel.exceptions import UsageError
-from codeact_kernel.frontends.toolsfile import load_tools
+from codeact_kernel.frontends.toolsfile import load_named, load_tools
 
 GOOD = '''
 from __future__ import annotations
@@ -113,3 +114,82 @@ def test_not_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match=r"shop\.py"):
         load_tools(path)
+
+
+# --- modules -----------------------------------------------------------------------------------
+
+MODULE = '''
+from codeact_kernel import tool
+
+@tool
+def total(order: int) -> float:
+    return 1.0
+
+def plain(order: int) -> float:
+    """Twice."""
+    return 2.0 * order
+
+class Shop:
+    both = [total, plain]
+
+number, nothing = 3, []
+'''
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An installed package; its name."""
+    name = "acme_of_the_test"
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").touch()
+    (tmp_path / name / "shop.py").write_text(MODULE)
+    (tmp_path / name / "plain.py").write_text("def f(x: int) -> int: return x\n")
+    (tmp_path / name / "broken.py").write_text("import json\njson.loads('{')\n")
+    (tmp_path / name / "needs.py").write_text("import no_such_module_here\n")
+    (tmp_path / name / "exits.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield name
+    for module in [module for module in sys.modules if module.split(".")[0] == name]:
+        del sys.modules[module]
+
+
+def test_tools_of_a_module_and_of_its_objects(package: str) -> None:
+    assert [tool.name for tool in load_named(f"{package}.shop")] == ["total"]
+    assert [tool.name for tool in load_named(f"{package}.shop:total")] == ["total"]
+    assert [tool.name for tool in load_named(f"{package}.shop:Shop.both")] == ["total", "plain"]
+    (plain,) = load_named(f"{package}.shop:plain")
+    assert plain(2) == 4.0
+    assert plain.spec.doc.startswith("Twice.")
+
+
+BAD_NAMES = {
+    "no module": (":nowhere", ["there is no module 'nowhere'", "FILE.py"]),
+    "no module of the package": ("P.nowhere", ["there is no module 'P.nowhere'"]),
+    "no tools": ("P.plain", ["makes no tools"]),
+    "no object": ("P.shop:nothing_here", ["has no 'nothing_here'"]),
+    "no function": ("P.shop:number", ["neither a tool, nor a function", "3"]),
+    "empty list": ("P.shop:nothing", ["neither a tool"]),
+    "broken": ("P.broken", ["importing 'P.broken' failed: JSONDecodeError"]),
+    "missing import": ("P.needs", ["importing 'P.needs' failed: No module named 'no_such_module_here'"]),
+    "exit": ("P.exits", ["SystemExit: 3"]),
+    "no name": ("P.shop:", ["names no tools"]),
+    "relative": (":.shop", ["names no tools"]),
+    "no words": (":rm -rf", ["names no tools"]),
+}
+
+
+@pytest.mark.parametrize(("entry", "parts"), BAD_NAMES.values(), ids=BAD_NAMES)
+def test_what_is_wrong_with_a_module_is_said(package: str, entry: str, parts: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_named(entry.removeprefix(":").replace("P", package, 1) if entry[0] == "P" else entry[1:])
+    for part in parts:
+        assert part.replace("P.", f"{package}.") in str(caught.value)
+
+
+def test_a_file_and_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, GOOD)
+    write(tmp_path, GOOD, "shop")
+    assert len(load_named("shop.py")) == len(load_named("./shop")) == 3
+    with pytest.raises(UsageError, match="there is no module 'shop'"):
+        load_named("shop")
