@@ -25,7 +25,7 @@ from .closing import Closing
 from .finished import Run
 from .going_on import GoingOn
 from .interactive import Interactive
-from .portal import AsyncDoor, PortalRunner, SyncDoor
+from .portal import AsyncDoor, PortalRunner, SyncDoor, portal
 from .work import Work
 
 __all__ = ["Agent", "Run"]
@@ -183,6 +183,11 @@ class Agent(GoingOn, Interactive, Closing):
             if not running.done():
                 running.cancel()
                 await asyncio.wait([running])
+
+    def interrupt(self) -> None:
+        """Stops the task or cell that runs, and keeps the state; whoever awaits it gets CancelledError after
+        its last event. The second time the cell gets no grace: its process is ended, its state rebuilt."""
+        portal().call_soon_threadsafe(self._work.interrupt)
 
     def close(self) -> None:
         """Ends the kernel and saves the notebook, after interrupting a task that runs, and waiting for the

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ..outputs import Display, DisplayUpdate, Result, Stream
+from ..outputs import Display, DisplayUpdate, Output, Result, Stream
 from ..wire.messages import Json
 from .publishing import Publish
 
@@ -36,10 +36,17 @@ class Frame:
     Args:
         new_id: makes a display id of ours.
         stale: displays that the step showed before its first clear.
+        keep: what of an output may be shown.
     """
 
-    def __init__(self, new_id: Callable[[], str], stale: Sequence[str]) -> None:
+    def __init__(
+        self,
+        new_id: Callable[[], str],
+        stale: Sequence[str],
+        keep: Callable[[Output], Output | None],
+    ) -> None:
         self._new_id = new_id
+        self._keep = keep
         self._items: list[Item] = []
         self._slots = [*stale]
         self._shown: list[Item] = [STALE for _ in stale]
@@ -70,16 +77,22 @@ class Frame:
         sent = 0
         for place, item in enumerate([*self._items, *blanks]):
             if place == len(self._slots):
+                kept = self._kept(item)
                 self._slots.append(self._new_id())
                 self._shown.append(item)
-                publish.display(item.data, item.metadata, self._slots[place])
+                publish.display(kept.data, kept.metadata, self._slots[place])
             elif item is not self._shown[place]:
+                kept = self._kept(item)
                 self._shown[place] = item
-                publish.update(self._slots[place], item.data, item.metadata)
+                publish.update(self._slots[place], kept.data, kept.metadata)
             else:
                 continue
-            sent += sum(len(str(value)) for value in item.data.values())
+            sent += sum(len(str(value)) for value in kept.data.values())
         return sent
+
+    def _kept(self, item: Item) -> Display:
+        kept = self._keep(Display(item.data, item.metadata))
+        return kept if isinstance(kept, Display) else Display(BLANK.data)
 
     def _text(self, text: str) -> None:
         last = self._items[-1] if self._items else None

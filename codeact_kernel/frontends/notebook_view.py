@@ -133,8 +133,10 @@ def stopped(stop: Stop) -> str:
 
 
 def link(name: str, href: str, path: str, said: str) -> MimeBundle:
-    """Where the run is: HTML with a link, the path for consoles."""
-    target = f"<a href='{html.escape(href, quote=True)}' target='_blank'>{html.escape(clean(name))}</a>"
+    """Where the run is: HTML with a link (`href` "": with the path), the path for consoles."""
+    target = html.escape(clean(path))
+    if href:
+        target = f"<a href='{html.escape(href, quote=True)}' target='_blank'>{html.escape(clean(name))}</a>"
     markup = f"<div style='{_FAINT}'>{html.escape(clean(said))} · {target}</div>"
     return bundle(f"{said} · {path}", markup)
 

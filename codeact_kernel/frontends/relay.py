@@ -87,13 +87,10 @@ class Relay:
         """One output as it comes. It is shown with the next `flush`."""
         if isinstance(output, Finished):
             return
-        kept = self._keep(output)
-        if kept is None:
-            self._hidden += 1
-        elif isinstance(kept, ClearOutput):
-            self._clear(kept)
-        elif not isinstance(kept, Finished):
-            self._take(_named(kept))
+        if isinstance(output, ClearOutput):
+            self._clear(output)
+        else:
+            self._take(_named(output))
 
     def flush(self, *, force: bool = False) -> None:
         """Shows what waits, if it is time."""
@@ -198,13 +195,16 @@ class Relay:
             return
         if self._frame is None:
             self.flush(force=True)
-            self._frame = Frame(new_id, self._ids)
+            self._frame = Frame(new_id, self._ids, self._keep)
         self._frame.clear(clear.wait)
 
     # --- showing ---
 
-    def _show(self, output: Output) -> int:
-        publish = self._publish
+    def _show(self, taken: Output) -> int:
+        """How many characters that were. What may be shown is found out now: nothing is spent on the rest."""
+        publish, output = self._publish, self._keep(taken)
+        if output is None:
+            return 0
         match output:
             case Stream(name, text):
                 publish.stream(name, text)

@@ -149,11 +149,16 @@ class RunView:
         if waited >= WAITED_S or (self._changed and waited >= REDRAW_S):
             self._redraw(now)
 
+    def flush(self) -> None:
+        """Shows what came so far: something else is about to be shown."""
+        self._relay.flush(force=True)
+
     def close(self) -> None:
-        """Shows what was held back. What was going on is said to have been interrupted."""
+        """Shows what was held back. What was going on is said to have been stopped."""
         self._relay.end_step()
         if self.stop is None and self._shown.display_id is not None and self._style.updates:
-            self._publish.update(self._shown.display_id, self._step("interrupted"))
+            data = self._step("stopped") if self._shown.index else {"text/plain": ""}
+            self._publish.update(self._shown.display_id, data)
 
     # --- a step ---
 
@@ -265,5 +270,7 @@ class RunView:
         usage = sum((reply.usage for reply in replies), Usage())
         costs = [reply.cost_usd for reply in replies]
         cost = None if None in costs else sum(cost for cost in costs if cost is not None)
-        took = f"{brief.count(len(self._steps), 'step')} in {brief.seconds(self._clock() - self._started)}"
+        took = brief.seconds(self._clock() - self._started)
+        if self._steps:
+            took = f"{brief.count(len(self._steps), 'step')} in {took}"
         return f"{took} · {brief.usage(usage, cost)}" if usage.total else took

@@ -246,6 +246,11 @@ class Work:
         if self._loop is not None:
             self._writer.write(self._loop.trajectory)
 
+    def interrupt(self) -> None:
+        """Stops what runs; asked again, at once."""
+        if self._running is not None:
+            self._running.cancel()
+
     async def close(self) -> None:
         """Ends everything, honestly. May be called twice."""
         if self._closed:

@@ -1,0 +1,279 @@
+"""Owns the CodeAct kernel: an agent picked in a launcher, as a full citizen of Jupyter's protocol.
+
+Everything here runs on the main loop, but for what its docstring says. A cell awaits the agent, which runs on
+the portal thread; so the loop stays free for interrupts, widgets and questions meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ipykernel.kernelbase import Kernel
+from traitlets import Bool, List, TraitError, Unicode
+
+from codeact_kernel import __version__
+
+from ..exceptions import CodeActError, UsageError
+from ..outputs import CommMessage, Output
+from . import notebook_view, traits
+from .assembly import Agent
+from .kernel_agent import AgentDesk, Choice
+from .kernel_app import CodeActKernelApp
+from .kernel_cells import Cell, own_code, read_cell
+from .kernel_history import Entry, History
+from .kernel_publish import CellPublish, Silent, error_content
+from .kernel_run import CellRun, Outcome, error_of
+from .kernel_stdin import Asker, FrontEndStdin
+from .kernel_words import attribute, completion, explained, is_complete, word_at
+from .publishing import BATCH, CONSOLE, LIVE, Publish, Style
+from .safe_outputs import safe_output
+from .terminal import clean
+
+SHUTDOWN_S = 10.0
+BANNER = f"""CodeAct {__version__}: say in plain words what is to be done; the agent writes Python, and runs
+it in a sandbox. %%python runs your own code there. %help says more."""
+
+
+class CodeActKernel(Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
+    """An agent behind Jupyter's protocol: a cell in plain words is a task."""
+
+    implementation = "codeact"
+    implementation_version = __version__
+    banner = BANNER
+    language_info: ClassVar[dict[str, object]] = {
+        # JupyterLab's name for its Markdown; VS Code takes a name that it does not know as plain text.
+        "name": "codeact",
+        "version": __version__,
+        "mimetype": "text/x-ipythongfm",
+        "codemirror_mode": "ipythongfm",
+        "pygments_lexer": "markdown",
+        "file_extension": ".md",
+    }
+
+    model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
+    tools = List(Unicode(), help="Tools: FILE.py, package.module, package.module:object.").tag(config=True)
+    verify = Bool(False, help="Whether each finished cell is replayed once from its notebook.").tag(
+        config=True
+    )
+    redact = List(
+        Unicode(), help="What is masked in the record beside known secrets: NAME=REGULAR EXPRESSION."
+    ).tag(config=True)
+
+    def __init__(self, **traits_given: Any) -> None:  # ipykernel's own
+        super().__init__(**traits_given)
+        self._desk = AgentDesk(self._choice, self._tell, self._attend)
+        self._stdin = FrontEndStdin(self.session, self.stdin_socket)
+        self._history = History()
+        self._run: CellRun | None = None
+        self._publish: Publish = Silent()
+
+    # --- cells ---
+
+    async def do_execute(
+        self,
+        code: str,
+        silent: bool,
+        store_history: bool = True,
+        user_expressions: Mapping[str, str] | None = None,
+        allow_stdin: bool = False,
+        *,
+        cell_meta: object = None,
+        cell_id: str | None = None,
+    ) -> dict[str, Any]:
+        """A task, or code of the user's own. A silent probe asks no model."""
+        parent = self.get_parent("shell")
+        self._publish = Silent() if silent else CellPublish(self, parent, self.execution_count)
+        self._run = run = CellRun(
+            self._desk, self._keep, self._publish, _style(cell_id, allow_stdin), user_expressions or {}
+        )
+        ident = self._get_shell_context_var(self._shell_parent_ident)
+        self._stdin.open(Asker(parent, ident, run.flush) if allow_stdin and not silent else None)
+        try:
+            outcome = await self._outcome(run, code, silent)
+        finally:
+            self._run = None
+            self._stdin.open(None)
+        if outcome.error is not None and not outcome.shown:
+            self._publish.error(outcome.error)
+        return self._reply(outcome, code, kept=store_history and not silent, silent=silent)
+
+    async def _outcome(self, run: CellRun, code: str, silent: bool) -> Outcome:
+        try:
+            cell = read_cell(code)
+            if silent and cell.own is None:
+                cell = Cell()
+            return await run.run(cell)
+        except CodeActError as problem:
+            return Outcome(error_of(problem))
+
+    def _reply(self, outcome: Outcome, code: str, *, kept: bool, silent: bool) -> dict[str, Any]:
+        count = self.execution_count
+        if kept:
+            self._history.add(count, code)
+        elif not silent:
+            self.execution_count -= 1  # ipykernel has counted it.
+        reply: dict[str, Any] = {"execution_count": count, "payload": list(outcome.payload)}
+        reply["user_expressions"] = dict(outcome.expressions)
+        if outcome.error is not None:
+            return {"status": "error", **reply, **error_content(outcome.error)}
+        return {"status": "ok", **reply}
+
+    def _keep(self, output: Output) -> Output | None:
+        return safe_output(output)
+
+    def _tell(self, text: str) -> None:
+        self._publish.display(notebook_view.notice(text))
+
+    def _choice(self) -> Choice:
+        if self.parent is not None and self.parent.config_problem:
+            raise UsageError(self.parent.config_problem)
+        try:
+            settings = replace(traits.settings(self), redact=tuple(self.redact))
+        except TraitError as problem:
+            raise UsageError(f"the configuration of the kernel cannot be used: {problem}") from None
+        return Choice(self.model, tuple(self.tools), settings, self.verify)
+
+    # --- beside the cells ---
+
+    def _attend(self, agent: Agent) -> None:
+        agent.attend(self)
+
+    async def input(self, prompt: str, password: bool) -> str | None:
+        """As `Attendant.input`."""
+        return await self._stdin.ask(f"sandboxed code asks: {clean(prompt)}", password=password)
+
+    def comm(self, message: CommMessage) -> None:
+        """As `Attendant.comm`."""
+
+    def late(self, output: Output, token: object) -> None:
+        """As `Attendant.late`."""
+
+    async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
+        """In prose magics, their arguments and `@variables`; in a cell of the user's own what Python has."""
+        own, agent = own_code(code), self._desk.current
+        expression = None if own is not None else attribute(code, cursor_pos)
+        if own is not None and cursor_pos >= own[1]:
+            text, shift = own[0], own[1]
+        elif expression is not None:
+            text, shift = expression, cursor_pos - len(expression)
+        else:
+            names = {name for step in self._desk.steps for name in step.observation.names}
+            found = completion(code, cursor_pos, names)
+            return _completed(list(found.matches), found.start, cursor_pos)
+        if agent is None:
+            return _completed([], cursor_pos, cursor_pos)
+        reply: dict[str, Any] = dict(await agent.complete(text, cursor_pos - shift))
+        return {
+            **reply,
+            "cursor_start": reply["cursor_start"] + shift,
+            "cursor_end": reply["cursor_end"] + shift,
+        }
+
+    async def do_inspect(
+        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: object = ()
+    ) -> dict[str, Any]:
+        """A magic, or a variable of the sandbox."""
+        own, agent = own_code(code), self._desk.current
+        if own is not None and cursor_pos >= own[1]:
+            text, cursor = own[0], cursor_pos - own[1]
+        else:
+            word = word_at(code, cursor_pos)
+            said = explained(word)
+            if said is not None:
+                return {"status": "ok", "found": True, "data": {"text/plain": said}, "metadata": {}}
+            text = word.lstrip("@")
+            cursor = len(text)
+        if agent is None or not text:
+            return {"status": "ok", "found": False, "data": {}, "metadata": {}}
+        return dict(await agent.inspect(text, cursor, detail_level))
+
+    async def do_is_complete(self, code: str) -> dict[str, Any]:
+        return is_complete(code)
+
+    async def do_history(
+        self,
+        hist_access_type: str,
+        output: bool,
+        raw: bool,
+        session: int | None = None,
+        start: int | None = None,
+        stop: int | None = None,
+        n: int | None = None,
+        pattern: str | None = None,
+        unique: bool = False,
+    ) -> dict[str, Any]:
+        match hist_access_type:
+            case "tail":
+                cells = self._history.tail(n or 0)
+            case "range":
+                cells = self._history.range(start or 0, stop)
+            case "search":
+                cells = self._history.search(pattern or "*", n, unique)
+            case _:
+                cells = []
+        return {"status": "ok", "history": [_row(cell, output) for cell in cells]}
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """Without the debugger that the base promises, and without subshells (`kernel_app`)."""
+        return {**super().kernel_info, "supported_features": []}
+
+    # --- stopping ---
+
+    def pre_handler_hook(self) -> None:
+        """Nothing: who is interrupted is `interrupt`'s matter, also while a handler runs."""
+
+    def post_handler_hook(self) -> None:
+        """Nothing, as before."""
+
+    def interrupt(self) -> None:
+        """From the signal handler: stops the cell that runs."""
+        self.io_loop.asyncio_loop.call_soon_threadsafe(self._interrupted)
+
+    def _interrupted(self) -> None:
+        if self._run is not None:
+            self._run.interrupt()
+
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
+        """On the control thread: the agent is ended on the main loop."""
+        closing = asyncio.run_coroutine_threadsafe(self._closed(), self.io_loop.asyncio_loop)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(closing), SHUTDOWN_S)
+        except TimeoutError:
+            self.log.warning("The sandbox did not end in time; it ends with this process")
+        return {"status": "ok", "restart": restart}
+
+    async def _closed(self) -> None:
+        for _ in range(2):  # A cell that runs gets no grace.
+            self._interrupted()
+        try:
+            await self._desk.close()
+        except CodeActError as problem:
+            self.log.error("%s", problem)
+
+
+def _style(cell_id: str | None, allow_stdin: bool) -> Style:
+    """Notebooks name their cells, and update displays; consoles do not, but somebody sits there."""
+    if cell_id is not None:
+        return LIVE
+    return CONSOLE if allow_stdin else BATCH
+
+
+def _completed(matches: list[str], start: int, end: int) -> dict[str, Any]:
+    return {"status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end, "metadata": {}}
+
+
+def _row(cell: Entry, output: bool) -> tuple[object, ...]:
+    return (0, cell.line, (cell.source, cell.result) if output else cell.source)
+
+
+def main() -> None:
+    """What the kernelspec starts."""
+    CodeActKernelApp.launch_instance()
+
+
+if __name__ == "__main__":
+    main()
