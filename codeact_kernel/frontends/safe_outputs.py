@@ -6,12 +6,14 @@ is made of whole outputs, with text that leaves terminals alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
+from ..exceptions import NotebookError
 from ..inert.bundles import inert_bundle, inert_metadata
 from ..inert.text import clean, coloured
+from ..notebook.outputs import shown_of
 from ..outputs import ClearOutput, Display, DisplayUpdate, Error, Finished, MimeBundle, Output, Result, Stream
 from ..wire.messages import Json
 
@@ -54,6 +56,37 @@ def safe_output(output: Output, view: View | None = None) -> Output | None:
             return replace(output, data=data, metadata=metadata)
         case ClearOutput() | Finished():
             return output
+
+
+def safe_outputs(outputs: Sequence[Json], view: View | None = None) -> list[Json]:
+    """What of outputs as nbformat writes them may be shown; what is no output is left out."""
+    found: list[Json] = []
+    for one in outputs:
+        try:
+            shown = shown_of([one], {}, "a widget")
+        except NotebookError:
+            continue
+        kept = safe_output(shown[0], view)
+        if kept is not None:
+            found.append(output_json(kept))
+    return found
+
+
+def output_json(output: Output) -> Json:
+    """An output that is shown, as nbformat writes it. A `Display` has no id there."""
+    match output:
+        case Stream(name, text):
+            return {"output_type": "stream", "name": name, "text": text}
+        case Display(data, metadata):
+            return {"output_type": "display_data", "data": data, "metadata": metadata}
+        case Result(data, count, metadata):
+            shown: dict[str, Json] = {"data": data, "metadata": metadata}
+            return {"output_type": "execute_result", "execution_count": max(count, 0), **shown}
+        case Error(ename, evalue, traceback):
+            lines: list[Json] = [*traceback]
+            return {"output_type": "error", "ename": ename, "evalue": evalue, "traceback": lines}
+        case DisplayUpdate() | ClearOutput() | Finished():
+            return None
 
 
 def _widget(content: Json, view: View | None) -> dict[str, Json] | None:

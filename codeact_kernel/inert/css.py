@@ -13,7 +13,23 @@ from .allowed import PROPERTIES
 MAX_DECLARATIONS = 100_000
 _VALUE = re.compile(r"[\w\s#%.,()+*/'\"-]{1,500}+(?:![ ]?important)?", re.ASCII)
 _FUNCTION = re.compile(r"([\w-]*)\(", re.ASCII)
-_FUNCTIONS = frozenset({"rgb", "rgba", "hsl", "hsla", "calc", "min", "max", "clamp", "linear-gradient", ""})
+_FUNCTIONS = frozenset(
+    {
+        "rgb",
+        "rgba",
+        "hsl",
+        "hsla",
+        "calc",
+        "min",
+        "max",
+        "clamp",
+        "linear-gradient",
+        "minmax",
+        "repeat",
+        "fit-content",
+        "",
+    }
+)
 _QUOTES = re.compile(r"\"[\w\s.,-]*+\"|'[\w\s.,-]*+'", re.ASCII)
 _NEGATIVE = re.compile(r"-\s*[\d.(]|calc|min|max|clamp", re.ASCII)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
