@@ -1,4 +1,4 @@
-"""Owns that a task may be a question: IPython would take `%codeact how many?` as a call for help on `many`."""
+"""Owns that a task may be a question: to IPython `%codeact how many?` asks for help on `many`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from . import brief, notebook_view
 from .command_show import show_run
 from .facts import facts_of, totals
 from .html_page import page
-from .magic_view import ShellPublish, in_terminal, near
+from .magic_view import ShellPublish, in_terminal, near, style_of
 from .page import Page, stdout_console
 from .relay import new_id
 from .replay_view import show_report, show_step
@@ -55,6 +55,10 @@ def replayed(shell: Any, path: Path, settings: Settings) -> ReplayReport:
             display_id, _table(f"{len(seen)} of {brief.count(total, 'step')} have run again", seen)
         )
 
+    if not style_of(shell).updates:
+        report = replay_notebook(edited, settings=settings)
+        publish.display(_report(report, near(path)))
+        return report
     publish.display(_table(f"running {near(path)} again …", ()), display_id=display_id)
     report = replay_notebook(edited, settings=settings, on_event=show)
     publish.update(display_id, _report(report, near(path)))
@@ -66,7 +70,7 @@ def _report(report: ReplayReport, name: str) -> MimeBundle:
     drifts = [f"profile: {drift.kind}: {drift.detail}" for drift in report.profile]
     table = _table(f"{name}: the replay {agrees}", report.steps, [*drifts, *report.remarks])
     plain = io.StringIO()
-    lines = Page(Console(file=plain, width=100, markup=False, highlight=False, force_jupyter=False))
+    lines = Page(Console(file=plain, width=100, markup=False, force_terminal=False, force_jupyter=False))
     for step in report.steps[:ROWS]:
         show_step(lines, step)
     show_report(lines, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from ..outputs import Error, MimeBundle
 from ..wire.messages import Json
 from . import notebook_view
 from .page import stdout_console
-from .publishing import CONSOLE, LIVE, NO_METADATA
+from .publishing import CONSOLE, LIVE, NO_METADATA, Style
 from .render import Renderer
 from .run_view import RunView
 from .safe_outputs import safe_output
@@ -78,7 +79,8 @@ class NotebookView:
         self._run.tick()
 
     def note(self, text: str) -> None:
-        self._publish.display(notebook_view.notice(text))
+        markup = f"<div style='opacity:.7;white-space:pre-wrap'>{html.escape(clean(text))}</div>"
+        self._publish.display(notebook_view.bundle(text, markup))
 
     def _saved(self, said: str) -> MimeBundle:
         if self.path is None:
@@ -122,6 +124,9 @@ class Answer(str):
     def _repr_mimebundle_(self, **_: Any) -> MimeBundle:
         return notebook_view.answer(str(self))
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(clean(str(self)))
+
 
 def view_of(shell: Any, home: Path) -> NotebookView | TerminalView:
     """How a task is shown in `shell`."""
@@ -133,7 +138,7 @@ def in_terminal(shell: Any) -> bool:
     return any(kind.__name__ == "TerminalInteractiveShell" for kind in type(shell).__mro__)
 
 
-def style_of(shell: Any) -> Any:
+def style_of(shell: Any) -> Style:
     """Only what is behind a kernel can show a display anew."""
     return LIVE if hasattr(shell, "kernel") else CONSOLE
 
