@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from ..jupyter.place import PATIENCE
 from .desk import Desk
-from .lab import PATIENCE, Lab, running
+from .lab import Lab, running
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -20,12 +21,11 @@ FLAGS = [
     "--disable-features=Translate,OptimizationHints,MediaRouter",
 ]
 SIZE = {"width": 1200, "height": 800}
-CONFIG = ""
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with running(tmp_path_factory.mktemp("lab"), CONFIG) as made:
+    with running(tmp_path_factory.mktemp("lab")) as made:
         yield made
 
 
@@ -56,9 +56,10 @@ def front(context: BrowserContext, lab: Lab, pictures: Path) -> Desk:
 
 
 @pytest.fixture
-def desk(front: Desk) -> Iterator[Desk]:
-    """Lab with no notebook open."""
+def desk(front: Desk, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """Lab with no notebook open. What was there at the end is a picture."""
     yield front
+    front.picture(request.node.name)
     front.clear()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from .lab import PATIENCE, Lab
+from ..jupyter.place import PATIENCE
+from .lab import Lab
 
 MS = PATIENCE * 1000
 expect.set_options(timeout=MS)
@@ -47,6 +48,12 @@ class Desk:
     def open(self, name: str) -> Book:
         """Opens a notebook of the server's folder, and waits for its kernel."""
         self.page.evaluate(OPEN, name)
+        return self.book()
+
+    def launch(self, kernel: str) -> Book:
+        """Picks a kernel in the launcher, for a new notebook."""
+        card = self.page.locator(f'.jp-LauncherCard[data-category="Notebook"][title="{kernel}"]')
+        card.filter(visible=True).click()
         return self.book()
 
     def enter(self) -> None:
@@ -126,6 +133,13 @@ class Book:
         field = self.panel.locator(".jp-Stdin-input")
         field.fill(text)
         field.press("Enter")
+
+    def restart(self) -> None:
+        """Restarts the kernel, as the menu does, and says yes to Lab's question."""
+        self.command("notebook:restart-kernel")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.evaluate(READY)
+        self.wait_idle()
 
     def command(self, name: str) -> None:
         """One of Lab's commands, as its menus call it."""
