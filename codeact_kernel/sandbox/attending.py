@@ -1,8 +1,8 @@
 """Owns what a person's front end has of a kernel beside its cells: completion, widgets, late outputs.
 
 Only while somebody attends is anything of this read, or sent. All of it is untrusted: nothing here changes
-what is known of the running cell, and how fast it comes is bounded by reading no faster (`Pace`): the kernel
-then waits, and loses nothing.
+what is known of the running cell, and how fast it comes is bounded (`Pace`) by reading no faster: the kernel
+then waits, and loses nothing. But a cell does not wait for what others send: too much of that is dropped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from ..wire.messages import Json
 from .mailbox import COMMS, KernelDied, Mailbox
 from .translate import comm_of, completion_of, inspection_of, output_of
 
-ANSWER_S = 5.0
-"""Seconds that a front end waits for a completion; the first one takes most of one."""
 MAX_ASKED = 4
 """Questions that the kernel has not answered yet; then it gets no more."""
 MAX_CODE = 1 << 20
@@ -54,18 +52,32 @@ class Pace:
         self._owed = max(0.0, self._owed - (now - self._then) * self.RATE) + size + messages * self.MESSAGE
         self._then = now
 
+    @property
+    def over(self) -> float:
+        """Seconds that it takes until it may go on."""
+        over = self._owed - (self._clock() - self._then) * self.RATE - self.BURST
+        return min(max(0.0, over / self.RATE), self.LONGEST_S)
+
     async def wait(self) -> float:
         """Returns when it may go on; the seconds that took."""
-        over = self._owed - (self._clock() - self._then) * self.RATE - self.BURST
-        if over <= 0:
-            return 0.0
-        seconds = min(over / self.RATE, self.LONGEST_S)
-        await asyncio.sleep(seconds)
+        if seconds := self.over:
+            await asyncio.sleep(seconds)
         return seconds
+
+
+def aside(message: Mapping[str, Any], cell: str) -> bool | None:
+    """Whether a message that is for the front end, or for nobody, is of this cell; None: it is its output."""
+    if message["parent_header"].get("msg_id") != cell:
+        return False
+    return True if message["header"].get("msg_type") in COMMS else None
 
 
 class Attended:
     """The part of a session that a front end talks to, an `InteractiveExecutor` with `KernelSession`."""
+
+    answer_s = 10.0
+    """Seconds that a front end waits for a completion; the first one takes most of one, or some when the
+    machine is busy."""
 
     def __init__(self) -> None:
         self._attendant: Attendant | None = None
@@ -157,18 +169,24 @@ class Attended:
         if len(self._tokens) > MAX_TOKENS:
             self._tokens.popitem(last=False)
 
-    async def _aside(self, message: Mapping[str, Any], size: int) -> float:
-        """Takes what is no output of the running cell; the seconds that the cell has to wait for it."""
+    async def _aside(self, message: Mapping[str, Any], size: int, *, own: bool) -> float:
+        """Takes what is no output of the running cell, nor of others, when it sends too much (`own`); the
+        seconds that the cell had to wait for that."""
         if self._attendant is None or self._pace is None:
             return 0.0
-        self._pace.spend(size)
-        self._take(self._attendant, message)
-        return await self._pace.wait()
+        if own or not self._pace.over:
+            self._pace.spend(size)
+            self._take(self._attendant, message)
+        return await self._pace.wait() if own else 0.0
 
     # --- what comes ---
 
     def _wants(self, kind: str, parent: str) -> bool:
         """Whether the content of such a message is worth parsing."""
+        cell = self._box.cell if self._box is not None else ""
+        others = not self._reading_is_free() and parent != cell and parent not in self._asked
+        if others and self._pace is not None and self._pace.over:
+            return False
         return kind in COMMS or parent in self._asked or (kind in SHOWN and parent in self._tokens)
 
     def _take(self, attendant: Attendant, message: Mapping[str, Any]) -> None:
@@ -206,7 +224,7 @@ class Attended:
             return {}
         asked: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
         self._asked[box.ask(kind, {"code": code, **about})] = asked
-        await asyncio.wait([asked], timeout=ANSWER_S)
+        await asyncio.wait([asked], timeout=self.answer_s)
         if asked.done() and not asked.cancelled():
             return asked.result()
         asked.cancel()  # It stays among the questions until it is answered.

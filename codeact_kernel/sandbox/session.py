@@ -16,12 +16,12 @@ from ..outputs import Error, Finished, Output
 from ..trajectory import Action, Refusal
 from ..waiting import Waiting
 from ..wire.messages import Raised, ToolOutcome, ToolRequest
-from .attending import Attended
+from .attending import Attended, aside
 from .carrier import Carrier
 from .confine.policy import Report
 from .confine.preparation import refuse_platform
 from .folders import SessionFolder, sweep
-from .mailbox import COMMS, KernelDied, Mailbox
+from .mailbox import KernelDied, Mailbox
 from .process import KernelProcess
 from .run import Run
 from .translate import output_of
@@ -186,17 +186,12 @@ class KernelSession(Attended):
             output = self._on_message(run, *received)
             if output is not None:
                 yield output
-            elif self._is_aside(run, *received[:2]):
-                run.wait(await self._aside(*received[1:]))
+            elif (own := aside(received[1], run.message_id)) is not None:
+                run.wait(await self._aside(*received[1:], own=own))
         if carrier.broken is None:
             yield run.finished()
         else:
             yield run.killed(f"{run.stopping or 'it broke the tool channel'}, and its kernel was killed")
-
-    def _is_aside(self, run: Run, channel: str, message: Mapping[str, Any]) -> bool:
-        """Whether it says nothing of the cell: it is for the front end, or for nobody."""
-        of, kind = message["parent_header"].get("msg_id"), message["header"].get("msg_type")
-        return of != run.message_id or (channel == "iopub" and kind in COMMS)
 
     def _reading_is_free(self) -> bool:
         return self._run is None
