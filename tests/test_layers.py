@@ -25,6 +25,7 @@ LAYERS = {
     "wire": 0,
     "inert": 1,
     "interfaces": 1,
+    "jupyter_schemas": 1,
     "waiting": 1,
     "models": 2,
     "sandbox": 2,

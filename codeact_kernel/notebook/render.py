@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbformat import NotebookNode, from_dict
-
+from ..jupyter_schemas import nbformat
 from ..trajectory import Trajectory
 from ..wire.messages import Json
 from .cells import setup_cells, title_cell, turn_cells, usage_cell
@@ -16,7 +15,7 @@ SCHEMA_VERSION = 1
 KERNEL = "codeact-python"
 
 
-def render(trajectory: Trajectory, redacted: str = "") -> NotebookNode:
+def render(trajectory: Trajectory, redacted: str = "") -> nbformat.NotebookNode:
     """The notebook, the same for the same trajectory. Secrets are `writer.write`'s part; `redacted`: what it
     has replaced, for a person."""
     calls = [call for step in trajectory.steps for call in step.observation.tool_calls]
@@ -30,7 +29,7 @@ def render(trajectory: Trajectory, redacted: str = "") -> NotebookNode:
         "metadata": _metadata(trajectory),
         "cells": cells,
     }
-    return from_dict(notebook)
+    return nbformat.from_dict(notebook)
 
 
 def _metadata(trajectory: Trajectory) -> dict[str, Json]:

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import nbformat
-
+from ..jupyter_schemas import nbformat
 from ..trajectory import Trajectory
 from ..wire.lines import writable
 from .chain import seal

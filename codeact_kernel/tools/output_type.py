@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-import jsonschema
 from pydantic import TypeAdapter
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from ..exceptions import ToolCallError, ToolDefinitionError, UsageError
+from ..jupyter_schemas import jsonschema
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from ..wire.values import DecodeError, Record, decode
