@@ -11,6 +11,7 @@ import hmac
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from jupyter_client.session import DELIM, Session
@@ -34,8 +35,6 @@ BREATH = 64
 """Messages handled before other tasks of this event loop get a turn."""
 BREATH_BYTES = 16 * 1024
 """A message counts as one more for each so many bytes."""
-MAX_UNSENT = 8 * MIB
-"""Bytes that wait for a kernel which does not read, above which no comm message is added."""
 COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
 MAX_SEEN = 1 << 16
 """Signatures that are remembered, so that no message arrives twice."""
@@ -112,37 +111,32 @@ class Mailbox:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        request = self._session.msg("execute_request", content)
-        # Jupyter counts its messages; what has run before must not know how this one will be called.
-        request["header"]["msg_id"] = request["msg_id"] = secrets.token_hex(16)
-        self._send("shell", request)
-        self.cell = str(request["msg_id"])
+        self.cell = str(self.post("shell", "execute_request", content))
         return self.cell
-
-    def ask(self, kind: str, content: Mapping[str, Any]) -> str:
-        """Sends a request to the control channel, which answers while a cell runs; its message id."""
-        request = self._session.msg(kind, dict(content))
-        request["header"]["msg_id"] = request["msg_id"] = secrets.token_hex(16)
-        self._send("control", request)
-        return str(request["msg_id"])
-
-    def send_comm(
-        self, kind: str, content: Mapping[str, Any], metadata: Mapping[str, Any], buffers: Sequence[bytes]
-    ) -> str | None:
-        """Sends a message of a widget's; its id, None when the kernel reads none."""
-        if self._channels["shell"].unsent > MAX_UNSENT:
-            return None
-        message = self._session.msg(kind, dict(content), metadata=dict(metadata))
-        message["header"]["msg_id"] = message["msg_id"] = secrets.token_hex(16)
-        self._channels["shell"].send([*self._session.serialize(message), *buffers])
-        return str(message["msg_id"])
 
     def interrupt(self) -> None:
         """Asks the control channel, which answers when the signal has been sent."""
-        self._send("control", self._session.msg("interrupt_request", {}))
+        self.post("control", "interrupt_request", {})
 
-    def _send(self, channel: Channel, message: dict[str, Any]) -> None:
-        self._channels[channel].send(self._session.serialize(message))
+    def post(
+        self,
+        channel: Channel,
+        kind: str,
+        content: Mapping[str, Any],
+        metadata: Mapping[str, Any] = MappingProxyType({}),
+        buffers: Sequence[bytes] = (),
+        *,
+        most: int | None = None,
+    ) -> str | None:
+        """Sends a message; its id, None when more than `most` bytes wait for the kernel to read them."""
+        connection = self._channels[channel]
+        if most is not None and connection.unsent > most:
+            return None
+        message = self._session.msg(kind, dict(content), metadata=dict(metadata))
+        # Jupyter counts its messages; what has run before must not know how this one will be called.
+        message["header"]["msg_id"] = message["msg_id"] = secrets.token_hex(16)
+        connection.send([*self._session.serialize(message), *buffers])
+        return str(message["msg_id"])
 
     async def receive(self, deadline: float | None) -> tuple[Channel, dict[str, Any], int] | None:
         """The next message, its channel and its size in bytes; None when `deadline` (loop time) passed

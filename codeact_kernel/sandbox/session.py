@@ -131,7 +131,6 @@ class KernelSession(Attended):
             raise SandboxError("the sandbox kernel is down; `restart` it before it can run anything")
         if self._run is not None:
             raise SandboxError("the sandbox kernel runs a cell already; it takes one at a time")
-        self._busy()
         if carrier.broken is not None:
             await self._end_process()
             yield Finished("killed", f"the tool channel was broken before this cell ran ({carrier.broken})")
@@ -139,6 +138,7 @@ class KernelSession(Attended):
         loop = asyncio.get_running_loop()
         carrier.begin(handler)
         deadline = None if limit is None else loop.time() + limit
+        self._cell_begins()
         run = self._run = Run(mailbox.execute(code), limit, deadline, waited=self.waiting.seconds)
         try:
             async with aclosing(self._outputs(mailbox, carrier, run)) as outputs:
@@ -148,11 +148,10 @@ class KernelSession(Attended):
                     run.wait(loop.time() - handed_over)
         finally:
             self._run = None
-            self._remember(run.message_id)
             await carrier.end()
             if run.reply is None or carrier.broken is not None:
                 await self._end_process()  # Nobody knows what it would go on doing.
-            self._idle()
+            self._cell_ended(run.message_id)
 
     async def _outputs(self, mailbox: Mailbox, carrier: Carrier, run: Run) -> AsyncGenerator[Output, None]:
         loop = asyncio.get_running_loop()
@@ -192,9 +191,6 @@ class KernelSession(Attended):
             yield run.finished()
         else:
             yield run.killed(f"{run.stopping or 'it broke the tool channel'}, and its kernel was killed")
-
-    def _reading_is_free(self) -> bool:
-        return self._run is None
 
     def _on_message(self, run: Run, channel: str, message: Mapping[str, Any], size: int) -> Output | None:
         kind = message["header"].get("msg_type")
@@ -249,7 +245,6 @@ class KernelSession(Attended):
                     case Finished(status, reason) if status != "ok":
                         raise SandboxError(f"the setup cell failed: {'; '.join(problem) or reason}")
         self._kernel_up(self._mailbox)
-        self._idle()
         if self.files is None:
             self.files = Workspace(self.workspace)
         self.files.look()
