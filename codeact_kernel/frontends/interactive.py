@@ -31,7 +31,7 @@ class Interactive:
                 attendant = _AtHome(attendant, asyncio.get_running_loop())
             except RuntimeError:
                 pass  # No loop runs here.
-        _on_portal(lambda: self._work.attend(attendant))
+        _on_portal(lambda: _attend(self._work, attendant))
 
     async def complete(self, code: str, cursor: int) -> Mapping[str, Json]:
         """The content of a `complete_reply` of the kernel, also while a cell runs; without matches while
@@ -50,6 +50,23 @@ class Interactive:
 
         return await self._asked(ask, inspection_of({}))
 
+    @property
+    def emitted(self) -> int:
+        """How many events the task or cell that runs has had: tells an attendant on the portal thread what
+        came before what."""
+        events = self._work.events
+        return 0 if events is None else events.count
+
+    def interrupt(self) -> None:
+        """Stops the task or cell that runs, and keeps the state; whoever awaits it gets CancelledError after
+        its last event. The second time the cell gets no grace: its process is ended, its state rebuilt."""
+
+        def stop() -> None:
+            if self._work.running is not None:
+                self._work.running.cancel()
+
+        _on_portal(stop)
+
     def send_comm(self, message: CommMessage, token: object) -> None:
         """A widget's message from the front end; what comes of it reaches `late` with `token`."""
 
@@ -65,6 +82,12 @@ class Interactive:
             return nothing if session is None else await ask(session)
 
         return await AsyncDoor().run(asked())
+
+
+def _attend(work: Work, attendant: Attendant | None) -> None:
+    work.person.attendant = attendant
+    if work.session is not None:
+        work.session.attend(attendant)
 
 
 class _AtHome:

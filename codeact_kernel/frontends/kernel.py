@@ -17,27 +17,24 @@ from traitlets import Bool, List, TraitError, Unicode
 from codeact_kernel import __version__
 
 from ..exceptions import CodeActError, UsageError
-from ..outputs import CommMessage, Output
 from . import notebook_view, traits
-from .assembly import Agent
 from .kernel_agent import AgentDesk, Choice
 from .kernel_app import CodeActKernelApp
-from .kernel_cells import Cell, own_code, read_cell
-from .kernel_history import Entry, History
+from .kernel_cells import Cell, read_cell
+from .kernel_history import History
+from .kernel_lookup import Lookup
 from .kernel_publish import CellPublish, Silent, error_content
 from .kernel_run import CellRun, Outcome, error_of
 from .kernel_stdin import Asker, FrontEndStdin
-from .kernel_words import attribute, completion, explained, is_complete, word_at
+from .kernel_widgets import Widgets
 from .publishing import BATCH, CONSOLE, LIVE, Publish, Style
-from .safe_outputs import safe_output
-from .terminal import clean
 
 SHUTDOWN_S = 10.0
 BANNER = f"""CodeAct {__version__}: say in plain words what is to be done; the agent writes Python, and runs
 it in a sandbox. %%python runs your own code there. %help says more."""
 
 
-class CodeActKernel(Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
+class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
     """An agent behind Jupyter's protocol: a cell in plain words is a task."""
 
     implementation = "codeact"
@@ -64,8 +61,9 @@ class CodeActKernel(Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
 
     def __init__(self, **traits_given: Any) -> None:  # ipykernel's own
         super().__init__(**traits_given)
-        self._desk = AgentDesk(self._choice, self._tell, self._attend)
         self._stdin = FrontEndStdin(self.session, self.stdin_socket)
+        self._widgets = Widgets(self, self._stdin)
+        self._desk = AgentDesk(self._choice, self._tell, self._widgets.attend)
         self._history = History()
         self._run: CellRun | None = None
         self._publish: Publish = Silent()
@@ -87,14 +85,16 @@ class CodeActKernel(Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
         parent = self.get_parent("shell")
         self._publish = Silent() if silent else CellPublish(self, parent, self.execution_count)
         self._run = run = CellRun(
-            self._desk, self._keep, self._publish, _style(cell_id, allow_stdin), user_expressions or {}
+            self._desk, self._widgets, self._publish, _style(cell_id, allow_stdin), user_expressions or {}
         )
         ident = self._get_shell_context_var(self._shell_parent_ident)
         self._stdin.open(Asker(parent, ident, run.flush) if allow_stdin and not silent else None)
+        self._widgets.begin(parent)
         try:
             outcome = await self._outcome(run, code, silent)
         finally:
             self._run = None
+            self._widgets.end()
             self._stdin.open(None)
         if outcome.error is not None and not outcome.shown:
             self._publish.error(outcome.error)
@@ -121,9 +121,6 @@ class CodeActKernel(Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
             return {"status": "error", **reply, **error_content(outcome.error)}
         return {"status": "ok", **reply}
 
-    def _keep(self, output: Output) -> Output | None:
-        return safe_output(output)
-
     def _tell(self, text: str) -> None:
         self._publish.display(notebook_view.notice(text))
 
@@ -135,86 +132,6 @@ class CodeActKernel(Kernel):  # type: ignore[misc]  # ipykernel is untyped to us
         except TraitError as problem:
             raise UsageError(f"the configuration of the kernel cannot be used: {problem}") from None
         return Choice(self.model, tuple(self.tools), settings, self.verify)
-
-    # --- beside the cells ---
-
-    def _attend(self, agent: Agent) -> None:
-        agent.attend(self)
-
-    async def input(self, prompt: str, password: bool) -> str | None:
-        """As `Attendant.input`."""
-        return await self._stdin.ask(f"sandboxed code asks: {clean(prompt)}", password=password)
-
-    def comm(self, message: CommMessage) -> None:
-        """As `Attendant.comm`."""
-
-    def late(self, output: Output, token: object) -> None:
-        """As `Attendant.late`."""
-
-    async def do_complete(self, code: str, cursor_pos: int) -> dict[str, Any]:
-        """In prose magics, their arguments and `@variables`; in a cell of the user's own what Python has."""
-        own, agent = own_code(code), self._desk.current
-        expression = None if own is not None else attribute(code, cursor_pos)
-        if own is not None and cursor_pos >= own[1]:
-            text, shift = own[0], own[1]
-        elif expression is not None:
-            text, shift = expression, cursor_pos - len(expression)
-        else:
-            names = {name for step in self._desk.steps for name in step.observation.names}
-            found = completion(code, cursor_pos, names)
-            return _completed(list(found.matches), found.start, cursor_pos)
-        if agent is None:
-            return _completed([], cursor_pos, cursor_pos)
-        reply: dict[str, Any] = dict(await agent.complete(text, cursor_pos - shift))
-        return {
-            **reply,
-            "cursor_start": reply["cursor_start"] + shift,
-            "cursor_end": reply["cursor_end"] + shift,
-        }
-
-    async def do_inspect(
-        self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: object = ()
-    ) -> dict[str, Any]:
-        """A magic, or a variable of the sandbox."""
-        own, agent = own_code(code), self._desk.current
-        if own is not None and cursor_pos >= own[1]:
-            text, cursor = own[0], cursor_pos - own[1]
-        else:
-            word = word_at(code, cursor_pos)
-            said = explained(word)
-            if said is not None:
-                return {"status": "ok", "found": True, "data": {"text/plain": said}, "metadata": {}}
-            text = word.lstrip("@")
-            cursor = len(text)
-        if agent is None or not text:
-            return {"status": "ok", "found": False, "data": {}, "metadata": {}}
-        return dict(await agent.inspect(text, cursor, detail_level))
-
-    async def do_is_complete(self, code: str) -> dict[str, Any]:
-        return is_complete(code)
-
-    async def do_history(
-        self,
-        hist_access_type: str,
-        output: bool,
-        raw: bool,
-        session: int | None = None,
-        start: int | None = None,
-        stop: int | None = None,
-        n: int | None = None,
-        pattern: str | None = None,
-        unique: bool = False,
-    ) -> dict[str, Any]:
-        match hist_access_type:
-            case "tail":
-                cells = self._history.tail(n or 0)
-            case "range":
-                cells = self._history.range(start or 0, stop)
-            case "search":
-                cells = self._history.search(pattern or "*", n, unique)
-            case _:
-                cells = []
-        return {"status": "ok", "history": [_row(cell, output) for cell in cells]}
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -260,14 +177,6 @@ def _style(cell_id: str | None, allow_stdin: bool) -> Style:
     if cell_id is not None:
         return LIVE
     return CONSOLE if allow_stdin else BATCH
-
-
-def _completed(matches: list[str], start: int, end: int) -> dict[str, Any]:
-    return {"status": "ok", "matches": matches, "cursor_start": start, "cursor_end": end, "metadata": {}}
-
-
-def _row(cell: Entry, output: bool) -> tuple[object, ...]:
-    return (0, cell.line, (cell.source, cell.result) if output else cell.source)
 
 
 def main() -> None:

@@ -67,6 +67,10 @@ class CommRelay:
         if passed is not None:
             self._tell(passed, self.cell)
 
+    def tell(self, message: CommMessage) -> None:
+        """A message of the gate's own: it has passed."""
+        self._tell(message, self.cell)
+
     def late(self, output: Output, token: object) -> None:
         """As `Attendant.late`. Of what a cell shows after its end, only changes of its displays are shown."""
         if isinstance(token, Mapping) or isinstance(output, DisplayUpdate):

@@ -81,11 +81,8 @@ async def _tools(argument: str, place: Place) -> None:
         for name in _words(argument):
             await place.desk.add_tools(await asyncio.to_thread(load_trusted_tools, name))
     tools = await place.desk.tools()
-    if not tools:
-        return place.say(
-            "no tools. Name tools files in codeact_config.py: c.CodeActKernel.tools = ['shop.py']"
-        )
-    place.say("\n\n".join(tool_stub(tool.spec) for tool in tools))
+    stubs = "\n\n".join(tool_stub(tool.spec) for tool in tools)
+    place.say(stubs or "no tools; name tools files in codeact_config.py: c.CodeActKernel.tools = ['shop.py']")
 
 
 async def _model(argument: str, place: Place) -> None:

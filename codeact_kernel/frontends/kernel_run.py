@@ -11,7 +11,7 @@ from typing import Any
 from ..events import OutputShown
 from ..exceptions import CodeActError
 from ..inert.text import coloured
-from ..outputs import Error, Output, Result
+from ..outputs import Error, Result
 from ..trajectory import Stop
 from . import notebook_view
 from .assembly import Agent
@@ -19,6 +19,7 @@ from .kernel_agent import AgentDesk, saved_link
 from .kernel_cells import Cell
 from .kernel_magics import Place, run_magic
 from .kernel_publish import Silent, error_content
+from .kernel_widgets import Widgets
 from .kernel_words import explained
 from .publishing import Publish, Style
 from .relay import PAUSE_S
@@ -45,20 +46,21 @@ class CellRun:
 
     Args:
         desk: whose agent runs it.
-        keep: what of the sandbox's outputs may reach the front end.
+        widgets: those of the sandbox; they say what of its outputs may reach the front end.
         expressions: what the front end wants to know after a cell of the user's own.
     """
 
     def __init__(
         self,
         desk: AgentDesk,
-        keep: Callable[[Output], Output | None],
+        widgets: Widgets,
         publish: Publish,
         style: Style,
         expressions: Mapping[str, str],
     ) -> None:
         self._desk = desk
-        self._keep = keep
+        self._widgets = widgets
+        self._keep = widgets.keep
         self._publish = publish
         self._style = style
         self._expressions = expressions
@@ -133,7 +135,8 @@ class CellRun:
             async with aclosing(running.stream(task, cell=own)) as events:  # type: ignore[type-var]
                 count = 0
                 async for event in events:
-                    view(event)
+                    if not self._widgets.look(event):
+                        view(event)
                     count += 1
                     if count % AT_ONCE == 0:
                         await asyncio.sleep(0)

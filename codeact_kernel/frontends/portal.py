@@ -228,9 +228,12 @@ class EventPost:
         self._door = door
         self._listener = listener
         self._waiting: list[Event] = []
+        self.count = 0
+        """Events so far."""
 
     def emit(self, event: Event) -> None:
         """Called on the portal thread; returns at once."""
+        self.count += 1
         if self._listener is None:
             return
         if not self._waiting:

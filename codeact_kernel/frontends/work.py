@@ -14,7 +14,7 @@ from ..budget import check_budget
 from ..config import Limits, Settings
 from ..events import Event, Notice, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
-from ..interfaces import Attendant, Emit, Model
+from ..interfaces import Emit, Model
 from ..notebook.journal import JournalRecorder
 from ..notebook.recover import recover_folder
 from ..notebook.redact import Redactor
@@ -27,6 +27,7 @@ from ..tools.registry import ToolRegistry
 from ..trajectory import OWN_CELL, Stop, Trajectory, Verdict
 from . import brief
 from .answers import AnswerCheck
+from .approving import Desk
 from .finished import Run
 from .origin import Origin, check_task, without_pending
 from .person import PersonTools
@@ -45,12 +46,14 @@ class Work:
         runner: PortalRunner,
         model: Model,
         path: Path,
+        desk: Desk,
         *,
         verify: bool,
     ) -> None:
         self._settings = settings
         self.tools = registry.specs()
-        self._tools = PersonTools(registry, lambda secret: self._redactor.keep("password", secret))
+        self._desk = desk
+        self.person = PersonTools(registry, lambda secret: self._redactor.keep("password", secret), desk.turn)
         self._runner = runner
         self._model = model
         self._replaced: list[Model] = []
@@ -65,7 +68,9 @@ class Work:
         self.workspace: Workspace | None = None
         self._loop: AgentLoop | None = None
         self._emit: Emit = _ignore
-        self._running: asyncio.Task[Any] | None = None
+        self.events: EventPost | None = None
+        self.running: asyncio.Task[Any] | None = None
+        """What runs, and its events."""
         self._closed = False
 
     @property
@@ -79,15 +84,9 @@ class Work:
         self._recorder = JournalRecorder(path, self._redactor, resumes=resumes)
         self._writer = NotebookWriter(path, self._redactor)
 
-    def attend(self, attendant: Attendant | None) -> None:
-        """Who has what is beside the tasks, from now on."""
-        self._tools.attendant = attendant
-        if self.session is not None:
-            self.session.attend(attendant)
-
     def go_on_from(self, origin: Origin) -> None:
         """What is restored at the start. Raises: UsageError after the start."""
-        if self._closed or self._loop is not None or self._running is not None:
+        if self._closed or self._loop is not None or self.running is not None:
             raise UsageError("an agent goes on with a saved run before its first task only; make a new one")
         if lacking := [name for name in origin.info.masks if name not in self._redactor.patterns]:
             again = " ".join(f"--redact {name}=REGEX" for name in lacking)
@@ -116,7 +115,7 @@ class Work:
     def _check_free(self) -> None:
         if self._closed:
             raise UsageError("this agent is closed; make a new one")
-        if self._running is not None:
+        if self.running is not None:
             raise UsageError("this agent runs a task already; it takes one at a time")
 
     async def run(
@@ -133,10 +132,11 @@ class Work:
         check = AnswerCheck(output_type)
         self._verification.cancel("a later task went on from it")
         await self._verification.wait()
-        self._running = asyncio.current_task()
+        self.running = asyncio.current_task()
         self._runner.door = door
+        self._desk.begin()
         events = EventPost(door, listener)
-        self._emit = events.emit
+        self._emit, self.events = events.emit, events
         try:
             if self._loop is None:
                 self._loop = await self._start(goes_on=task is None and own is None)
@@ -145,9 +145,10 @@ class Work:
             self._stamp(None)
             stop = await self._turn(self._loop, task, own, check)
         finally:
-            self._running = None
+            self.running = None
             self._emit = _ignore
             events.flush()
+            self.events = None
         trajectory = self._loop.trajectory
         turn = replace(trajectory, turns=trajectory.turns[-1:])
         answer = check.value(stop.answer) if stop.reason == "answer" else None
@@ -155,17 +156,8 @@ class Work:
         self._verification = Verification(None if self._verify else NOT_ASKED)
         if self._verify:
             self._verification.begin(self.path, self._settings, self._verified)
-        return Run(
-            answer,
-            stop,
-            len(turn.steps),
-            turn.usage,
-            turn.cost_usd,
-            trajectory,
-            self.path,
-            files,
-            self._verification,
-        )
+        spent = (len(turn.steps), turn.usage, turn.cost_usd)
+        return Run(answer, stop, *spent, trajectory, self.path, files, self._verification)
 
     async def _turn(self, loop: AgentLoop, task: str | None, own: str | None, check: AnswerCheck) -> Stop:
         """The task, or the rest of the one that was cut off; with the step that a fork was given."""
@@ -186,13 +178,14 @@ class Work:
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
         tell = partial(_tell, self._emit)
-        started = await start(self._settings, self._tools, self._model, self._redactor, origin, tell)
+        started = await start(self._settings, self.person, self._model, self._redactor, origin, tell)
         session, trajectory = started.session, started.trajectory
         if goes_on:
             trajectory = trajectory.with_notes(started.notes)
         else:
             self._notes = started.notes
         self._emit(SandboxReady(trajectory.info.sandbox))
+        self._desk.open(session.waiting, lambda text: self._emit(Notice(text)))
         try:
             self._recorder.begin(trajectory.info)
             if origin is not None:
@@ -206,22 +199,26 @@ class Work:
             started.held.close()
             raise
         self.session, self.workspace, self._held = session, session.files, started.held
-        self._tools.waiting = session.waiting
-        session.attend(self._tools.attendant)
+        self.person.waiting = session.waiting
+        session.attend(self.person.attendant)
         return self._looped(session, trajectory)
 
     def _looped(self, session: KernelSession, trajectory: Trajectory) -> AgentLoop:
         policy = CodeActPolicy(
-            self._model, self._settings, system(self._settings.profile, self._tools, self._model)
+            self._model,
+            self._settings,
+            system(self._settings.profile, self.person, self._model, self._desk.note),
         )
         return AgentLoop(
             trajectory,
             policy,
             session,
-            self._tools,
+            self.person,
             self._recorder,
             self._settings,
             emit=self._on_event,
+            approver=self._desk.approver,
+            clock=session.waiting.clock,
             prompt_tokens=policy.prompt_tokens,
             cost=self._model.cost,
         )
@@ -233,7 +230,7 @@ class Work:
             elif isinstance(event, TurnFinished):
                 self._stamp(expected(event.stop) if self._verify else NOT_ASKED)
                 self._writer.write(self._loop.trajectory)
-        self._emit(event)
+        self._emit(self._desk.masked(event))
 
     # --- the verdict ---
 
@@ -246,19 +243,14 @@ class Work:
         if self._loop is not None:
             self._writer.write(self._loop.trajectory)
 
-    def interrupt(self) -> None:
-        """Stops what runs; asked again, at once."""
-        if self._running is not None:
-            self._running.cancel()
-
     async def close(self) -> None:
         """Ends everything, honestly. May be called twice."""
         if self._closed:
             return
         self._closed = True
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.wait([self.running])
         try:
             await self._verification.wait()
         finally:
