@@ -12,7 +12,7 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from ..models.spec import FORMS
 from ..tools.tool import Tool
 from .magic_flags import FLAGS, Flag, names_given
-from .magic_values import user_names
+from .magic_values import is_users, user_names
 
 # `x = %codeact --wi`; a line of prose never comes here twice: everything is possessive.
 _LINE = re.compile(r"\s*+(?:[\w.,\[\]\t ]++=\s*+)?%{1,2}codeact\s++")
@@ -43,20 +43,22 @@ def _found(text: str, namespace: Mapping[str, object]) -> Found | None:
     words = re.split(r"\s+", text)
     flags = {flag.name: flag for flag in FLAGS}
     waiting: Flag | None = None
+    begun = ""
     for word in words[:-1]:
         name, equals, value = word.partition("=")
         if waiting is not None:
-            waiting = waiting if waiting.kind is names_given and word.endswith(",") else None
+            more = waiting.kind is names_given and word.endswith(",")
+            waiting, begun = (waiting, begun + word) if more else (None, "")
         elif (flag := flags.get(name)) is None:
             return None  # The task has begun.
         elif flag.value and (not equals or (flag.kind is names_given and value.endswith(","))):
-            waiting = flag
+            waiting, begun = flag, value
     last = words[-1]
     name, equals, value = last.partition("=")
     if waiting is None and equals and name in flags:
         return _values(flags[name], value, namespace)
     if waiting is not None:
-        return _values(waiting, last, namespace)
+        return _values(waiting, begun + last, namespace)
     return (last, "keyword", list(flags)) if last.startswith("-") else None
 
 
@@ -78,5 +80,5 @@ def _values(flag: Flag, text: str, namespace: Mapping[str, object]) -> Found | N
 
 def _functions(namespace: Mapping[str, object]) -> Iterator[str]:
     for name, value in namespace.items():
-        if not name.startswith("_") and (isinstance(value, Tool) or inspect.isfunction(value)):
+        if is_users(name) and (isinstance(value, Tool) or inspect.isfunction(value)):
             yield name

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import IOBase
 from types import ModuleType
 from typing import Any
 
@@ -145,13 +146,17 @@ def check_name(flag: str, name: str, tools: Collection[str] = ()) -> None:
         )
 
 
+def is_users(name: str) -> bool:
+    """Whether a name is one that a user gives."""
+    return not (name.startswith("_") or name in _RESERVED or _OF_IPYTHON.fullmatch(name))
+
+
 def user_names(namespace: Mapping[str, object]) -> list[str]:
     """Variables of the user's own that hold data, the last ones first."""
     return [
         name
         for name, value in reversed([*namespace.items()])
-        if not name.startswith("_") and name not in _RESERVED and not _OF_IPYTHON.fullmatch(name)
-        if not isinstance(value, ModuleType | type) and not callable(value)
+        if is_users(name) and not isinstance(value, ModuleType | type) and not callable(value)
     ]
 
 
@@ -168,6 +173,8 @@ def _refusal(name: str, value: object, problem: EncodeError) -> str:
         return f"--with {name}: a {kind} cannot be sent; offer a function with --tools {name}"
     if hasattr(value, "to_pandas"):
         return f"--with {name}: a {kind} cannot be sent; send {name}.to_pandas()"
+    if isinstance(value, IOBase):
+        return f"--with {name}: an open file cannot be sent ({kind}); read it, and send what it holds"
     if inspect.isgenerator(value) or isinstance(value, Iterator):
         return f"--with {name}: a {kind} cannot be sent, since reading it uses it up; send list({name})"
     where = f" at {name}{problem.path}" if problem.path else ""
