@@ -42,6 +42,8 @@ class ToolLimits:
     """Of all arguments and results of a cell, together: they are kept in memory and in the notebook."""
     timeout_s: float | None = 300.0
     """Seconds one tool call may take."""
+    approval_timeout_s: float | None = 600.0
+    """Seconds a person has to answer whether a call may be made; then it is denied."""
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,14 @@ from ..sandbox.artefacts import Copied, copy_artefacts
 from ..tools.registry import ToolRegistry
 from ..trajectory import Trajectory
 from . import cage
+from .approval_modes import Approve
+from .approving import Asker, Desk
+from .approving_jupyter import asker_here
 from .closing import Closing
 from .finished import Run
 from .going_on import GoingOn
 from .interactive import Interactive
-from .portal import AsyncDoor, PortalRunner, SyncDoor, portal
+from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .work import Work
 
 __all__ = ["Agent", "Run"]
@@ -45,6 +48,10 @@ class Agent(GoingOn, Interactive, Closing):
         verify: whether a finished task is replayed once from its notebook (`Run.verified`).
         redact: name -> regular expression (RE2): what matches is written as `[name N]` in the record, beside
             what `settings` say.
+        approve: which calls a person is asked about: "allow" (the default: none), "ask", "ask-writes" (all
+            but those declared as reading), "deny"; or by tool, `{"refund": "ask", "*": "allow"}`, also a
+            function of the arguments. What a tool says itself (`tool(approval=…)`) holds if it is stricter.
+        asker: where a person is asked; by default the terminal, or the notebook that this runs in.
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
     manager, or call `close`. Raises UsageError, CredentialsError, BudgetError here already;
@@ -63,6 +70,8 @@ class Agent(GoingOn, Interactive, Closing):
         out: str | Path | None = None,
         verify: bool = True,
         redact: Mapping[str, str] | None = None,
+        approve: Approve | None = None,
+        asker: Asker | None = None,
     ) -> None:
         profile = cage.with_sandbox(profile or settings.profile, sandbox)
         cage.warn(profile)
@@ -75,7 +84,8 @@ class Agent(GoingOn, Interactive, Closing):
         self._out = out
         name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
         path = Path(out if out is not None else name).absolute()
-        self._work = Work(settings, registry, runner, loaded, path, verify=verify)
+        desk = Desk(registry, runner, approve, asker or asker_here(runner), limits=settings.tools)
+        self._work = Work(settings, registry, runner, loaded, path, desk, verify=verify)
 
     @property
     def trajectory(self) -> Trajectory | None:
@@ -183,11 +193,6 @@ class Agent(GoingOn, Interactive, Closing):
             if not running.done():
                 running.cancel()
                 await asyncio.wait([running])
-
-    def interrupt(self) -> None:
-        """Stops the task or cell that runs, and keeps the state; whoever awaits it gets CancelledError after
-        its last event. The second time the cell gets no grace: its process is ended, its state rebuilt."""
-        portal().call_soon_threadsafe(self._work.interrupt)
 
     def close(self) -> None:
         """Ends the kernel and saves the notebook, after interrupting a task that runs, and waiting for the

@@ -16,7 +16,10 @@ MAX_WIDTH = 100
 MAX_TEXT = 1_000_000
 """Characters of one text that are shown; the notebook has all of it."""
 THEME = "ansi_dark"
-_ASCII = str.maketrans({"─": "-", "│": "|", "✓": "ok", "✗": "x", "→": ">", "·": "-", "…": "...", "×": "x"})
+_ASCII = str.maketrans(
+    {"─": "-", "│": "|", "✓": "ok", "✗": "x", "→": ">", "·": "-", "…": "...", "×": "x"}
+    | dict(zip("═║╔╚", "=|++", strict=True))
+)
 
 
 def stdout_console() -> Console:

@@ -48,12 +48,15 @@ class PersonTools:
         tools: the run's own; of one name with ours, they win.
         keep_secret: told of what was typed for `getpass`, before anything of it is written; gives what is
             written in its place.
+        asking: held while a person is asked anything: one question at a time.
     """
 
-    def __init__(self, tools: ToolSource, keep_secret: Callable[[str], str]) -> None:
+    def __init__(
+        self, tools: ToolSource, keep_secret: Callable[[str], str], asking: asyncio.Lock | None = None
+    ) -> None:
         self._tools = tools
         self._keep_secret = keep_secret
-        self._asking = asyncio.Lock()
+        self._asking = asking or asyncio.Lock()
         self._asked: deque[float] = deque(maxlen=MAX_A_MINUTE)
         self.attendant: Attendant | None = None
         self.waiting: Waiting | None = None

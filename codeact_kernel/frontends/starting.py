@@ -140,9 +140,9 @@ def _as_now(step: Step, observation: Observation) -> Step:
     return replace(step, observation=replace(observation, tool_calls=step.observation.tool_calls))
 
 
-def system(profile: SandboxProfile, registry: ToolSource, model: Model) -> str:
-    """The system prompt of a run."""
+def system(profile: SandboxProfile, registry: ToolSource, model: Model, note: str = "") -> str:
+    """The system prompt of a run. `note`: what there is to say of the tools."""
     names = ", ".join(f"data/{path.name}" for path in profile.data)
-    note = f"The working folder holds {names}." if names else ""
+    said = [f"The working folder holds {names}." if names else "", note]
     imports = allowed_imports(profile.allow_imports)
-    return system_prompt(registry.specs(), model.instructions, imports, note, None)
+    return system_prompt(registry.specs(), model.instructions, imports, " ".join(filter(None, said)), None)

@@ -66,6 +66,12 @@ class ToolLimits(Configurable):  # type: ignore[misc]  # traitlets: as above
     timeout_s = Float(_TOOLS.timeout_s, min=0, allow_none=True, help="Seconds one call may take.").tag(
         config=True
     )
+    approval_timeout_s = Float(
+        _TOOLS.approval_timeout_s,
+        min=0,
+        allow_none=True,
+        help="Seconds a person has to answer whether a call may be made; then it is denied.",
+    ).tag(config=True)
 
 
 class OutputLimits(Configurable):  # type: ignore[misc]  # traitlets: as above

@@ -54,19 +54,26 @@ class ToolRegistry:
             names = ", ".join(self._tools) or "none"
             return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
         try:
-            args, kwargs = made.arguments(*_decoded(request))
+            args, kwargs = checked(made, request)
         except ToolCallError as problem:
             return Raised(problem.kind, cut(str(problem)))
-        except Exception as problem:
-            # Data from outside in the hands of a dozen libraries: whatever they object to, the call is wrong.
-            return Raised(
-                "ValueError", f"{called(made.name)}: the arguments cannot be checked: {failure(problem)}"
-            )
         try:
             outcome = await self._runner.run(made, _attempt(made, args, kwargs))
         except (Exception, SystemExit) as problem:
             return raised(problem, made.name)
         return outcome if isinstance(outcome, Returned | Raised) else Returned(encode(outcome, fallback=True))
+
+
+def checked(made: Tool, request: ToolRequest) -> tuple[tuple[object, ...], dict[str, object]]:
+    """The arguments of a call, decoded, checked and converted. Raises ToolCallError."""
+    try:
+        return made.arguments(*_decoded(request))
+    except ToolCallError:
+        raise
+    except Exception as problem:
+        # Data from outside in the hands of a dozen libraries: whatever they object to, the call is wrong.
+        said = f"{called(made.name)}: the arguments cannot be checked: {failure(problem)}"
+        raise ToolCallError(said, "ValueError") from None
 
 
 def _decoded(request: ToolRequest) -> tuple[list[object], dict[str, object]]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args, overload
 from ..exceptions import ToolCallError, ToolDefinitionError
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Effect, ToolSpec
+from .approval import Way, checked_way
 from .checking import Checker, Mismatch
 from .signature import parameters_of, resolve, returns_of
 from .typetext import described_types
@@ -29,6 +30,7 @@ class Tool:
         thread: where a sync tool must run, None for the door's default.
         is_async: defined with `async def`.
         spec: what the sandbox kernel and the model are told.
+        approval: what was said of its calls; None: nothing. The sandbox kernel does not learn it.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Tool:
         name: str | None = None,
         thread: Thread | None = None,
         effect: Effect = "write",
+        approval: Way | None = None,
     ) -> None:
         self.function = function
         self.thread = thread
@@ -48,6 +51,7 @@ class Tool:
         if effect not in get_args(Effect):
             raise ToolDefinitionError(f"tool {self.name!r}: effect={effect!r}; use one of {get_args(Effect)}")
         self.signature, hints = resolve(function, self.name)
+        self.approval = None if approval is None else checked_way(approval, self.name, self.signature)
         self._checkers = {
             parameter: Checker(hints.get(parameter, Any), f"tool {self.name!r}: parameter {parameter!r}")
             for parameter in self.signature.parameters
@@ -107,10 +111,15 @@ def tool(
     name: str | None = None,
     thread: Thread | None = None,
     effect: Effect | None = None,
+    approval: Way | None = None,
 ) -> Tool: ...
 @overload
 def tool(
-    *, name: str | None = None, thread: Thread | None = None, effect: Effect | None = None
+    *,
+    name: str | None = None,
+    thread: Thread | None = None,
+    effect: Effect | None = None,
+    approval: Way | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -118,11 +127,15 @@ def tool(
     name: str | None = None,
     thread: Thread | None = None,
     effect: Effect | None = None,
+    approval: Way | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Makes a tool: ``@tool``, ``@tool(effect="read")``, ``tool(db.refund)``, ``tool(f, name="g")``.
 
     `effect`: "write" (the default) when a call changes something; a call of which nobody knows whether it
     was done is then never repeated unattended. "read": asking twice does no harm.
+
+    `approval`: "allow" (the default), "ask" (a person, each time), "deny", or a function of the arguments
+    that it names, which returns one of these or a bool: ``approval=lambda amount: amount < 100 or "ask"``.
 
     Every parameter needs an annotation, by which arguments are checked and converted; only a lambda,
     which cannot have any, is taken without, and needs `name`.
@@ -131,15 +144,16 @@ def tool(
         ToolDefinitionError: naming the function and the parameter.
     """
     if function is None:
-        return lambda decorated: tool(decorated, name=name, thread=thread, effect=effect)
+        return lambda decorated: tool(decorated, name=name, thread=thread, effect=effect, approval=approval)
     if isinstance(function, Tool):
         return Tool(
             function.function,
             name=name or function.name,
             thread=thread or function.thread,
             effect=effect or function.spec.effect,
+            approval=approval if approval is not None else function.approval,
         )
-    return Tool(function, name=name, thread=thread, effect=effect or "write")
+    return Tool(function, name=name, thread=thread, effect=effect or "write", approval=approval)
 
 
 def _checked_name(function: Any, name: str | None) -> str:

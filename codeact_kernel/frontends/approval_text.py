@@ -1,0 +1,135 @@
+"""Owns what a person reads of a call that waits for an answer, and how changed arguments are understood."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..exceptions import ToolCallError, UsageError
+from ..tools.registry import checked
+from ..tools.tool import Tool
+from ..wire.coding import TAG
+from ..wire.lines import dump_line
+from ..wire.messages import Arguments, Json, ToolRequest
+from ..wire.values import decode, encode
+from .terminal import clean, clip
+
+MAX_VALUE = 2_000
+"""Characters of one argument that are shown; it is said how many more there are."""
+MAX_DECODED = 8_000
+"""Characters of JSON up to which a value is shown as Python writes it."""
+MAX_ARGUMENTS = 40
+MAX_EDIT = 100_000
+WIDTH = 76
+
+
+@dataclass(frozen=True)
+class Question:
+    """A call that waits for an answer. All text is clean (`terminal.clean`), of several lines perhaps.
+
+    `mark`: the word that only the host knows. `arguments`: name and value as Python writes it. `remark`: what
+    was wrong with the last answer, or what was changed. `choices`: what may be answered.
+    """
+
+    mark: str
+    tool: str
+    step: int
+    arguments: tuple[tuple[str, str], ...]
+    effect: str
+    remark: str = ""
+    choices: str = ""
+
+
+def question(mark: str, tool: Tool, request: ToolRequest, step: int, choices: str) -> Question:
+    """What is asked of a call whose arguments fit the tool."""
+    bound = tool.signature.bind(*request.args, **request.kwargs).arguments
+    shown = [(name, _shown(value)) for name, value in [*bound.items()][:MAX_ARGUMENTS]]
+    if (more := len(bound) - len(shown)) > 0:
+        shown.append(("…", f"{more} more arguments"))
+    return Question(mark, tool.name, step, tuple(shown), tool.spec.effect, choices=choices)
+
+
+def framed(question: Question, more: str = "") -> list[tuple[str, str]]:
+    """The lines of a question, each with its style. What a program shows is indented; no frame is."""
+    lines = [("bold reverse", f"╔══ codeact asks · mark {question.mark} ".ljust(WIDTH, "═"))]
+    if question.remark:
+        lines += [("yellow", f"║ {line}") for line in question.remark.split("\n")]
+    lines.append(("bold", f"║ Call {question.tool} in step {question.step}?  ({question.effect})"))
+    for name, value in question.arguments:
+        first, *rest = value.split("\n")
+        lines += [("", f"║   {name} = {first}"), *(("", f"║       {line}") for line in rest)]
+    lines.append(("bold", f"╚══ {question.choices}{more}"))
+    return lines
+
+
+def changed(tool: Tool, request: ToolRequest, text: str) -> ToolRequest:
+    """The call with arguments changed as `text` says, as in `amount=40`; the others stay as they are.
+
+    Values are Python literals, or `{"$": …}` as tools get them on the wire. Raises: UsageError.
+    """
+    places, names = _literals(text)
+    try:
+        new = tool.signature.bind_partial(*places, **names).arguments
+        bound = tool.signature.bind(*request.args, **request.kwargs)
+    except TypeError as problem:
+        raise UsageError(f"{tool.name}() {problem}") from None
+    for name, value in new.items():
+        old = bound.arguments.get(name)
+        kind = tool.signature.parameters[name].kind
+        if kind is tool.signature.parameters[name].VAR_KEYWORD and isinstance(old, Mapping):
+            value = {**old, **value}
+        bound.arguments[name] = value
+    edited = replace(request, args=bound.args, kwargs=bound.kwargs)
+    try:
+        checked(tool, edited)
+    except ToolCallError as problem:
+        raise UsageError(str(problem)) from None
+    return edited
+
+
+def arguments_of(request: ToolRequest) -> Arguments:
+    return request.args, request.kwargs
+
+
+def _literals(text: str) -> tuple[list[Json], dict[str, Json]]:
+    """Values by place and by name, encoded."""
+    try:
+        if len(text) > MAX_EDIT:
+            raise ValueError(f"more than {MAX_EDIT:,} characters")
+        node = ast.parse(f"f({text}\n)", mode="eval").body
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            raise ValueError("that is no list of arguments")
+        named: dict[str, Any] = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise ValueError("name each argument, as in amount=40")
+            named[keyword.arg] = keyword.value
+        return [_value(each) for each in node.args], {name: _value(each) for name, each in named.items()}
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as problem:
+        said = problem.msg if isinstance(problem, SyntaxError) else str(problem)
+        raise UsageError(f"{clip(text, 80)!r} cannot be read as arguments, as in amount=40: {said}") from None
+
+
+def _value(node: ast.expr) -> Json:
+    """Raises: ValueError and its like."""
+    value = ast.literal_eval(node)
+    if isinstance(value, dict) and TAG in value:
+        decode(value)
+        return value  # It could be decoded: it is encoded.
+    return encode(value)
+
+
+def _shown(encoded: object) -> str:
+    """As much of a value as is shown, as Python writes it. Of `*args` and `**kwargs` all together."""
+    if isinstance(encoded, tuple):
+        return clip(", ".join(_shown(item) for item in encoded[:MAX_ARGUMENTS]), MAX_VALUE)
+    value: Any = encoded
+    text = dump_line(value)
+    if len(text) <= MAX_DECODED:
+        try:
+            text = repr(decode(value))  # It escapes what cannot be seen.
+        except Exception:  # The value is hostile: whatever its parts raise, its JSON can be shown.
+            pass
+    return clip(clean(text), MAX_VALUE)

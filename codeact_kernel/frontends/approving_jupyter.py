@@ -1,0 +1,76 @@
+"""Owns asking in a notebook, or any Jupyter front end, whether a tool may be called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from html import escape
+from typing import Any
+
+from ..outputs import MimeBundle
+from .approval_text import Question, framed
+from .approving import Asker
+from .approving_terminal import TerminalAsker
+from .portal import PortalRunner
+
+Ask = Callable[[str], Awaitable[str | None]]
+"""Asks at the front end of the current cell (Jupyter's stdin); None: it does not allow that."""
+FRAME = "border:3px double #b45309;border-radius:6px;padding:8px 12px;margin:6px 0;max-width:60em"
+MARK = "float:right;font-family:monospace;background:#b45309;color:#fff;border-radius:4px;padding:0 6px"
+"""Nothing of the sandbox reaches a page with a style of its own."""
+
+
+class StdinAsker:
+    """Shows each question as a framed box, and asks for the answer in one line.
+
+    Args:
+        ask: called on the portal.
+        show: likewise; shows a MIME bundle of the host's own, at once.
+        ready: whether the front end of the current cell can be asked.
+    """
+
+    who = "a person in the notebook"
+
+    def __init__(
+        self, ask: Ask, show: Callable[[MimeBundle], None], ready: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._ask = ask
+        self._show = show
+        self.ready = ready
+
+    async def line(self, question: Question) -> str | None:
+        self._show(shown(question))
+        return await self._ask(f"codeact asks [{question.mark}]: call {question.tool}? y, n, a, e ")
+
+
+def shown(question: Question) -> MimeBundle:
+    """The question as a notebook shows it."""
+    rows = "".join(
+        f"<tr style='text-align:left;vertical-align:top'><td><code>{escape(name)}</code></td>"
+        f"<td><pre style='margin:0;white-space:pre-wrap'>{escape(value)}</pre></td></tr>"
+        for name, value in question.arguments
+    )
+    remark = f"<div style='color:#b45309'>{escape(question.remark)}</div>" if question.remark else ""
+    page = (
+        f"<div class='codeact-approval' style='{FRAME}'><span style='{MARK}'>{escape(question.mark)}</span>"
+        f"{remark}<b>Call <code>{escape(question.tool)}</code> in step {question.step}?</b> "
+        f"({escape(question.effect)})<table>{rows}</table><small>{escape(question.choices)}</small></div>"
+    )
+    return {"text/html": page, "text/plain": "\n".join(line for _, line in framed(question))}
+
+
+def asker_here(runner: PortalRunner) -> Asker:
+    """Where a person can be asked whose code made the agent: in its notebook, or at the terminal."""
+    ipython: Any = sys.modules.get("IPython")
+    shell: Any = None if ipython is None else ipython.get_ipython()
+    if getattr(shell, "kernel", None) is None:
+        return TerminalAsker(runner)
+
+    async def ask(prompt: str) -> str | None:
+        return str(await runner.door.at_caller(lambda: input(prompt)))
+
+    def show(bundle: MimeBundle) -> None:
+        # In its turn: the caller does it before it asks.
+        runner.door.post(lambda: shell.display_pub.publish(dict(bundle)))
+
+    return StdinAsker(ask, show, lambda: bool(getattr(shell.kernel, "_allow_stdin", False)))
