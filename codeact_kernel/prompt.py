@@ -136,7 +136,7 @@ def _allowed(imports: Sequence[str], workspace_note: str) -> str:
         "# Limits of the kernel",
         "- There is no network and no shell; what lies outside is reached through the tools only.",
         f"- Modules you may import, where installed: {names}.",
-        "- Another import, and builtins such as `exec` and `input`, are refused with a message that says "
+        "- Another import, and builtins such as `exec` and `eval`, are refused with a message that says "
         "what to use. Do not look for a way around a refusal: choose another approach, or say what is "
         "missing.",
     ]
