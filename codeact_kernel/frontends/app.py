@@ -61,6 +61,9 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
 
     model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
     tools = List(Unicode(), help="Tools files.").tag(config=True)
+    approve = List(
+        Unicode(), help="Which tool calls you are asked about: allow, ask, ask-writes, deny, or TOOL=MODE."
+    ).tag(config=True)
     keep_files = Unicode("", help="A folder that gets copies of the files that the cells wrote.").tag(
         config=True
     )

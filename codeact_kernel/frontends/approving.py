@@ -23,7 +23,7 @@ from ..wire.messages import ToolRequest
 from .approval_modes import Approve, Modes
 from .approval_text import Question, arguments_of, changed, question
 from .masking import without
-from .portal import PortalRunner
+from .portal import Door, PortalRunner
 from .terminal import clean, clip
 
 DEFAULT = "default"
@@ -51,8 +51,9 @@ class Asker(Protocol):
         """Whether somebody can be asked now."""
         ...
 
-    async def line(self, question: Question) -> str | None:
-        """Shows the question and reads one line; None: nobody answers here. Raises: Stopped."""
+    async def line(self, question: Question, door: Door) -> str | None:
+        """Shows the question and reads one line; None: nobody answers here. `door`: that the run came in by.
+        Raises: Stopped."""
         ...
 
 
@@ -171,7 +172,7 @@ class Desk:
         now, remark = request, ""
         while True:
             asked = question(self.mark, tool, now, step, CHOICES)
-            line = await asker.line(replace(asked, remark=clean(remark)))
+            line = await asker.line(replace(asked, remark=clean(remark)), self._runner.door)
             if line is None:
                 return self._unasked(tool, "as it asks for approval, and nobody answers here")
             word, _, rest = line.strip().partition(" ")

@@ -11,7 +11,7 @@ from ..outputs import MimeBundle
 from .approval_text import Question, framed
 from .approving import Asker
 from .approving_terminal import TerminalAsker
-from .portal import PortalRunner
+from .portal import Door
 
 Ask = Callable[[str], Awaitable[str | None]]
 """Asks at the front end of the current cell (Jupyter's stdin); None: it does not allow that."""
@@ -38,9 +38,9 @@ class StdinAsker:
         self._show = show
         self.ready = ready
 
-    async def line(self, question: Question) -> str | None:
+    async def line(self, question: Question, door: Door) -> str | None:
         self._show(shown(question))
-        return await self._ask(f"codeact asks [{question.mark}]: call {question.tool}? y, n, a, e ")
+        return await self._ask(prompt(question))
 
 
 def shown(question: Question) -> MimeBundle:
@@ -59,18 +59,32 @@ def shown(question: Question) -> MimeBundle:
     return {"text/html": page, "text/plain": "\n".join(line for _, line in framed(question))}
 
 
-def asker_here(runner: PortalRunner) -> Asker:
+class NotebookAsker:
+    """Asks in the notebook that this process runs the cells of, where the agent was called."""
+
+    who = StdinAsker.who
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+
+    def ready(self) -> bool:
+        return bool(getattr(self._shell.kernel, "_allow_stdin", False))
+
+    async def line(self, question: Question, door: Door) -> str | None:
+        def held() -> str:
+            self._shell.display_pub.publish(dict(shown(question)))
+            return input(prompt(question))
+
+        return str(await door.at_caller(held))
+
+
+def asker_here() -> Asker:
     """Where a person can be asked whose code made the agent: in its notebook, or at the terminal."""
     ipython: Any = sys.modules.get("IPython")
     shell: Any = None if ipython is None else ipython.get_ipython()
-    if getattr(shell, "kernel", None) is None:
-        return TerminalAsker(runner)
+    return TerminalAsker() if getattr(shell, "kernel", None) is None else NotebookAsker(shell)
 
-    async def ask(prompt: str) -> str | None:
-        return str(await runner.door.at_caller(lambda: input(prompt)))
 
-    def show(bundle: MimeBundle) -> None:
-        # In its turn: the caller does it before it asks.
-        runner.door.post(lambda: shell.display_pub.publish(dict(bundle)))
-
-    return StdinAsker(ask, show, lambda: bool(getattr(shell.kernel, "_allow_stdin", False)))
+def prompt(question: Question) -> str:
+    """What stands beside the line for the answer."""
+    return f"codeact asks [{question.mark}]: call {question.tool}? y, n, a, e "

@@ -19,7 +19,7 @@ from rich.console import Console
 from .approval_text import Question, framed
 from .approving import Stopped
 from .page import Page, stderr_console
-from .portal import PortalRunner, SyncDoor
+from .portal import Door, SyncDoor
 
 LOOK_S = 0.1
 """Seconds between two looks whether the question still stands."""
@@ -35,8 +35,7 @@ class TerminalAsker:
 
     who = "a person at the terminal"
 
-    def __init__(self, runner: PortalRunner, console: Console | None = None) -> None:
-        self._runner = runner
+    def __init__(self, console: Console | None = None) -> None:
         shown = console if console is not None and console.is_terminal else stderr_console()
         self._page = Page(shown)
         self.paused: Callable[[], AbstractContextManager[object]] = nullcontext
@@ -45,8 +44,8 @@ class TerminalAsker:
     def ready(self) -> bool:
         return _is_terminal() and self._page.console.is_terminal
 
-    async def line(self, question: Question) -> str | None:
-        door, gone = self._runner.door, threading.Event()
+    async def line(self, question: Question, door: Door) -> str | None:
+        gone = threading.Event()
         try:
             if isinstance(door, SyncDoor):
                 return await self._at_caller(door, question, gone)

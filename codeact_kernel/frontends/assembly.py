@@ -84,7 +84,7 @@ class Agent(GoingOn, Interactive, Closing):
         self._out = out
         name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
         path = Path(out if out is not None else name).absolute()
-        desk = Desk(registry, runner, approve, asker or asker_here(runner), limits=settings.tools)
+        desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
         self._work = Work(settings, registry, runner, loaded, path, desk, verify=verify)
 
     @property

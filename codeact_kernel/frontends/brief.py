@@ -40,17 +40,14 @@ def value(encoded: Json, width: int = 60) -> str:
 def call(entry: ToolCall) -> str:
     """As `called`, with the time it took and who approved of it."""
     by = f"  approved by {name(entry.approved_by)}" if entry.approved_by else ""
+    if entry.denied_by:
+        return f"{called(entry)}  denied by {name(entry.denied_by)}"
     return f"{called(entry)}  {seconds(entry.duration_s)}{by}"
 
 
 def called(entry: ToolCall) -> str:
     """`refund(7, amount=Decimal('12.50')) = Refund(…)`; a short line."""
-    args = [value(arg, 30) for arg in entry.args[:_ARGUMENTS]]
-    named = islice(entry.kwargs.items(), _ARGUMENTS - len(args))
-    args += [f"{name(key)}={value(arg, 30)}" for key, arg in named]
-    hidden = len(entry.args) + len(entry.kwargs) - len(args)
-    if hidden:
-        args.append(f"… {hidden:,} more")
+    made = f", changed to ({_listed(*entry.edited)})" if entry.edited is not None else ""
     match entry.outcome:
         case Returned(result):
             outcome = f"= {value(result)}"
@@ -58,7 +55,15 @@ def called(entry: ToolCall) -> str:
             outcome = f"raised {clip(clean(f'{kind[:1000]}: {message[:1000]}'), 100)}"
         case None:
             outcome = "never came back"
-    return f"{name(entry.tool)}({', '.join(args)}) {outcome}"
+    return f"{name(entry.tool)}({_listed(entry.args, entry.kwargs)}){made} {outcome}"
+
+
+def _listed(args: Sequence[Json], kwargs: Mapping[str, Json]) -> str:
+    shown = [value(arg, 30) for arg in args[:_ARGUMENTS]]
+    named = islice(kwargs.items(), _ARGUMENTS - len(shown))
+    shown += [f"{name(key)}={value(arg, 30)}" for key, arg in named]
+    hidden = len(args) + len(kwargs) - len(shown)
+    return ", ".join([*shown, f"… {hidden:,} more"] if hidden else shown)
 
 
 def name(text: str) -> str:

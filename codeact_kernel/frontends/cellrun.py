@@ -8,7 +8,7 @@ from typing import Any
 
 from ..agent import AgentLoop
 from ..config import Settings
-from ..events import Event, SandboxReady
+from ..events import Event, Notice, SandboxReady
 from ..interfaces import Emit
 from ..notebook.null import NullRecorder
 from ..sandbox.session import KernelSession
@@ -17,6 +17,9 @@ from ..tools.registry import ToolRegistry
 from ..trajectory import Observation, Reply, RunInfo, Trajectory
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
+from .approval_modes import Approve
+from .approving import Asker, Desk
+from .approving_jupyter import asker_here
 from .portal import EventPost, PortalRunner, SyncDoor
 
 
@@ -41,12 +44,14 @@ def exec_cells(
     settings: Settings = Settings(),
     on_event: Callable[[Event], None] | None = None,
     at_end: Callable[[Workspace], None] | None = None,
+    approve: Approve | None = None,
+    asker: Asker | None = None,
 ) -> tuple[Observation, ...]:
     """Runs `cells` in one isolated kernel, going on after a failed one; what each of them showed.
 
     Of the limits only the step's own hold. Tools, `on_event` and `at_end` run on the calling thread;
-    `at_end` when all is over, also when it failed, before the workspace goes.
-    Raises: SandboxError, ToolDefinitionError, KeyboardInterrupt.
+    `at_end` when all is over, also when it failed, before the workspace goes. `approve`, `asker`: as of
+    `Agent`. Raises: UsageError, SandboxError, ToolDefinitionError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
     limits = replace(
@@ -60,18 +65,20 @@ def exec_cells(
     door, runner = SyncDoor(), PortalRunner()
     runner.door = door
     registry = ToolRegistry(tools, runner)
+    desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
 
     async def end(workspace: Workspace | None) -> None:
         if workspace is not None and at_end is not None:
             await door.at_caller(lambda: at_end(workspace))
 
     events = EventPost(door, on_event)
-    return door.run(_exec(cells, registry, replace(settings, limits=limits), events, end))
+    return door.run(_exec(cells, registry, desk, replace(settings, limits=limits), events, end))
 
 
 async def _exec(
     cells: Sequence[str],
     registry: ToolRegistry,
+    desk: Desk,
     settings: Settings,
     events: EventPost,
     end: Callable[[Workspace | None], Awaitable[None]],
@@ -80,10 +87,21 @@ async def _exec(
     source = setup_source(SetupSpec("exec", settings.profile.allow_imports, registry.specs(), ()))
     policy = CellsPolicy(cells)
     info = RunInfo("exec", "none", "", source)
-    loop = AgentLoop(Trajectory(info), policy, session, registry, NullRecorder(), settings, emit=events.emit)
+    loop = AgentLoop(
+        Trajectory(info),
+        policy,
+        session,
+        registry,
+        NullRecorder(),
+        settings,
+        emit=lambda event: events.emit(desk.masked(event)),
+        approver=desk.approver,
+        clock=session.waiting.clock,
+    )
     try:
         await session.start(source)
         events.emit(SandboxReady(cage.entry_of(session)))
+        desk.open(session.waiting, lambda text: events.emit(Notice(text)))
         while not policy.done:  # A cell that calls final_answer ends a turn, not the file.
             await loop.run("")
     finally:

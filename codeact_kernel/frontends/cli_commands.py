@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .cli_options import Command, Option
 from .cli_values import (
     amount,
+    approval,
     assignment,
     count,
     drift_kind,
@@ -43,6 +44,7 @@ CAGE = (
 )
 SANDBOX = (
     Option("--tools", "CodeactApp.tools", some, many=True),
+    Option("--approve", "CodeactApp.approve", approval, many=True),
     WORKSPACE,
     DATA,
     Option(

@@ -44,6 +44,8 @@ Sandbox (`codeact doctor` shows what it holds on this machine)
 SANDBOX = """\
   --tools FILE.py        offer every tool of this file; may be repeated. Or of an installed module:
                          package.module, package.module:object
+  --approve MODE         which tool calls you are asked about: allow (default: none), ask,
+                         ask-writes (not about reading), deny; or TOOL=MODE; may be repeated
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --data FILE...         files or folders the code may read, under data/
   --keep-files DIR       copy the files that the code wrote into DIR; overwrites nothing

@@ -11,6 +11,7 @@ from pathlib import Path
 
 TIERS = ("auto", "A", "B", "C")
 IN_DOUBT = ("ask", "skip", "retry")
+APPROVALS = ("allow", "ask", "ask-writes", "deny")
 DRIFT_KINDS = ("code", "tool", "output", "profile")
 LEAST_MEMORY = 384 * 1024**2
 """Bytes. Below it a kernel does not start: see `sandbox.process`."""
@@ -53,6 +54,14 @@ def in_doubt(value: str) -> str:
     """What becomes of calls in doubt."""
     if value not in IN_DOUBT:
         raise ValueError(f"give one of {', '.join(IN_DOUBT)}")
+    return value
+
+
+def approval(value: str) -> str:
+    """Which tool calls a person is asked about: a mode, or one for a tool."""
+    tool, equals, mode = value.rpartition("=")
+    if mode not in APPROVALS or (equals and (not tool.isidentifier() or mode == "ask-writes")):
+        raise ValueError("give one of allow, ask, ask-writes, deny, or TOOL=MODE such as refund=ask")
     return value
 
 

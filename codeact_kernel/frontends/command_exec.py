@@ -8,6 +8,7 @@ from ..events import Event, SandboxReady, TurnFinished, TurnStarted
 from ..exceptions import UsageError
 from ..sandbox.session import versions
 from .app import CodeactApp
+from .approving_terminal import TerminalAsker
 from .cellrun import exec_cells
 from .cells import split_cells
 from .cli import ENDED
@@ -33,11 +34,15 @@ class ExecApp(CodeactApp):
                 raise UsageError(f"there is no code in {'standard input' if given == '-' else repr(given)}")
             keeper, page = Keeper(self.keep_files, settings.profile), Page(console)
             ready: list[SandboxReady] = []
+            asker = TerminalAsker(console)
             with Renderer(console, noun="Cell", show_code=False, head=None) as show:
+                asker.paused = show.paused
                 observations = exec_cells(
                     cells,
                     tools=tools,
                     settings=settings,
+                    approve=self.approve,
+                    asker=asker,
                     on_event=lambda event: _show(show, event, ready),
                     at_end=lambda workspace: keeper.take(page, Path(workspace.path), workspace.left()),
                 )

@@ -11,9 +11,11 @@ from ..events import SandboxReady
 from ..exceptions import UsageError
 from ..notebook.edits import load_edited
 from ..replay import ReplayReport, counted
+from ..tools.registry import Tool
 from ..wire.messages import Json
 from .app import CodeactApp
-from .asking import asker
+from .approval_modes import ASK_WRITES
+from .approving_terminal import TerminalAsker
 from .cli import USAGE
 from .cli_values import DRIFT_KINDS
 from .documents import SCHEMA_VERSION, dumps, replay_document
@@ -42,7 +44,7 @@ class ReplayApp(CodeactApp):
             page, settings, live = Page(console), self.settings(), None
             if self.live:
                 tools = tools_of(self.tools)
-                live = LiveTools(tools, asker(page, tools, yes=self.yes))
+                live = _live(page, tools, yes=self.yes)
             runs = [self._run(page, given, settings, live) for given in self.arguments]
             if document is not None:
                 print(dumps(_document([made for _, made in runs])), file=document)
@@ -94,6 +96,21 @@ class ReplayApp(CodeactApp):
         )
         show_report(page, report)
         return report.exit_code, replay_document(report, path, ready[0].sandbox)
+
+
+def _live(page: Page, tools: tuple[Tool, ...], *, yes: bool) -> LiveTools:
+    """Calls that only read are made; a person is asked for the others, unless `yes`. Without a terminal those
+    are denied."""
+    if yes:
+        return LiveTools(tools, {"*": "allow", **{tool.name: "allow" for tool in tools}})
+    asker = TerminalAsker(page.console)
+    if not asker.ready():
+        page.line(
+            "note: there is no terminal to ask at: calls that are not declared as reading are refused; "
+            "--yes allows them",
+            "yellow",
+        )
+    return LiveTools(tools, ASK_WRITES, asker)
 
 
 def _document(runs: list[dict[str, Json]]) -> dict[str, Json]:

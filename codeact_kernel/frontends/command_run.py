@@ -17,6 +17,7 @@ from ..tools.registry import Tool
 from ..trajectory import StopReason, Verdict
 from . import brief
 from .app import CodeactApp
+from .approving_terminal import TerminalAsker
 from .assembly import Agent
 from .cli import ENDED, INTERRUPTED, MODEL, SANDBOX
 from .documents import dumps, run_document
@@ -88,13 +89,21 @@ class RunApp(CodeactApp):
         keeper: Keeper,
     ) -> tuple[Run, Verdict]:
         started, page = monotonic(), Page(console)
+        asker = TerminalAsker(console)
         try:
             with Agent(
-                tools, model=self.model_spec(), settings=settings, out=out, verify=self.verify
+                tools,
+                model=self.model_spec(),
+                settings=settings,
+                out=out,
+                verify=self.verify,
+                approve=self.approve,
+                asker=asker,
             ) as agent:
                 self.prepare(agent)
                 try:
                     with Renderer(console) as show:
+                        asker.paused = show.paused
                         run = agent.run_sync(task, output_type=schema, on_event=show)
                 finally:  # However it ended: a temporary workspace goes with the agent.
                     if agent.workspace is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ..outputs import Display, Error, MimeBundle, Result, WorkspaceFile
 from ..trajectory import Observation, Usage, Verdict
+from ..wire.entries import decision_to_json
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from .terminal import clean
 
@@ -105,13 +106,14 @@ def file_document(file: WorkspaceFile) -> dict[str, Json]:
 
 
 def call_document(call: ToolCall) -> dict[str, Json]:
-    """One tool call, with `result` when it is ok and `error` otherwise."""
+    """One tool call, with `result` when it is ok and `error` otherwise; and what a person decided of it."""
     entry: dict[str, Json] = {
         "name": call.tool,
         "args": list(call.args),
         "kwargs": dict(call.kwargs),
         "ok": isinstance(call.outcome, Returned),
         "duration_s": call.duration_s,
+        **decision_to_json(call),
     }
     match call.outcome:
         case Returned(value):

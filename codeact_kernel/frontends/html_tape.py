@@ -44,8 +44,13 @@ def tape(calls: Sequence[ToolCall], room: Room) -> Iterator[str]:
 
 def _row(call: ToolCall, room: Room) -> str:
     by = line(call.approved_by, 60) or '<span class="faint">nobody was asked</span>'
+    if call.denied_by:
+        by = f"<b>denied</b> by {line(call.denied_by, 60)}"
     asked: Json = {"args": call.args, "kwargs": call.kwargs}
     parts = [_part("asked", asked, room)]
+    if call.edited is not None:
+        made: Json = {"args": call.edited[0], "kwargs": call.edited[1]}
+        parts.append(_part("called with, as a person changed it", made, room))
     match call.outcome:
         case Returned(value):
             parts.append(_part("returned", value, room))

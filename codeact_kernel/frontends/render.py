@@ -8,6 +8,8 @@ Text from the model and the sandbox goes through `terminal.clean` and is never r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import assert_never
 
@@ -95,6 +97,17 @@ class Renderer:
         self._progress.idle()
         if self._live:
             self._live.stop()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Without the live region: somebody is asked something."""
+        if self._live:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            if self._live:
+                self._live.start()
 
     def __call__(self, event: Event) -> None:
         """Shows one event. Called on one thread."""

@@ -23,7 +23,8 @@ from ..unrepeatable import remarks
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from . import cage
-from .asking import Ask, AtCaller
+from .approval_modes import Approve
+from .approving import Asker, Desk
 from .portal import PortalRunner, SyncDoor
 from .recorded_data import hosted_setup, provided, refused_imports
 
@@ -35,10 +36,11 @@ RECORDED_SHARE = 10
 
 @dataclass(frozen=True)
 class LiveTools:
-    """The real tools of a live replay. `ask` decides on each call, on the caller's thread; None: all run."""
+    """The real tools of a live replay, and which calls `asker` is asked about; None: those that the tools say."""
 
     tools: Iterable[Any]
-    ask: Ask | None = None
+    approve: Approve | None = None
+    asker: Asker | None = None
 
 
 def replay_notebook(
@@ -81,7 +83,7 @@ def replay_notebook(
     runner = PortalRunner()
     runner.door = door
     try:
-        called = None if live is None else _called(trajectory, live, settings, runner, door)
+        called = None if live is None else _called(trajectory, live, settings, runner)
         report = door.run(replay_trajectory(trajectory, settings, tell, ready, to=to, live=called))
     finally:
         runner.close()
@@ -91,9 +93,7 @@ def replay_notebook(
     )
 
 
-def _called(
-    trajectory: Trajectory, live: LiveTools, settings: Settings, runner: PortalRunner, door: SyncDoor
-) -> Live:
+def _called(trajectory: Trajectory, live: LiveTools, settings: Settings, runner: PortalRunner) -> Live:
     """Raises UsageError when a tool that the run called is not there."""
     registry = ToolRegistry(live.tools, runner)
     known = {FINAL_ANSWER, *(spec.name for spec in registry.specs())}
@@ -103,8 +103,8 @@ def _called(
             f"the run called {', '.join(map(repr, missing[:10]))}, which the given tools do not have; give "
             "the file that defines them with --tools"
         )
-    approver = None if live.ask is None else AtCaller(door, live.ask)
-    return Live(registry, NullRecorder(), settings.tools, approver)
+    desk = Desk(registry, runner, live.approve, live.asker, limits=settings.tools)
+    return Live(registry, NullRecorder(), settings.tools, desk.approver)
 
 
 def limits_of(given: Limits, recorded: Json) -> Limits:
@@ -145,6 +145,8 @@ async def replay_trajectory(
         try:
             versions, sandbox = await session.start(setup), cage.entry_of(session)
             on_ready(SandboxReady(sandbox))
+            if live is not None and isinstance(live.approver, Desk):
+                live.approver.waiting = session.waiting
             handler = TapeCalls if live is None else live.handler
             async for verdict in replay(session, trajectory, to=to, handler=handler):
                 verdicts.append(verdict)

@@ -12,24 +12,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from itertools import islice
 
 from ..config import Limits, SandboxProfile
 from ..outputs import Error, Shown
 from ..trajectory import OWN_CELL, Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Turn
-from ..wire.lines import canonical, dump_line, writable
-from ..wire.messages import Json, Raised, Returned, ToolCall
+from ..wire.lines import canonical, writable
+from ..wire.messages import Json, ToolCall
 from ..wire.recorded import recorded_source
 from ..wire.setup import SetupSpec, read_setup_source, setup_cell, setup_source
-from ..wire.tape import show_call, show_value
+from ..wire.tape import show_value
 from .cage import UNSANDBOXED, cage_line
 from .codec import to_json
 from .markdown import fenced, inline, quoted, table
 from .outputs import extras_of, outputs_of
+from .tape_table import tape_source
 
-TABLE_ROWS = 50
-FOLDED = 1000
-"""Characters of a value in the table, behind a fold."""
 TASK_HEADING = "## Task\n\n"
 VERDICT_LINE = "* verified:"
 MAX_ANSWER = 20_000
@@ -114,41 +111,7 @@ def setup_cells(info: RunInfo, calls: Sequence[ToolCall]) -> list[Cell]:
 
 
 def _tape_table(calls: Sequence[ToolCall]) -> Cell:
-    head, rows = ["step", "call", "what was asked", "what came back"], [*map(_row, islice(calls, TABLE_ROWS))]
-    if any(call.approved_by for call in calls):
-        head.append("who allowed it")
-        rows = [[*row, inline(call.approved_by)] for row, call in zip(rows, calls, strict=False)]
-    text = table(head, rows)
-    more = len(calls) - len(rows)
-    rest = f"\n\n… and {more} more; all of them are with the setup cell." if more else ""
-    summary = (
-        f"<details><summary>Recorded tool calls ({len(calls)})</summary>"  # Folded: the story comes first.
-    )
-    return _markdown("tape", f"{summary}\n\n{text}{rest}\n\n</details>", {"kind": "tape"})
-
-
-def _row(call: ToolCall) -> list[str]:
-    asked = _folded(show_call(call), [*call.args, dict(call.kwargs)] if call.kwargs else call.args, 120)
-    return [str(call.step), str(call.index), asked, _outcome(call)]
-
-
-def _folded(short: str, value: Json, limit: int = 80) -> str:
-    """What a person sees of a value; more of it, and its size, behind it when that is cut."""
-    if len(short) <= limit and "…" not in short:
-        return inline(short, limit)
-    text = dump_line(value)
-    size = f" ({len(text):,} bytes)" if len(text) > FOLDED else ""
-    return f"<details><summary>{inline(short, limit)}</summary>{inline(text, FOLDED)}{size}</details>"
-
-
-def _outcome(call: ToolCall) -> str:
-    match call.outcome:
-        case Returned(value):
-            return _folded(show_value(value), value)
-        case Raised(kind, message):
-            return inline(f"{kind}: {message}")
-        case None:
-            return "in doubt: begun, and its outcome was never recorded"
+    return _markdown("tape", tape_source(calls), {"kind": "tape"})
 
 
 # --- turns and steps ---------------------------------------------------------------------------

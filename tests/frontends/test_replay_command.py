@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import subprocess
@@ -11,15 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from codeact_kernel.frontends.asking import AtCaller, asker
 from codeact_kernel.frontends.cli import main
-from codeact_kernel.frontends.page import Page
-from codeact_kernel.frontends.portal import SyncDoor
-from codeact_kernel.frontends.toolsfile import load_tools
-from codeact_kernel.trajectory import Approval
-from codeact_kernel.wire.messages import ToolRequest
 
 from .saved_runs import a_run, edit, save, with_versions
 
@@ -215,47 +207,6 @@ def test_what_live_needs(
     assert main(["replay", "run.ipynb", *options]) == 2
     assert words in capsys.readouterr().err
     assert calls(here) == []
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_a_person_is_asked_for_each_call_that_may_change_something(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (here / "tools.py").write_text(TOOLS)
-    monkeypatch.setattr(sys, "stdin", Terminal("y\n\nn\nwhat\nA\nq\n"))
-    shown = io.StringIO()
-    ask = asker(Page(Console(file=shown)), load_tools("tools.py"), yes=False)
-    pay, lend = ToolRequest(1, "pay", (5,)), ToolRequest(1, "lend\x1b[2J", ("\x1b]0;x\x07",))
-    assert ask(ToolRequest(1, "fetch", (1,))).allowed
-    assert [ask(pay).allowed for _ in range(4)] == [True, False, False, False]
-    assert [ask(pay).allowed for _ in range(3)] == [True, True, True], "once for all"
-    with pytest.raises(KeyboardInterrupt, match="stopped before lend"):
-        ask(lend)
-    assert not ask(lend).allowed, "the terminal is gone"
-    assert shown.getvalue().count("Call pay(5)?") == 5
-    assert "\x1b" not in shown.getvalue()
-
-
-def test_who_stops_is_asked_no_more() -> None:
-    door, asked = SyncDoor(), list[str]()
-
-    def ask(request: ToolRequest) -> Approval:
-        asked.append(request.tool)
-        if request.tool == "stop":
-            raise KeyboardInterrupt
-        return Approval(True)
-
-    async def calls(*tools: str) -> list[Approval]:
-        approver = AtCaller(door, ask)
-        return await asyncio.gather(*(approver.decide(ToolRequest(1, tool), 1) for tool in tools))
-
-    with pytest.raises(KeyboardInterrupt):
-        door.run(calls("a", "b", "stop", "c", "d", "e", "f"))
-    assert asked == ["a", "b", "stop"]
 
 
 # --- as tests ----------------------------------------------------------------------------------
