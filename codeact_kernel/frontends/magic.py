@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..config import Settings
 from ..exceptions import CodeActError, UsageError
 from ..sandbox.confine.policy import TIERS
 from . import cage
+from .approving_terminal import TerminalAsker
 from .config_files import OURS, read_folders
 from .doors import saved_run
 from .magic_complete import matcher
@@ -28,8 +30,9 @@ from .magic_place import home, place
 from .magic_questions import Question
 from .magic_saved import replayed, shown
 from .magic_session import Done, Options, Session, code_of
-from .magic_view import Answer, ShellPublish, view_of
+from .magic_view import Answer, ShellPublish, TerminalView, in_terminal, view_of
 from .notebook_view import stopped
+from .page import stdout_console
 from .terminal import clean
 from .traits import settings
 
@@ -43,6 +46,7 @@ class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us, 
     model = Unicode("", help="Which model, where --model does not say; empty: the default one.").tag(
         config=True
     )
+    approve = Unicode("", help="Which calls need approval, where --approve does not say.").tag(config=True)
     verify = Bool(True, help="Replay each run in the background, to see whether it re-runs.").tag(config=True)
     sandbox = Enum(("", "auto", *TIERS, "none"), "", help="The cage; empty: as configured.").tag(config=True)
 
@@ -50,6 +54,7 @@ class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us, 
         super().__init__(shell, config=_config(shell))
         self._session = Session()
         self._process = os.getpid()
+        self._asker = TerminalAsker(stdout_console()) if in_terminal(shell) else None
 
     @no_var_expand  # type: ignore[untyped-decorator]
     @line_cell_magic  # type: ignore[untyped-decorator]
@@ -113,12 +118,15 @@ class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us, 
 
     def _solve(self, request: Request) -> Any:
         shell, namespace = self.shell, self.shell.user_ns
-        options = Options(self._settings(), self.model, self.verify, lambda: place(namespace))
+        beside = partial(place, namespace)
+        options = Options(self._settings(), self.model, self.approve, self.verify, beside, self._asker)
         plan = self._session.plan(request, namespace, options)
         if request.dry:
             print(dry(self._session, plan, options))
             return None
         view = view_of(shell, home(namespace))
+        if self._asker is not None and isinstance(view, TerminalView):
+            self._asker.paused = view.paused
         with view:
             done = self._session.solve(plan, options, view)
         if request.insert:

@@ -29,6 +29,7 @@ def _lines(session: Session, plan: Plan, options: Options) -> Iterator[str]:
     yield f"\nModel    {spec}"
     cost = "no bound of cost" if limits.max_cost_usd is None else f"${limits.max_cost_usd:g}"
     yield f"Budgets  {cost}, {_bound(limits.max_steps, 'steps')}, {_bound(limits.max_seconds, 's')}"
+    yield f"Approval {plan.approve or 'as the tools say'}"
     yield f"Sandbox  {options.settings.profile.sandbox}"
     if session.path is not None:
         yield f"Run      goes on in {near(session.path)}, after {brief.count(session.steps, 'step')}"

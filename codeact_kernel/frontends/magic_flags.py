@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from IPython.core.magic_arguments import argument
 
 from ..exceptions import UsageError
+from .approval_modes import DEFAULTS
 from .cli_options import nearest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -98,6 +99,12 @@ FLAGS = (
     Flag("--max-cost", "US dollars that this task may cost.", "USD", _dollars),
     Flag("--max-steps", "Steps that this task may take.", "N", _count),
     Flag("--save", "Where the run is saved; by default beside your notebook.", "RUN.ipynb"),
+    Flag(
+        "--approve",
+        "Before a call of your functions: ask, ask-writes, deny, allow; also by name, as in send=ask.",
+        "MODE",
+        choices=DEFAULTS,
+    ),
     Flag("--insert", "Put what it ran into the next cell, for you to edit."),
     Flag("--dry", "Say what would be sent, and call nothing."),
     Flag("--no-verify", "Do not replay the run in the background to see whether it re-runs."),
@@ -132,7 +139,7 @@ def read(parser: argparse.ArgumentParser, line: str, cell: str | None) -> Reques
         given.max_cost,
         given.max_steps,
         given.save,
-        given.__dict__.get("approve"),
+        given.approve,
         given.insert,
         given.dry,
         not given.no_verify,

@@ -13,11 +13,12 @@ from ..exceptions import UsageError
 from ..tools.tool import Tool
 from ..trajectory import Observation, Turn
 from . import brief
+from .approving import Asker
 from .assembly import Agent
 from .doors import notebook_path
 from .finished import Run
 from .magic_flags import Request
-from .magic_values import Exchange, Parcel, check_name, functions
+from .magic_values import FROM, TO, Exchange, Parcel, check_name, functions
 from .portal import SyncDoor
 from .terminal import clean, clip
 
@@ -38,12 +39,15 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What holds for all tasks. `model`: "" for the default one; `place`: where a new run is saved."""
+    """What holds for all tasks. `model`: "" for the default one; `place`: where a new run is saved; `asker`:
+    who is asked about calls, None for the notebook's front end."""
 
     settings: Settings
     model: str
+    approve: str
     verify: bool
     place: Callable[[], Path]
+    asker: Asker | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Plan:
     tools: tuple[Tool, ...]
     limits: Limits
     model: str
+    approve: str
     verify: bool
 
     @property
@@ -84,7 +89,7 @@ class Session:
         self._exchange = Exchange()
         self._tools: dict[str, Tool] = {}
         self._agent: Agent | None = None
-        self._model = ""
+        self._model = self._approve = ""
         self._limits = Limits()
         self._run: Run | None = None
 
@@ -128,7 +133,8 @@ class Session:
             max_cost_usd=request.max_cost or limits.max_cost_usd,
         )
         model = request.model or self._model or options.model
-        return Plan(request, parcels, tools, limits, model, request.verify and options.verify)
+        approve = request.approve or self._approve or options.approve
+        return Plan(request, parcels, tools, limits, model, approve, request.verify and options.verify)
 
     def solve(self, plan: Plan, options: Options, view: View) -> Done:
         """Runs the task. Raises CodeActError, KeyboardInterrupt; the agent keeps its state."""
@@ -165,7 +171,7 @@ class Session:
             self._tools = {made.name: made for made in plan.tools}
             path = notebook_path(plan.request.save, "--save") if plan.request.save else options.place()
             agent = self._made(plan, options, path)
-        elif not self._same_tools(plan.tools):
+        elif not self._same_tools(plan.tools) or plan.approve != self._approve:
             agent = self._with_tools(self.path, plan, options, view)
         else:
             assert self._agent is not None
@@ -173,7 +179,7 @@ class Session:
             if (plan.model, plan.limits) != (self._model, self._limits):
                 other = plan.model if plan.model != self._model else None
                 agent.change(model=other, limits=plan.limits)
-        self._agent, self._model, self._limits = agent, plan.model, plan.limits
+        self._agent, self._model, self._limits, self._approve = agent, plan.model, plan.limits, plan.approve
         return agent
 
     def _made(self, plan: Plan, options: Options, path: Path | None) -> Agent:
@@ -183,6 +189,8 @@ class Session:
             settings=options.settings,
             limits=plan.limits,
             out=path,
+            asker=options.asker,
+            approve=[*filter(None, plan.approve.split(",")), f"{FROM}=allow", f"{TO}=allow"],
         )
 
     def _same_tools(self, tools: tuple[Tool, ...]) -> bool:
@@ -195,9 +203,10 @@ class Session:
 
     def _with_tools(self, path: Path, plan: Plan, options: Options, view: View) -> Agent:
         """The run goes on in a new agent with these tools too: its cells are run again, from the record."""
-        self.close("other tools were offered")
+        self.close("the run goes on with other tools")
         self._tools |= {made.name: made for made in plan.tools}
-        view.note(f"the run goes on with other tools: {', '.join(made.name for made in plan.tools)}")
+        ways = f"; approval: {plan.approve}" if plan.approve else ""
+        view.note(f"the run goes on with these tools: {', '.join(self._tools) or 'none'}{ways}")
         agent = self._made(plan, options, None)
         try:
             agent.resume(path)

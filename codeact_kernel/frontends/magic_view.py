@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -94,6 +95,11 @@ class TerminalView:
     def __init__(self) -> None:
         self._show = Renderer(stdout_console())
         self.path: Path | None = None
+
+    @property
+    def paused(self) -> Callable[[], AbstractContextManager[object]]:
+        """What stops the live region while somebody is asked."""
+        return self._show.paused
 
     def __enter__(self) -> TerminalView:
         self._show.__enter__()

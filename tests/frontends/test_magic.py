@@ -179,7 +179,7 @@ def test_functions_of_the_notebook_are_tools_on_its_thread(notebook: Notebook) -
     other = notebook.script({"code": "final_answer([kept, stock('a')])"})
     notebook.shown()
     assert notebook.run(f"%codeact {other} --tools stock how many?") == [2.5, 7]
-    assert "the run goes on with other tools: stock" in notebook.shown()
+    assert "the run goes on with these tools: price, stock" in notebook.shown()
     assert len(runs()) == 1
     with pytest.raises(UsageError, match="--out stock: that is the name of a tool"):
         notebook.run("%codeact --out stock x")

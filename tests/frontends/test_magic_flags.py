@@ -26,14 +26,14 @@ def test_flags_stand_before_a_task_that_is_taken_as_it_is_written() -> None:
 
 
 def test_every_flag_is_read_and_a_cell_is_a_task() -> None:
-    line = (
-        "--tools f,g,f --model scripted:x.jsonl --save 'my run.ipynb' --insert --dry --no-verify first line"
-    )
+    line = "--tools f,g,f --model scripted:x.jsonl --save 'my run.ipynb' --insert --dry --no-verify"
+    line += " --approve ask first line"
     assert read(PARSER, line, "and <more>\n--out x\n") == Request(
         "first line\nand <more>\n--out x",
         tools=("f", "g"),
         model="scripted:x.jsonl",
         save="my run.ipynb",
+        approve="ask",
         insert=True,
         dry=True,
         verify=False,
