@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from ipykernel.kernelbase import Kernel
-from traitlets import Bool, List, TraitError, Unicode
+from traitlets import Bool, Dict, List, TraitError, Unicode, Union
 
 from codeact_kernel import __version__
 
 from ..exceptions import CodeActError, UsageError
+from ..outputs import MimeBundle
 from . import notebook_view, traits
 from .kernel_agent import AgentDesk, Choice
 from .kernel_app import CodeActKernelApp
@@ -25,7 +26,7 @@ from .kernel_history import History
 from .kernel_lookup import Lookup
 from .kernel_publish import CellPublish, Silent, error_content
 from .kernel_run import CellRun, Outcome, error_of
-from .kernel_stdin import Asker, FrontEndStdin
+from .kernel_stdin import Asker, FrontEndStdin, approval_asker
 from .kernel_widgets import Widgets
 from .publishing import BATCH, CONSOLE, LIVE, Publish, Style
 
@@ -57,6 +58,12 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
     )
     redact = List(
         Unicode(), help="What is masked in the record beside known secrets: NAME=REGULAR EXPRESSION."
+    ).tag(config=True)
+
+    approve = Union(
+        [Unicode(), Dict()],
+        default_value="",
+        help="Which tool calls you are asked about: allow, ask, ask-writes, deny; or one of these by tool.",
     ).tag(config=True)
 
     def __init__(self, **traits_given: Any) -> None:  # ipykernel's own
@@ -122,7 +129,12 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
         return {"status": "ok", **reply}
 
     def _tell(self, text: str) -> None:
-        self._publish.display(notebook_view.notice(text))
+        self._show(notebook_view.notice(text))
+
+    def _show(self, data: MimeBundle) -> None:
+        if self._run is not None:
+            self._run.flush()
+        self._publish.display(data)
 
     def _choice(self) -> Choice:
         if self.parent is not None and self.parent.config_problem:
@@ -131,7 +143,8 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
             settings = replace(traits.settings(self), redact=tuple(self.redact))
         except TraitError as problem:
             raise UsageError(f"the configuration of the kernel cannot be used: {problem}") from None
-        return Choice(self.model, tuple(self.tools), settings, self.verify)
+        asker = approval_asker(self._stdin, self._show, self.io_loop.asyncio_loop)
+        return Choice(self.model, tuple(self.tools), settings, self.verify, self.approve or None, asker)
 
     @property
     def kernel_info(self) -> dict[str, Any]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from ..config import Limits, Settings
@@ -25,6 +24,8 @@ from ..outputs import MimeBundle
 from ..tools.registry import Tool
 from ..trajectory import Reply, Step, Usage
 from . import notebook_view
+from .approval_modes import Approve
+from .approving import Asker
 from .assembly import Agent
 from .toolsfile import load_named
 
@@ -45,8 +46,9 @@ class Choice:
     tools: tuple[str, ...] = ()
     settings: Settings = Settings()
     verify: bool = False
-    options: Mapping[str, Any] | None = None
-    """Further arguments of `Agent`, by name."""
+    approve: Approve | None = None
+    asker: Asker | None = None
+    """As of `Agent`."""
 
 
 class NoModel:
@@ -207,7 +209,8 @@ class AgentDesk:
             settings=choice.settings,
             out=path,
             verify=choice.verify,
-            **(choice.options or {}),
+            approve=choice.approve,
+            asker=choice.asker,
         )
         if self._branch is not None:
             at = self._branch.steps[-1].index if self._branch.steps else 0

@@ -9,6 +9,9 @@ from typing import Any
 
 import zmq
 
+from ..outputs import MimeBundle
+from .approving_jupyter import StdinAsker
+
 LOOK_S = 0.05
 END_OF_FILE = "\x04"
 MAX_PROMPT = 2_000
@@ -39,6 +42,11 @@ class FrontEndStdin:
     def open(self, asker: Asker | None) -> None:
         """A cell begins (or ends: None); None too where its front end does not allow questions."""
         self._asker = asker
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody can be asked."""
+        return self._asker is not None
 
     async def ask(self, prompt: str, *, password: bool = False) -> str | None:
         """What the person says; None when nobody can be asked, or when the person ends the input."""
@@ -75,3 +83,18 @@ def _answers(reply: Mapping[str, Any], asked: str) -> bool:
         return False
     answered: object = (reply.get("parent_header") or {}).get("msg_id", asked)
     return answered == asked
+
+
+def approval_asker(
+    stdin: FrontEndStdin, show: Callable[[MimeBundle], None], home: asyncio.AbstractEventLoop
+) -> StdinAsker:
+    """Where a person is asked whether a tool may be called. It is called on the portal thread; `stdin` and
+    `show`, which shows something at the current cell, live on the loop `home`."""
+
+    async def ask(prompt: str) -> str | None:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stdin.ask(prompt), home))
+
+    def show_there(bundle: MimeBundle) -> None:
+        home.call_soon_threadsafe(show, bundle)
+
+    return StdinAsker(ask, show_there, lambda: stdin.is_open)
