@@ -53,7 +53,7 @@ class AgentLoop:
         calls = partial(StepCalls, tools=tools, recorder=recorder, limits=settings.tools, clock=clock)
         self._calls = partial(calls, approver=approver, emit=emit)
         self._prompt_tokens, self._cost, self._clock = prompt_tokens, cost, clock
-        self._lost: Action | None = None
+        self.lost: Action | None = None
         """The action that took the kernel's state with it, until that is restored."""
 
     async def run(
@@ -124,7 +124,7 @@ class AgentLoop:
             self._recorder.begin_step(index, reply)
             problem = reply.problem or "the reply held neither code nor an answer"
             return Step(index, reply, None, Observation("error", reason=problem))
-        notes = [] if self._lost is None else [await self._restore(self.trajectory)]
+        notes = [] if self.lost is None else [await self._restore(self.trajectory)]
         self._recorder.begin_step(index, reply)
         calls.again()
         action = Action(reply.code)
@@ -139,7 +139,7 @@ class AgentLoop:
         else:
             observation = running.result()
         if observation.status == "killed":
-            self._lost = action
+            self.lost = action
         notes += calls.notes
         if calls.answer is not None and observation.status != "ok":
             notes.append(LATE_ERROR)
@@ -147,7 +147,7 @@ class AgentLoop:
         try:
             if cancelled or failed is not None:
                 raise failed or asyncio.CancelledError
-            if self._lost is None:
+            if self.lost is None:
                 return step
             # With the step that was killed: its `%%recorded` cell takes its number in the new kernel too.
             return replace(step, notes=(*notes, await self._restore(self.trajectory.with_step(step))))
@@ -181,8 +181,8 @@ class AgentLoop:
     async def _restore(self, trajectory: Trajectory) -> str:
         """Rebuilds the state that a killed kernel took along; what the model is told of it."""
         self._emit(Notice("the kernel was killed; a fresh one runs the earlier cells again from the tape"))
-        missing = await restore(self._executor, trajectory, self._lost)
-        self._lost = None
+        missing = await restore(self._executor, trajectory, self.lost)
+        self.lost = None
         return f"The kernel was killed and restarted. {restored_note(missing)}"
 
     def _keep(self, step: Step, *notes: str) -> None:

@@ -110,7 +110,9 @@ class Work:
             self._model = model
             self._notes = (*self._notes, f"From here on the model is {model.name}.")
         if self._loop is not None and self.session is not None:
+            lost = self._loop.lost
             self._loop = self._looped(self.session, self._loop.trajectory)
+            self._loop.lost = lost
 
     def _check_free(self) -> None:
         if self._closed:
