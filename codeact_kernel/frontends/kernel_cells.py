@@ -12,6 +12,8 @@ OWN = ("python", "py")
 """Cell magics that run the rest of the cell as the user's own code."""
 _CELL_MAGIC = re.compile(r"%%([A-Za-z_]\w*)?[ \t]*([^\n]*)(?:\n|\Z)")
 _LINE_MAGIC = re.compile(r"%([A-Za-z_]\w*)(?:[ \t]+([^\n]*))?(?:\n|\Z)")
+EXIT = ("exit", "quit", "exit()", "quit()")
+"""No tasks: what people type to leave a console."""
 _INSPECTION = re.compile(r"\?{1,2}([A-Za-z_%][\w.]*)|([A-Za-z_%][\w.]*)\?{1,2}")
 
 
@@ -46,6 +48,8 @@ def read_cell(code: str) -> Cell:
             f"{_first(rest)!r}: there is no shell here. Say in words what is to be done, or write Python in "
             "a cell that starts with %%python"
         )
+    if rest.strip() in EXIT:
+        return Cell((*magics, ("exit", "")))
     if found := _INSPECTION.fullmatch(rest.strip()):
         return Cell(tuple(magics), None, rest.strip(), found[1] or found[2], found[1] is not None)
     return Cell(tuple(magics), None, rest.strip())

@@ -192,6 +192,10 @@ async def _code(argument: str, place: Place) -> None:
     place.payload.append({"source": "set_next_input", "text": text, "replace": False})
 
 
+async def _exit(argument: str, place: Place) -> None:
+    place.payload.append({"source": "ask_exit", "keepkernel": False})
+
+
 def _nothing(desk: AgentDesk) -> str:
     if desk.steps:
         return f"{brief.count(len(desk.steps), 'step')} wait to be run again with the next cell"
@@ -218,6 +222,7 @@ MAGICS = {
     "save": Magic(_save, "%save [NAME.ipynb]", "where the run is saved; a copy of it"),
     "reset": Magic(_reset, "%reset", "a new sandbox and a new conversation"),
     "code": Magic(_code, "%code", "the code of the last task, in the next cell, for you to edit and run"),
+    "exit": Magic(_exit, "%exit", "leaves a console and ends the sandbox; exit and quit do too"),
     "lsmagic": Magic(_help, "%lsmagic", "this list"),
     "help": Magic(_help, "%help", "this list"),
 }

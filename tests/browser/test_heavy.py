@@ -18,7 +18,7 @@ MANY = "from IPython.display import display\nfor i in range(1000):\n    display(
 LARGE = "for i in range(50):\n    print('x' * 999_999)"
 
 
-@pytest.mark.parametrize(("name", "code"), [("many", MANY), ("large", LARGE)])
+@pytest.mark.parametrize(("name", "code"), [("many", MANY), ("large", LARGE)], ids=("many", "large"))
 def test_the_page_stays_responsive(desk: Desk, lab: Lab, name: str, code: str) -> None:
     model = lab.script(name, {"code": code}, {"answer": "That was a lot."})
     book = desk.open(lab.notebook(name, f"%model {model}", "Show it", "%%python\n'still here'"))

@@ -42,7 +42,7 @@ def check(task: str, own: str) -> None:
 
 def test_jupyter_execute(place: Place) -> None:
     name = notebook(place, "executed")
-    place.run("nbclient.cli", "--inplace", name)
+    place.run("jupyter", "execute", "--inplace", name)
     check(*texts(place, name))
 
 
