@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import atexit
 import os
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic import Magics, magics_class
+from IPython.core.magic_arguments import parse_argstring
 from jupyter_core.paths import jupyter_config_path
 from traitlets import Bool, Enum, Unicode
 from traitlets.config import Config
@@ -25,7 +26,7 @@ from .config_files import OURS, read_folders
 from .doors import saved_run
 from .magic_complete import matcher
 from .magic_dry import dry
-from .magic_flags import Request, read, with_flags
+from .magic_flags import Request, plain_magic, read, run_magic, task_magic
 from .magic_place import home, place
 from .magic_questions import Question
 from .magic_saved import replayed, shown
@@ -40,7 +41,7 @@ MATCHER = "codeact_kernel"
 
 
 @magics_class
-class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us, here and below
+class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us
     """The magics, and what holds for all tasks of a notebook: `%config CodeActMagics.model = "…"`."""
 
     model = Unicode("", help="Which model, where --model does not say; empty: the default one.").tag(
@@ -56,10 +57,7 @@ class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us, 
         self._process = os.getpid()
         self._asker = TerminalAsker(stdout_console()) if in_terminal(shell) else None
 
-    @no_var_expand  # type: ignore[untyped-decorator]
-    @line_cell_magic  # type: ignore[untyped-decorator]
-    @magic_arguments("codeact")  # type: ignore[untyped-decorator]
-    @with_flags
+    @task_magic
     def codeact(self, line: str, cell: str | None = None) -> Any:
         """Gives an agent a task; it writes Python, runs it in an isolated kernel, and answers.
 
@@ -75,31 +73,22 @@ class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us, 
         them; a figure as a picture. Flags stand before the task. See also %codeact_replay, %codeact_show.
         """
         with _plainly():
-            request = read(type(self).codeact.parser, line, cell)
-            return self._solve(request)
+            return self._solve(read(_parser(self.codeact), line, cell))
 
-    @no_var_expand  # type: ignore[untyped-decorator]
-    @line_magic  # type: ignore[untyped-decorator]
-    @magic_arguments("codeact_replay")  # type: ignore[untyped-decorator]
-    @argument("run", nargs="?", metavar="RUN.ipynb", help="A saved run; by default the one of this notebook.")  # type: ignore[untyped-decorator]
+    @run_magic
     def codeact_replay(self, line: str) -> None:
         """Runs a saved run again, in a fresh kernel and with no tool called, and says where it differs."""
         with _plainly():
             path = self._saved(parse_argstring(type(self).codeact_replay, line).run)
             replayed(self.shell, path, self._settings())
 
-    @no_var_expand  # type: ignore[untyped-decorator]
-    @line_magic  # type: ignore[untyped-decorator]
-    @magic_arguments("codeact_show")  # type: ignore[untyped-decorator]
-    @argument("run", nargs="?", metavar="RUN.ipynb", help="A saved run; by default the one of this notebook.")  # type: ignore[untyped-decorator]
+    @run_magic
     def codeact_show(self, line: str) -> None:
         """Shows a saved run here, with all steps, calls and outputs; nothing in it is active."""
         with _plainly():
             shown(self.shell, self._saved(parse_argstring(type(self).codeact_show, line).run))
 
-    @no_var_expand  # type: ignore[untyped-decorator]
-    @line_magic  # type: ignore[untyped-decorator]
-    @magic_arguments("codeact_reset")  # type: ignore[untyped-decorator]
+    @plain_magic
     def codeact_reset(self, line: str) -> None:
         """Ends the agent and its kernel; the next %codeact starts a run of its own."""
         with _plainly():
@@ -164,6 +153,11 @@ def _config(shell: Any) -> Config:
     found, _ = read_folders([OURS], jupyter_config_path())
     found.merge(shell.config)
     return found
+
+
+def _parser(magic: Any) -> ArgumentParser:
+    parser: ArgumentParser = magic.parser
+    return parser
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from IPython.core.magic_arguments import argument
+from IPython.core.magic import line_cell_magic, line_magic, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
 
 from ..exceptions import UsageError
 from .approval_modes import DEFAULTS
@@ -112,13 +113,31 @@ FLAGS = (
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 
 
-def with_flags(function: F) -> F:
-    """A decorator, under `magic_arguments`: the flags as IPython's help shows them."""
-    function = argument("task", nargs="*", help="What is to be done, in plain words.")(function)
-    for flag in reversed(FLAGS):
+def task_magic(function: F) -> F:
+    """A decorator: `%name` and `%%name`, with the flags as IPython's help shows them."""
+    arguments = [argument("task", nargs="*", help="What is to be done, in plain words.")]
+    for flag in FLAGS[::-1]:
         options: dict[str, Any] = {"help": flag.help, "dest": flag.dest}
         options |= {"metavar": flag.value, "type": flag.kind} if flag.value else {"action": "store_true"}
-        function = argument(flag.name, **options)(function)
+        arguments.append(argument(flag.name, **options))
+    return _magic(function, line_cell_magic, arguments)
+
+
+def plain_magic(function: F) -> F:
+    """A decorator: `%name`, which takes nothing."""
+    return _magic(function, line_magic, [])
+
+
+def run_magic(function: F) -> F:
+    """A decorator: `%name RUN.ipynb`."""
+    said = "A saved run; by default the one of this notebook."
+    return _magic(function, line_magic, [argument("run", nargs="?", metavar="RUN.ipynb", help=said)])
+
+
+def _magic(function: F, kind: Callable[[F], F], arguments: list[Callable[[F], F]]) -> F:
+    """What users write is taken as it is, not expanded."""
+    for decorate in (*arguments, magic_arguments(function.__name__), kind, no_var_expand):
+        function = decorate(function)
     return function
 
 

@@ -210,7 +210,7 @@ df = 'changed'
     assert "missing" not in notebook.names
     shown = notebook.shown()  # The answer is not lost with what did not come.
     assert shown.rstrip().endswith('cannot be set from here; leave the value in a variable"]')
-    [secret, again, write] = load(runs()[0]).turns[1].stop.answer  # type: ignore[union-attr,misc]
+    [secret, again, write] = load(runs()[0]).turns[1].stop.answer  # type: ignore[union-attr,misc]  # a list of texts
     assert secret == again
     assert secret.startswith("the user's variables cannot be read from here; sent so far: df.")
     assert write.startswith("the user's variables cannot be set from here")

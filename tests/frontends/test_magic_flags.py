@@ -11,7 +11,7 @@ from codeact_kernel.frontends.magic import CodeActMagics
 from codeact_kernel.frontends.magic_flags import FLAGS, Request, read
 from codeact_kernel.frontends.magic_questions import Question
 
-PARSER = CodeActMagics.codeact.parser
+PARSER = CodeActMagics.codeact.parser  # type: ignore[attr-defined]  # IPython puts it there
 
 
 def test_flags_stand_before_a_task_that_is_taken_as_it_is_written() -> None:
@@ -69,7 +69,7 @@ def test_a_wrong_line_is_told_in_a_sentence(line: str, said: str) -> None:
 
 
 def test_the_help_names_every_flag() -> None:
-    text = CodeActMagics.codeact.__doc__
+    text = CodeActMagics.codeact.__doc__ or ""
     assert all(flag.name in text and flag.help.split()[0] in text for flag in FLAGS)
 
 

@@ -49,7 +49,7 @@ def test_images_of_pillow_and_of_ipython_are_pictures_too() -> None:
 
 def test_what_cannot_be_drawn_is_refused_as_an_argument_and_opaque_in_a_result() -> None:
     broken = figure()
-    broken.savefig = lambda *args, **kwargs: 1 / 0  # type: ignore[method-assign]
+    broken.savefig = lambda *args, **kwargs: 1 / 0  # type: ignore[method-assign]  # an artist that fails
     with pytest.raises(EncodeError, match=r"Figure that cannot be drawn: ZeroDivisionError"):
         encode(broken)
     assert isinstance(decode(encode(broken, fallback=True)), Opaque)
