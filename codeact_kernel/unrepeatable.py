@@ -70,6 +70,8 @@ def explanations(steps: Iterable[Step], drifted: frozenset[int]) -> tuple[str, .
         reasons = dict.fromkeys(
             [*_calls(tree, names, seeded), *(_sets(tree) if step.index in drifted else ())]
         )
+        if any(name.partition(".")[0] == "ipywidgets" for _, name in _imports(tree)):
+            reasons["has widgets (ipywidgets), which somebody may have used"] = None
         found += [f"step {step.index} {reason}: {shown} cannot be the same" for reason in reasons]
     return tuple(found[:MAX_SAID])
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
+from ..inert.text import coloured
 from ..interfaces import Attendant
 from ..outputs import CommMessage, Output
 from ..sandbox.session import KernelSession
@@ -43,12 +44,16 @@ class Interactive:
         return await self._asked(ask, completion_of({}, code, cursor))
 
     async def inspect(self, code: str, cursor: int, detail: int = 0) -> Mapping[str, Json]:
-        """The content of an `inspect_reply`, likewise: text only, with the colours of a terminal."""
+        """The content of an `inspect_reply`, likewise: text only, of which a terminal does nothing but
+        colour it."""
 
         async def ask(session: KernelSession) -> Mapping[str, Json]:
             return await session.inspect(code, cursor, detail)
 
-        return await self._asked(ask, inspection_of({}))
+        nothing: Mapping[str, Json] = inspection_of({})
+        reply = await self._asked(ask, nothing)
+        data = reply["data"] if isinstance(reply["data"], Mapping) else {}
+        return {**reply, "data": {kind: coloured(str(text)) for kind, text in data.items()}}
 
     @property
     def emitted(self) -> int:

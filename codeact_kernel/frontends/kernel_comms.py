@@ -86,13 +86,12 @@ class CommRelay:
         asked = _read(message)
         if asked is None:
             return
-        if asked.kind == "open" and asked.target != WIDGETS:
-            # The control comm too: JupyterLab then asks each model for its state, which passes the gate.
+        if asked.kind == "open":
+            # Widgets begin in the sandbox. And JupyterLab, where nobody is at its control comm, asks each
+            # model for its state, which passes the gate.
             self._tell(CommMessage("close", asked.comm_id), message, known=True)
         elif (passed := self._gate.to_sandbox(asked)) is not None:
-            if asked.kind == "open":
-                self._open.add(asked.comm_id)
-            elif asked.kind == "close":
+            if asked.kind == "close":
                 self._open.discard(asked.comm_id)
             self._send(passed, {"header": message["header"]})
         if self.cell is not None:

@@ -19,8 +19,6 @@ from .terminal import clean, clip
 
 MAX_PROMPT = 500
 MAX_ANSWER = 100_000
-QUESTION_S = 600.0
-"""Seconds that a person has for an answer."""
 MAX_A_MINUTE = 100
 LEAST_SECRET = 4
 """Characters; what is shorter could not be masked without ruining the record."""
@@ -49,13 +47,19 @@ class PersonTools:
         keep_secret: told of what was typed for `getpass`, before anything of it is written; gives what is
             written in its place.
         asking: held while a person is asked anything: one question at a time.
+        answer_s: seconds that the person has.
     """
 
     def __init__(
-        self, tools: ToolSource, keep_secret: Callable[[str], str], asking: asyncio.Lock | None = None
+        self,
+        tools: ToolSource,
+        keep_secret: Callable[[str], str],
+        asking: asyncio.Lock | None = None,
+        answer_s: float | None = None,
     ) -> None:
         self._tools = tools
         self._keep_secret = keep_secret
+        self._answer_s = answer_s
         self._asking = asking or asyncio.Lock()
         self._asked: deque[float] = deque(maxlen=MAX_A_MINUTE)
         self.attendant: Attendant | None = None
@@ -86,10 +90,10 @@ class PersonTools:
             return _nobody(tool)
         with nullcontext() if self.waiting is None else self.waiting.person():
             try:
-                async with self._asking, asyncio.timeout(QUESTION_S):
+                async with self._asking, asyncio.timeout(self._answer_s):
                     answer = await attendant.input(prompt, tool == "getpass")
             except TimeoutError:
-                return Raised("TimeoutError", f"{tool}(): no answer within {QUESTION_S:.0f} s")
+                return Raised("TimeoutError", f"{tool}(): no answer within {self._answer_s:g} s")
         return _nobody(tool) if answer is None else self._answered(answer[:MAX_ANSWER], tool)
 
     def _answered(self, answer: str, tool: str) -> ToolOutcome:

@@ -53,11 +53,12 @@ class Work:
         self._settings = settings
         self.tools = registry.specs()
         self._desk = desk
-        self.person = PersonTools(registry, lambda secret: self._redactor.keep("password", secret), desk.turn)
+        self._redactor = redactor = Redactor.of_host(patterns=settings.redact)
+        keep = partial(redactor.keep, "password")
+        self.person = PersonTools(registry, keep, desk.turn, settings.tools.approval_timeout_s)
         self._runner = runner
         self._model = model
         self._replaced: list[Model] = []
-        self._redactor = Redactor.of_host(patterns=settings.redact)
         self.record_to(path)
         self._verify = verify
         self._verification = Verification()

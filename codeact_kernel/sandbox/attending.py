@@ -34,9 +34,8 @@ def aside(message: Mapping[str, Any], cell: str) -> bool | None:
 class Attended:
     """The part of a session that a front end talks to, an `InteractiveExecutor` with `KernelSession`."""
 
-    answer_s = 10.0
-    """Seconds that a front end waits for a completion; the first one takes most of one, or some when the
-    machine is busy."""
+    answer_s = 5.0
+    """Seconds that a front end waits for a completion; the first one of a kernel takes most of one."""
 
     def __init__(self) -> None:
         self._attendant: Attendant | None = None

@@ -44,6 +44,15 @@ def test_why_an_output_differs_is_said(code: str, said: str) -> None:
     assert found.endswith(": its output cannot be the same")
 
 
+def test_widgets_that_somebody_may_have_used_are_said_of_later_steps_too() -> None:
+    run = steps("import ipywidgets as w\ns = w.IntSlider()\ns", "print(s.value)")
+    (said,) = explanations(run, frozenset({2}))
+    assert said.startswith(
+        "step 1 has widgets (ipywidgets), which somebody may have used: what depends on it"
+    )
+    assert explanations(run[1:], frozenset({2})) == ()
+
+
 @pytest.mark.parametrize(
     "code",
     [

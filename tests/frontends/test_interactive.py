@@ -159,6 +159,9 @@ def test_widgets_and_completion_from_the_front_ends_own_loop(tmp_path: Path) -> 
             await person.came.wait()
             assert person.said == [("moved to 3\n", "token")]
             assert (await agent.inspect("slider", 6))["found"] is True
+            shows = "a\\x1b[2Jb\\x1b]0;t\\x07c"
+            await agent.run_cell(f"class Bad:\n    def __repr__(self): return '{shows}'\nbad = Bad()")
+            assert "abc" in str((await agent.inspect("bad", 3))["data"])
 
     asyncio.run(main())
 
