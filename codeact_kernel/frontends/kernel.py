@@ -28,7 +28,7 @@ from .kernel_publish import CellPublish, Silent, error_content
 from .kernel_run import CellRun, Outcome, error_of
 from .kernel_stdin import Asker, FrontEndStdin, approval_asker
 from .kernel_widgets import Widgets
-from .publishing import BATCH, CONSOLE, LIVE, Publish, Style
+from .publishing import Publish, style_for
 
 SHUTDOWN_S = 10.0
 BANNER = f"""CodeAct {__version__}: say in plain words what is to be done; the agent writes Python, and runs
@@ -92,7 +92,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
         parent = self.get_parent("shell")
         self._publish = Silent() if silent else CellPublish(self, parent, self.execution_count)
         self._run = run = CellRun(
-            self._desk, self._widgets, self._publish, _style(cell_id, allow_stdin), user_expressions or {}
+            self._desk, self._widgets, self._publish, style_for(cell_id, allow_stdin), user_expressions or {}
         )
         ident = self._get_shell_context_var(self._shell_parent_ident)
         self._stdin.open(Asker(parent, ident, run.flush) if allow_stdin and not silent else None)
@@ -183,13 +183,6 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
             await self._desk.close()
         except CodeActError as problem:
             self.log.error("%s", problem)
-
-
-def _style(cell_id: str | None, allow_stdin: bool) -> Style:
-    """Notebooks name their cells, and update displays; consoles do not, but somebody sits there."""
-    if cell_id is not None:
-        return LIVE
-    return CONSOLE if allow_stdin else BATCH
 
 
 def main() -> None:

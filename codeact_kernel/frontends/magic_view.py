@@ -17,7 +17,7 @@ from ..outputs import Error, MimeBundle
 from ..wire.messages import Json
 from . import notebook_view
 from .page import stdout_console
-from .publishing import CONSOLE, LIVE, NO_METADATA, Style
+from .publishing import CONSOLE, NO_METADATA, Style, style_for
 from .render import Renderer
 from .run_view import RunView
 from .safe_outputs import safe_output
@@ -145,8 +145,12 @@ def in_terminal(shell: Any) -> bool:
 
 
 def style_of(shell: Any) -> Style:
-    """Only what is behind a kernel can show a display anew."""
-    return LIVE if hasattr(shell, "kernel") else CONSOLE
+    """As the front end of the cell that runs shows outputs."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return CONSOLE
+    request = kernel.get_parent("shell") or {}
+    return style_for(request.get("metadata", {}).get("cellId"), bool(getattr(kernel, "_allow_stdin", False)))
 
 
 def near(path: Path) -> str:

@@ -50,3 +50,10 @@ CONSOLE = Style(updates=False)
 """Consoles print what comes, once."""
 BATCH = Style(updates=False, progress=False)
 """nbclient, papermill: only what is to stay counts."""
+
+
+def style_for(cell_id: str | None, allow_stdin: bool) -> Style:
+    """Notebooks name their cells, and update displays; consoles do not, but somebody sits there."""
+    if cell_id is not None:
+        return LIVE
+    return CONSOLE if allow_stdin else BATCH

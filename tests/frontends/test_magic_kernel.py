@@ -29,7 +29,10 @@ class FrontEnd:
 
     def run(self, cell: str, *, interrupt_at: str = "") -> tuple[dict[str, Any], list[tuple[str, Any]]]:
         """The content of the reply, and all that was shown: kinds and contents."""
-        sent = self.client.execute(cell, allow_stdin=bool(self.answers))
+        content = {"code": cell, "silent": False, "allow_stdin": bool(self.answers), "stop_on_error": True}
+        request = self.client.session.msg("execute_request", content, metadata={"cellId": "one"})
+        self.client.shell_channel.send(request)
+        sent = request["header"]["msg_id"]
         shown: list[tuple[str, Any]] = []
         deadline = monotonic() + DEADLINE_S
         while monotonic() < deadline:
