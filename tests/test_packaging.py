@@ -19,6 +19,7 @@ CORE = {
     "anthropic",
     "genai-prices",
     "ipykernel",
+    "ipython",
     "jupyter-client",
     "markdown-it-py",
     "nbformat",
