@@ -14,10 +14,14 @@ class Waiting:
     Args:
         computed: seconds of processor time that the kernel has used so far. They count: code that goes on in
             a thread while somebody thinks about a question uses up the time of its step.
+        now: a clock, in seconds.
     """
 
-    def __init__(self, computed: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, computed: Callable[[], float] = lambda: 0.0, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._computed = computed
+        self._now = now
         self._asked = 0
         self._past = 0.0
         self._began = self._computed_then = 0.0
@@ -26,7 +30,7 @@ class Waiting:
     def person(self) -> Iterator[None]:
         """While a person is asked. Several may be at once: the time counts once."""
         if not self._asked:
-            self._began, self._computed_then = time.monotonic(), self._computed()
+            self._began, self._computed_then = self._now(), self._computed()
         self._asked += 1
         try:
             yield
@@ -42,8 +46,8 @@ class Waiting:
 
     def clock(self) -> float:
         """Seconds of a clock that stands still meanwhile."""
-        return time.monotonic() - self.seconds
+        return self._now() - self.seconds
 
     def _idle(self) -> float:
-        elapsed = time.monotonic() - self._began
+        elapsed = self._now() - self._began
         return elapsed - min(elapsed, max(0.0, self._computed() - self._computed_then))

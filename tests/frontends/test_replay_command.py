@@ -171,7 +171,7 @@ def calls(folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("options", "made", "words"),
     [
-        ([], ["fetch 1", "fetch 2"], "PermissionError"),
+        ([], ["fetch 1", "fetch 2"], "ToolDenied"),
         (["--yes"], ["fetch 1", "fetch 2", "pay 31"], "pay(30): argument 1: 30 → 31"),
     ],
     ids=["no terminal", "yes"],
