@@ -66,16 +66,6 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
             reply["codeact"] = {"names": names, "truncated": any(missing) or self._messages_cut() > cut}
         return reply
 
-    def raw_input(self, prompt: str = "") -> str:
-        """`input()`, also where a library calls it: in a session, by the tool of that name."""
-        ask = self.shell.user_ns_hidden.get("input")
-        return str(ask(str(prompt)) if callable(ask) else super().raw_input(prompt))
-
-    def getpass(self, prompt: str = "Password: ", stream: object = None, **kwargs: Any) -> str:
-        """`getpass.getpass()`, likewise."""
-        ask = self.shell.user_ns_hidden.get("getpass")
-        return str(ask(str(prompt)) if callable(ask) else super().getpass(prompt, stream, **kwargs))
-
     def _streams(self) -> list[CappedOutStream]:
         return [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, CappedOutStream)]
 

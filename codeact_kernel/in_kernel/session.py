@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -50,6 +50,7 @@ class _Session:
         given = {**stubs, DENIED: stubs.get(DENIED, ToolDenied)}
         shell.user_ns.update(given)
         shell.user_ns_hidden.update(given)  # Not variables of the user's: %who does not list them.
+        _ask_by(stubs, getattr(shell, "kernel", None))
 
     def start(self) -> None:
         self._guard.install()
@@ -58,6 +59,21 @@ class _Session:
     def stop(self) -> None:
         self._guard.remove()
         self._shell.ast_transformers.remove(self._awaiting)
+
+
+def _ask_by(stubs: Mapping[str, ToolFunction], kernel: Any) -> None:
+    """Libraries that call `input()` or `getpass.getpass()` ask as the tools of that name do, where they are:
+    ipykernel puts these methods of its kernel there for each cell."""
+    for name, method in (("input", "raw_input"), ("getpass", "getpass")):
+        if kernel is not None and name in stubs:
+            setattr(kernel, method, _asking(stubs[name]))
+
+
+def _asking(tool: ToolFunction) -> Callable[..., str]:
+    def ask(*prompt: object, **ignored: object) -> str:
+        return str(tool(*map(str, prompt[:1])))
+
+    return ask
 
 
 def start_session(text: str) -> None:

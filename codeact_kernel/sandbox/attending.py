@@ -28,7 +28,7 @@ def aside(message: Mapping[str, Any], cell: str) -> bool | None:
     """Whether a message that is for the front end, or for nobody, is of this cell; None: it is its output."""
     if message["parent_header"].get("msg_id") != cell:
         return False
-    return True if message["header"].get("msg_type") in COMMS else None
+    return True if str(message["header"].get("msg_type")) in COMMS else None
 
 
 class Attended:

@@ -77,7 +77,7 @@ class Beside:
 
     def take(self, attendant: Attendant, message: Mapping[str, Any]) -> None:
         """Hands on what is for the front end."""
-        kind, parent = message["header"].get("msg_type"), message["parent_header"].get("msg_id")
+        kind, parent = str(message["header"].get("msg_type")), str(message["parent_header"].get("msg_id"))
         if kind in COMMS:
             comm = comm_of(message)
             if comm is not None and self._is_open(comm):

@@ -23,7 +23,8 @@ from codeact_kernel.config import OutputLimits, ToolLimits
 from codeact_kernel.digest import digest
 from codeact_kernel.interfaces import CallHandler
 from codeact_kernel.notebook.outputs import extras_of, outputs_of
-from codeact_kernel.outputs import Display, Output
+from codeact_kernel.outputs import CommMessage, Display, Output
+from codeact_kernel.sandbox.beside import Beside
 from codeact_kernel.sandbox.carrier import Carrier
 from codeact_kernel.sandbox.mailbox import Mailbox
 from codeact_kernel.sandbox.run import Run
@@ -256,6 +257,72 @@ def test_signed_messages_of_any_shape_harm_nobody(kernel: StandIn, sent: list[tu
     mine = [message for _, message, _ in received if message["parent_header"].get("msg_id") == MINE]
     if not mine:
         assert (run.reply, run.idle, run.begun, run.received, shown) == (None, False, False, 0, [])
+
+
+KNOWN = "a-comm-that-is-open"
+comm_ids = st.one_of(st.sampled_from([KNOWN, "x", "../x", "é"]), documents)
+targets = st.one_of(st.sampled_from(["jupyter.widget", "jupyter.widget.control"]), documents)
+comms = st.fixed_dictionaries({}, optional={"comm_id": comm_ids, "target_name": targets, "data": documents})
+
+
+class Person:
+    """An Attendant that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.comms: list[CommMessage] = []
+        self.shown: list[tuple[Output, object]] = []
+
+    async def input(self, prompt: str, password: bool) -> str | None:
+        raise AssertionError("nobody asks")
+
+    def comm(self, message: CommMessage) -> None:
+        self.comms.append(message)
+
+    def late(self, output: Output, token: object) -> None:
+        self.shown.append((output, token))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(CHANNELS),
+            kinds,
+            parents,
+            st.one_of(comms, contents),
+            documents,
+            st.lists(st.binary(max_size=20), max_size=3),
+        ),
+        max_size=5,
+    )
+)
+@QUICK
+def test_what_a_front_end_gets_has_its_shape(kernel: StandIn, sent: list[tuple[Any, ...]]) -> None:
+    """Attended: also comm messages, and what comes of an earlier cell."""
+    person = Person()
+
+    async def beside() -> Beside:
+        found = Beside(kernel.mailbox)
+        found.remember(MINE, "token")
+        found.send(CommMessage("open", KNOWN), None)
+        return found
+
+    books = kernel.wait(beside())
+    kernel.mailbox.wanted = books.wants
+    try:
+        for channel, kind, parent, content, metadata, buffers in sent:
+            kernel.send(channel, [*kernel.signed(headed(kind), parent, content, metadata), *buffers])
+        for _, message, _ in kernel.taken():
+            books.take(person, message)
+    finally:
+        kernel.mailbox.wanted = None
+    for comm in person.comms:
+        assert comm.kind != "open" or (comm.target == "jupyter.widget" and comm.comm_id != KNOWN)
+        assert comm.comm_id in (KNOWN, "x")
+        assert isinstance(comm.data, dict)
+        assert isinstance(comm.metadata, dict)
+        assert all(isinstance(buffer, bytes) for buffer in comm.buffers)
+    assert all(token == "token" for _, token in person.shown)
+    told(Run(MINE, None, None), [output for output, _ in person.shown])
 
 
 @given(st.lists(st.tuples(st.sampled_from(KINDS.split()), contents), min_size=1, max_size=5), documents)
