@@ -203,10 +203,11 @@ class FrontEnd:
 
     def close(self) -> None:
         async def ended() -> None:
-            self.client.stop_channels()
+            if hasattr(self, "client"):
+                self.client.stop_channels()
             if self.manager.has_kernel:
                 await self.manager.shutdown_kernel(now=not await self.manager.is_alive())
-            self.client.context.destroy(linger=0)
+            await self.manager.cleanup_resources()
 
         self._runner.run(ended())
         self._runner.close()

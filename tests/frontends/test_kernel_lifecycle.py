@@ -1,0 +1,94 @@
+"""How a CodeAct kernel ends: nothing stays behind, however that came. And what configures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codeact_kernel.notebook.load import load
+from tests.frontends.front_end import FrontEnd, gone
+
+pytestmark = pytest.mark.kernel
+TOOLS = '''from codeact_kernel import tool
+
+@tool
+def pay(amount: int) -> str:
+    """Pays."""
+    return f"paid {amount}"
+'''
+PLANTED = ("codeact_config.py", "jupyter_config.py", "ipython_config.py", "ipykernel.py", "nh3.py")
+
+
+def test_restart_and_sigkill_leave_no_process(tmp_path: Path) -> None:
+    front = FrontEnd(tmp_path)
+    try:
+        front.run("%%python\nx = 1")
+        first = front.processes()
+        front.client.execute("%%python\nimport time\ntime.sleep(600)")
+        front.restart()
+        assert gone(first) == []
+        cell = front.run("%%python\nx")
+        assert (cell.reply["execution_count"], cell.reply["ename"]) == (1, "NameError")
+        second = front.processes()
+        assert len(second) > 1
+        second[0].kill()
+        assert gone(second) == []
+    finally:
+        front.close()
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
+    """In a folder where a stranger has planted files; the user's own configuration lies elsewhere."""
+    folder = tmp_path_factory.mktemp("strangers")
+    for name in PLANTED:
+        (folder / name).write_text(f"open({str(folder / 'was-here')!r}, 'a').write({name!r})\n")
+    config = tmp_path_factory.mktemp("config")
+    (config / "bank.py").write_text(TOOLS)
+    (config / "codeact_config.py").write_text(
+        "c.CodeActKernel.tools = ['bank.py']\nc.CodeActKernel.approve = 'ask'\nc.Limits.max_steps = 3\n"
+    )
+    front = FrontEnd(folder, env={"PYTHONPATH": "", "JUPYTER_CONFIG_DIR": str(config)})
+    yield front
+    front.close()
+
+
+def test_the_users_configuration_counts(configured: FrontEnd) -> None:
+    assert "def pay(amount: int) -> str:" in configured.run("%tools").text()
+    assert "max_steps = 3\n" in configured.run("%limits").text()
+
+
+def test_a_person_is_asked_before_a_call(configured: FrontEnd) -> None:
+    cell = configured.run("%%python\npay(5)", answers=["y"])
+    assert cell.result == {"text/plain": "'paid 5'"}
+    assert any("Call <code>pay</code>" in data.get("text/html", "") for data in cell.shown())
+    assert "call pay?" in configured.asked[0]["prompt"]
+    assert configured.run("%%python\npay(6)").reply["ename"] == "ToolDenied", "nobody can be asked"
+
+
+def test_what_lies_in_the_folder_is_not_run(configured: FrontEnd) -> None:
+    assert configured.run("%%python\n1 + 1").result == {"text/plain": "2"}
+    assert not (configured.folder / "was-here").exists()
+
+
+def test_the_polite_end_saves_the_run_and_leaves_no_process(configured: FrontEnd) -> None:
+    configured.run("%%python\nlast = 1")
+    processes = configured.processes()
+    configured.shut_down()
+    assert gone(processes) == []
+    (saved,) = configured.folder.glob("codeact-*.ipynb")
+    assert "last = 1" in [step.action.code for step in load(saved).steps if step.action][-1]
+
+
+def test_wrong_configuration_is_said_in_place_of_the_first_task(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "codeact_config.py").write_text("c.CodeActKernel.tools = [\n")
+    front = FrontEnd(tmp_path)
+    try:
+        failed = front.run("do it").reply
+        assert failed["ename"] == "UsageError"
+        assert "codeact_config.py" in failed["evalue"]
+    finally:
+        front.close()
