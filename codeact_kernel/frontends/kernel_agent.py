@@ -52,12 +52,12 @@ class Choice:
 
 
 class NoModel:
-    """A `Model` that cannot be asked, and says why. It goes by the name of the one that is missing."""
+    """A `Model` that is not there yet, or cannot be had. It goes by the name of that one."""
 
     context_window = 200_000
     instructions = ""
 
-    def __init__(self, spec: str, problem: CredentialsError) -> None:
+    def __init__(self, spec: str, problem: object = "it was not loaded") -> None:
         self.name = spec.partition(":")[2] or spec
         self.problem = CredentialsError(KEYLESS.format(spec=spec, problem=problem))
 
@@ -128,7 +128,7 @@ class AgentDesk:
         """The agent, made if there is none. `for_task`: with a model. Raises: UsageError, CredentialsError,
         BudgetError, ToolDefinitionError."""
         if self._agent is None:
-            self._agent = await self._made()
+            self._agent = await self._made(for_task)
         if for_task and isinstance(self._model, NoModel):
             model = await self._loaded(self.model_spec)
             if isinstance(model, NoModel):
@@ -196,9 +196,12 @@ class AgentDesk:
         except TimeoutError:
             pass  # The replay was cut off, and the notebook says so.
 
-    async def _made(self) -> Agent:
+    async def _made(self, for_task: bool) -> Agent:
         tools = await self.tools()
-        self._model = self._model or await self._loaded(self.model_spec)
+        if self._model is None:
+            # The SDK takes seconds to import, and the user's own cells need no model.
+            later = not for_task and self.model_spec.startswith("anthropic")
+            self._model = NoModel(self.model_spec) if later else await self._loaded(self.model_spec)
         path, remark = run_path()
         if remark:
             self._tell(remark)
@@ -221,7 +224,7 @@ class AgentDesk:
 
     async def _loaded(self, spec: str) -> Model:
         try:
-            return await asyncio.to_thread(load_model, spec)  # The SDK takes seconds to import.
+            return await asyncio.to_thread(load_model, spec)
         except CredentialsError as problem:
             return NoModel(spec, problem)
 

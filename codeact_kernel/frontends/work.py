@@ -107,9 +107,10 @@ class Work:
         check_budget(limits or self._settings.limits, model or self._model)
         self._settings = replace(self._settings, limits=limits or self._settings.limits)
         if model is not None:
+            if model.name != self._model.name:
+                self._notes = (*self._notes, f"From here on the model is {model.name}.")
             self._replaced.append(self._model)
             self._model = model
-            self._notes = (*self._notes, f"From here on the model is {model.name}.")
         if self._loop is not None and self.session is not None:
             lost = self._loop.lost
             self._loop = self._looped(self.session, self._loop.trajectory)
