@@ -130,9 +130,10 @@ class Book:
 
     def answer(self, text: str) -> None:
         """Into the field that asks (Jupyter's stdin)."""
-        field = self.panel.locator(".jp-Stdin-input")
+        field = self.panel.locator(".jp-Stdin-input").element_handle()
         field.fill(text)
         field.press("Enter")
+        field.wait_for_element_state("hidden")  # It lingers, beside the next one perhaps.
 
     def restart(self) -> None:
         """Restarts the kernel, as the menu does, and says yes to Lab's question."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
-from .place import Place
+from .place import PATIENCE, Place
 
 pytestmark = pytest.mark.kernel
 CELLS = ("How many payments are there in March?", "%%python\nprint('of', len(payments))")
@@ -15,41 +16,45 @@ def notebook(place: Place, name: str) -> str:
     place.script(
         "default",
         {"thought": "I count them.", "code": 'payments = fetch_payments("2026-03")\nprint(len(payments))'},
+        {"code": "refund('A-1001', 240.0)"},
         {"answer": "There are six."},
     )
     return place.notebook(name, *CELLS)
 
 
-def texts(place: Place, name: str) -> list[str]:
-    """What each code cell shows, as plain text."""
-    read = nbformat.read(place.folder / name, as_version=4)
-    nbformat.validate(read)
-    return [
-        "\n".join(
-            output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs
-        )
-        for cell in read.cells
-        if cell.cell_type == "code"
-    ]
+def read(place: Place, name: str) -> nbformat.NotebookNode:
+    return nbformat.read(place.folder / name, as_version=4)
 
 
-def check(task: str, own: str) -> None:
+def check(notebook: nbformat.NotebookNode) -> None:
+    nbformat.validate(notebook)
+    task, own = map(text, notebook.cells)
     for seen in ("I count them.", 'fetch_payments("2026-03")', "6", "There are six."):
         assert seen in task
-    assert "…" not in task  # Of what only the one who watches needs.
+    assert "ToolDenied" in task
+    assert "there is nobody who can be asked" in task
+    assert "thinking" not in task  # What only those need who watch it.
     assert own.strip() == "of 6"
 
 
-def test_jupyter_execute(place: Place) -> None:
-    name = notebook(place, "executed")
-    place.run("jupyter", "execute", "--inplace", name)
-    check(*texts(place, name))
+def text(cell: nbformat.NotebookNode) -> str:
+    """What a cell shows, as plain text."""
+    shown = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return "\n".join(shown)
+
+
+def test_nbclient(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+    executed = read(place, notebook(place, "executed"))
+    NotebookClient(executed, timeout=PATIENCE, resources={"metadata": {"path": place.folder}}).execute()
+    check(executed)
 
 
 def test_papermill(place: Place) -> None:
     name = notebook(place, "papermill")
     place.run("papermill", name, "done.ipynb")
-    check(*texts(place, "done.ipynb"))
+    check(read(place, "done.ipynb"))
 
 
 def test_nbconvert(place: Place) -> None:

@@ -33,3 +33,9 @@ def fetch_payments(month: str) -> list[dict[str, object]]:
         {"order": "A-1003", "customer": "Cem", "eur": 130.0},
         {"order": "A-1004", "customer": "Dan", "eur": 55.0},
     ]
+
+
+@tool(approval="ask")
+def refund(order: str, eur: float) -> str:
+    """Pays a customer back."""
+    return f"refunded {eur:.2f} EUR of {order}"
