@@ -87,6 +87,7 @@ class Desk:
         self._told: set[str] = set()
         self._absent: int | None = None
         self._stopped = False
+        self._flush: Callable[[], None] = lambda: None
         self.waiting = Waiting()
         self.turn = asyncio.Lock()
         """Held while a person is asked anything, also by `input()` of the sandbox."""
@@ -110,9 +111,10 @@ class Desk:
                 f"questions about tool calls carry the mark {self.mark}; what asks without it is not codeact"
             )
 
-    def begin(self) -> None:
-        """A new task: who was away or stopped the last one may be asked again."""
-        self._absent, self._stopped = None, False
+    def begin(self, flush: Callable[[], None] = lambda: None) -> None:
+        """A new task: who was away or stopped the last one may be asked again. `flush`: shows what has
+        happened up to now, the code above all."""
+        self._absent, self._stopped, self._flush = None, False, flush
 
     def masked(self, event: Event) -> Event:
         """Outputs without the mark: the sandbox does not know it, and is not to show it by any way."""
@@ -169,6 +171,7 @@ class Desk:
 
     async def _answered(self, asker: Asker, tool: Tool, request: ToolRequest, step: int) -> Approval:
         """Asks until there is an answer that can be used."""
+        self._flush()
         now, remark = request, ""
         while True:
             asked = question(self.mark, tool, now, step, CHOICES)

@@ -41,7 +41,7 @@ def call(entry: ToolCall) -> str:
     """As `called`, with the time it took and who approved of it."""
     by = f"  approved by {name(entry.approved_by)}" if entry.approved_by else ""
     if entry.denied_by:
-        return f"{called(entry)}  denied by {name(entry.denied_by)}"
+        return called(entry)  # What it raised says by whom.
     return f"{called(entry)}  {seconds(entry.duration_s)}{by}"
 
 

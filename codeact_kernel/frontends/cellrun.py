@@ -101,6 +101,7 @@ async def _exec(
     try:
         await session.start(source)
         events.emit(SandboxReady(cage.entry_of(session)))
+        desk.begin(events.flush)
         desk.open(session.waiting, lambda text: events.emit(Notice(text)))
         while not policy.done:  # A cell that calls final_answer ends a turn, not the file.
             await loop.run("")

@@ -138,8 +138,8 @@ class Work:
         await self._verification.wait()
         self.running = asyncio.current_task()
         self._runner.door = door
-        self._desk.begin()
         events = EventPost(door, listener)
+        self._desk.begin(events.flush)
         self._emit, self.events = events.emit, events
         try:
             if self._loop is None:
