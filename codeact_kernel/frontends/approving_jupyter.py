@@ -15,9 +15,11 @@ from .portal import Door
 
 Ask = Callable[[str], Awaitable[str | None]]
 """Asks at the front end of the current cell (Jupyter's stdin); None: it does not allow that."""
-FRAME = "border:3px double #b45309;border-radius:6px;padding:8px 12px;margin:6px 0;max-width:60em"
+STRIPES = "background:repeating-linear-gradient(45deg,#b45309 0 10px,#fde68a 10px 20px)"
+FRAME = f"max-width:60em;margin:6px 0;padding:8px;{STRIPES}"
+"""No HTML of the sandbox keeps such a style; a picture may look like it, but has not the mark."""
+INNER = "padding:8px 12px;background:#fff;color:#111"
 MARK = "float:right;font-family:monospace;background:#b45309;color:#fff;border-radius:4px;padding:0 6px"
-"""Nothing of the sandbox reaches a page with a style of its own."""
 
 
 class StdinAsker:
@@ -52,9 +54,10 @@ def shown(question: Question) -> MimeBundle:
     )
     remark = f"<div style='color:#b45309'>{escape(question.remark)}</div>" if question.remark else ""
     page = (
-        f"<div class='codeact-approval' style='{FRAME}'><span style='{MARK}'>{escape(question.mark)}</span>"
+        f"<div class='codeact-approval' style='{FRAME}'><div style='{INNER}'>"
+        f"<span style='{MARK}'>{escape(question.mark)}</span>"
         f"{remark}<b>Call <code>{escape(question.tool)}</code> in step {question.step}?</b> "
-        f"({escape(question.effect)})<table>{rows}</table><small>{escape(question.choices)}</small></div>"
+        f"({escape(question.effect)})<table>{rows}</table><small>{escape(question.choices)}</small></div></div>"
     )
     return {"text/html": page, "text/plain": "\n".join(line for _, line in framed(question))}
 

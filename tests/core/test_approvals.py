@@ -43,8 +43,8 @@ from codeact_kernel.wire.tape import Tape
 
 DENIED = ToolCall(1, 1, "pay", (5,), {}, Raised("ToolDenied", "pay(): denied by ana"), denied_by="ana")
 EDITED = ToolCall(1, 2, "pay", (9,), {}, Returned(3), approved_by="ana", edited=((3,), {"note": "less"}))
-LIMIT_S = 4.0
-LONGER_S = 5.0
+LIMIT_S = 3.0
+LONGER_S = 3.5
 SPIN_S = 1.5
 
 

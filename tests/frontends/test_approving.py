@@ -17,7 +17,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
 from rich.console import Console
 
 from codeact_kernel import Agent, tool
@@ -29,7 +32,9 @@ from codeact_kernel.frontends.approval_text import MAX_VALUE, Question, changed,
 from codeact_kernel.frontends.approving import Asker, Desk, Stopped
 from codeact_kernel.frontends.approving_jupyter import StdinAsker
 from codeact_kernel.frontends.approving_terminal import TerminalAsker
+from codeact_kernel.frontends.cli import main
 from codeact_kernel.frontends.portal import Door, PortalRunner, SyncDoor
+from codeact_kernel.inert.css import declarations
 from codeact_kernel.outputs import Display, Error, MimeBundle, Result, Stream
 from codeact_kernel.tools.registry import Tool, ToolRegistry
 from codeact_kernel.trajectory import Approval
@@ -383,7 +388,9 @@ def test_a_notebook_gets_a_box_with_everything_escaped() -> None:
     assert at.mark in prompts[0]
     page = str(shown[0]["text/html"])
     assert at.mark in page
-    assert "style='border:" in page
+    styles = re.findall(r"style='([^']*)'", page)
+    assert declarations(styles[0]) != styles[0], "no HTML of the sandbox keeps such a style"
+    assert "gradient" not in declarations(styles[0])
     assert "<script" not in page
     assert at.mark in str(shown[0]["text/plain"])
 
@@ -550,6 +557,63 @@ def test_a_run_with_decisions_replays_identically_and_the_model_is_told(tmp_path
     (notice,) = [event.text for event in events if isinstance(event, Notice)]
     assert person.asked[0].mark in notice
     assert person.asked[0].mark not in (tmp_path / "run.ipynb").read_text()
+    assert main(["verify", str(tmp_path / "run.ipynb")]) == 0
+    notebook = nbformat.read(tmp_path / "run.ipynb", as_version=4)
+    NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert "".join(output.get("text", "") for output in outputs) == first.observation.text("stdout")
+    assert [output.ename for output in outputs if output.output_type == "error"] == ["ToolDenied"]
+
+
+NOTEBOOK = """\
+import asyncio
+from codeact_kernel.frontends.approving import Desk
+from codeact_kernel.frontends.approving_jupyter import asker_here
+from codeact_kernel.frontends.portal import AsyncDoor, PortalRunner, SyncDoor
+from codeact_kernel.tools.registry import ToolRegistry
+from codeact_kernel.wire.messages import ToolRequest
+
+def pay(n: int) -> int:
+    return n
+
+runner = PortalRunner()
+desk = Desk(ToolRegistry([pay], runner), runner, "ask", asker_here())
+runner.door = SyncDoor()
+print(runner.door.run(desk.decide(ToolRequest(1, "pay", (5,)), 1)).reason)
+runner.door = AsyncDoor()
+print((await runner.door.run(desk.decide(ToolRequest(1, "pay", (6,)), 1))).allowed)
+"""
+
+
+@pytest.mark.kernel
+def test_an_agent_in_a_notebook_asks_there() -> None:
+    """Also with `await`: in both cases the cell is what waits."""
+    manager, client = start_new_kernel(kernel_name="python3")
+    shown: list[dict[str, Any]] = []
+    prompts: list[str] = []
+
+    def answer(message: dict[str, Any]) -> None:
+        prompts.append(message["content"]["prompt"])
+        client.input("n not today" if len(prompts) == 1 else "y")
+
+    try:
+        client.execute_interactive(
+            NOTEBOOK,
+            allow_stdin=True,
+            timeout=PATIENCE_S,
+            stdin_hook=answer,
+            output_hook=lambda message: shown.append({"type": message["msg_type"], **message["content"]}),
+        )
+        client.execute_interactive("print(desk._asker.ready())", allow_stdin=False, output_hook=shown.append)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    texts = "".join(one["text"] for one in shown if one.get("type") == "stream")
+    assert texts == "not today\nTrue\n", shown
+    boxes = [one["data"]["text/html"] for one in shown if one.get("type") == "display_data"]
+    mark = prompts[0].partition("[")[2].partition("]")[0]
+    assert [mark in box for box in boxes] == [True, True] == [mark in prompt for prompt in prompts]
+    assert shown[-2]["content"]["text"] == "False\n", "a front end that cannot be asked is not"
 
 
 @pytest.mark.kernel
