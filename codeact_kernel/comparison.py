@@ -2,7 +2,7 @@
 
 Texts are compared line by line, images by their pixels, everything else by a digest. HTML and other formats
 beside a text are not looked at: they say the same, with ids of their own. What differs between any two runs
-is in `normal_forms`.
+is in `normal_forms`. Of both sides only what is `inert` is compared: a notebook holds nothing else.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
+from .inert.bundles import inert_bundle
 from .normal_forms import normalise, plain_html, plain_svg, unordered
-from .outputs import Display, Error, Result, Shown, Stream
+from .outputs import Display, Error, MimeBundle, Result, Shown, Stream
 from .pixels import NOT_DECODED, Pictures
 
 MAX_DIFF_LINES = 20
@@ -117,16 +118,20 @@ def _text(text: str, pictures: Pictures | None) -> str:
     return normalise(text) if pictures is None else unordered(normalise(text))
 
 
-def _bundle(data: Mapping[str, object], room: int, pictures: Pictures | None) -> list[str]:
+def _bundle(data: MimeBundle, room: int, pictures: Pictures | None) -> list[str]:
     found: list[str] = []
-    for kind, value in sorted(data.items()):
+    plain = "text/plain" in data
+    said = {
+        key: value for key, value in data.items() if not plain or key.startswith(("text/plain", "image/"))
+    }
+    for kind, value in sorted(inert_bundle(said).items()):
         if kind == "text/plain":
             found += _lines(_text(str(value), pictures), room)
         elif kind == "image/svg+xml":
             found.append(f"{kind}: {hash_text(plain_svg(normalise(str(value))))}")
         elif kind.startswith("image/"):
             found.append(f"{kind}: {_picture(str(value), pictures)}")
-        elif "text/plain" not in data:
+        else:
             text = normalise(str(value))
             found.append(f"{kind}: {hash_text(plain_html(text) if kind == 'text/html' else text)}")
     return found

@@ -74,8 +74,8 @@ _LAYOUT = (
     "align_content align_items align_self border_bottom border_left border_right border_top display flex "
     "flex_flow grid_area grid_auto_columns grid_auto_flow grid_auto_rows grid_column grid_gap grid_row "
     "grid_template_areas grid_template_columns grid_template_rows height justify_content justify_items "
-    "margin max_height max_width min_height min_width object_fit object_position order overflow padding visibility "
-    "width"
+    "margin max_height max_width min_height min_width object_fit object_position order "
+    "overflow padding visibility width"
 )
 
 

@@ -33,7 +33,6 @@ _FUNCTIONS = frozenset(
 _QUOTES = re.compile(r"\"[\w\s.,-]*+\"|'[\w\s.,-]*+'", re.ASCII)
 _NEGATIVE = re.compile(r"-\s*[\d.(]|calc|min|max|clamp", re.ASCII)
 _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
-_RULE = re.compile(r"([^{}]*+)\{([^{}]*+)\}")
 TABLE_ID = re.compile(r"T_[0-9a-zA-Z]{1,40}(?:_[0-9a-zA-Z_]{1,100})?", re.ASCII)
 _SELECTOR = re.compile(
     r"#T_[0-9a-zA-Z_]{1,140}(?:[.\s>]{1,3}[a-zA-Z_][\w-]{0,60}|:(?:hover|(?:first|last|only)-(?:child|of-type)"
@@ -78,8 +77,9 @@ def _declaration(text: str) -> str:
 def sheet(text: str) -> str:
     """The rules of a style sheet that reach one Styler's table and nothing else."""
     rules = []
-    for selectors, body in _RULE.findall(_COMMENT.sub("", text)):
+    for rule in _COMMENT.sub("", text).split("}")[:-1]:
+        selectors, _, body = rule.partition("{")
         names = [name.strip() for name in selectors.split(",")]
-        if all(map(_SELECTOR.fullmatch, names)) and (kept := declarations(body)):
+        if "{" not in body and all(map(_SELECTOR.fullmatch, names)) and (kept := declarations(body)):
             rules.append(f"{', '.join(names)} {{{kept}}}")
     return "\n".join(rules)

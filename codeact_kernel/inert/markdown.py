@@ -13,7 +13,7 @@ from markdown_it.rules_inline import StateInline
 
 from .markup import inert_html
 
-MAX_MARKDOWN = 200_000
+MAX_MARKDOWN = 50_000
 """Characters; what is longer is shown as text."""
 _MAX_MATH = 2000
 

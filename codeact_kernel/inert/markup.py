@@ -22,7 +22,8 @@ from .text import clean
 
 MAX_HTML = 2_000_000
 """Characters. HTML that is longer is not shown as HTML: cut, it would be something else."""
-MAX_TAGS = 150_000
+MAX_SIGNS = 150_000
+"""Those that are tags, or are written as references; the parser copies a text anew for each in it."""
 MAX_DEPTH = 60
 MAX_FORMATTING = 8
 """Elements such as `<b>` that are open at once; a parser opens them anew in each paragraph."""
@@ -46,6 +47,8 @@ _SIBLINGS: dict[str, frozenset[str]] = {
 }
 """What an element ends of those that are open, as people write it without their end tags."""
 _ENDS = {name: re.compile(rf"</{name}(?=[\s/>])[^>]*+>?", re.IGNORECASE) for name in RAW}
+_BARE = re.compile(r"&(?!#?[a-zA-Z0-9]{1,32};)")
+"""No reference to a character."""
 _CLASS = re.compile(
     r"dataframe|data|blank|index_name|(?:col|row)_(?:heading|trim)|(?:level|col|row)\d{1,6}|animated",
     re.ASCII,
@@ -92,23 +95,18 @@ _ATTRIBUTES = {
 
 def inert_html(text: str) -> str | None:
     """HTML that only shows, "" when nothing of it does; None when it is too much to be looked into."""
-    if len(text) > MAX_HTML or text.count("<") > MAX_TAGS:
-        return None
     for _ in range(ROUNDS):
+        if len(text) > MAX_HTML or sum(map(text.count, "<>&\xa0")) > MAX_SIGNS:
+            return None
         before, text = text, _once(text)
         if before == text:
             return text
-    return text if _once(text) == text else _as_text(text)
+    return None  # What a parser never makes the same of twice.
 
 
 def as_text(text: str) -> str:
     """Text as HTML that shows just that, in a `<pre>`."""
     return _once(f"<pre>{html.escape(text)}</pre>")
-
-
-def _as_text(text: str) -> str:
-    """What a parser never makes the same of twice."""
-    return as_text(text)
 
 
 def _once(text: str) -> str:
@@ -161,7 +159,7 @@ class _Balanced:
         self._pop(0)
 
     def _text(self, text: str) -> None:
-        self.parts.append(text.replace("<", "&lt;"))
+        self.parts.append(_BARE.sub("&amp;", text).replace("<", "&lt;"))
 
     def _raw(self, name: str, whole: str, inner: str) -> None:
         if name == "style":
@@ -180,7 +178,7 @@ class _Balanced:
                 return
             self._open.append(name)
             self._formatting += formatting
-        self.parts.append(f"<{name} {attributes}>" if attributes else f"<{name}>")
+        self.parts.append(f"<{name} {_BARE.sub('&amp;', attributes)}>" if attributes else f"<{name}>")
 
     def _close(self, name: str) -> None:
         if name in self._open:

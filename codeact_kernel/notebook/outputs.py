@@ -1,20 +1,22 @@
 """Owns what a cell showed as nbformat outputs, and back.
 
 MIME bundles from the sandbox are made to fit nbformat: text types hold text, JSON types hold strict
-JSON. What an nbformat output has no place for (the id of a display, the digest the model saw) goes
-beside the outputs into the cell's metadata, each with a mark of the output it belongs to.
+JSON. Of each only what is `inert` is written: who opens the notebook and trusts it, or runs it, has a
+browser that would run the rest. What an nbformat output has no place for (the id of a display, the digest the
+model saw) goes beside the outputs into the cell's metadata, each with a mark of the output it belongs to.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ..exceptions import NotebookError
-from ..outputs import Display, Error, Result, Shown, Stream
+from ..inert.bundles import inert_bundle, inert_metadata
+from ..outputs import Display, Error, MimeBundle, Result, Shown, Stream
 from ..wire.lines import canonical, dump_line, writable
 from ..wire.messages import Json
 from .codec import from_json
@@ -22,6 +24,7 @@ from .codec import from_json
 DIGEST_MIME = "application/vnd.codeact.digest"
 MAX_DEPTH = 100
 """Levels of JSON kept of what a sandbox shows; readers of notebooks recurse."""
+Bundle: TypeAlias = Callable[[MimeBundle, Mapping[str, Json]], dict[str, Json]]
 _JSON_MIME = re.compile(r"application/(.*\+)?json\Z")
 
 
@@ -65,35 +68,40 @@ def joined(value: Json) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _output(shown: Shown) -> dict[str, Json]:
+def _output(shown: Shown, bundle: Bundle | None = None) -> dict[str, Json]:
+    """As nbformat has it. `bundle`: in place of what is inert of one."""
+    bundle = bundle or _inert
     match shown:
         case Stream(name, text):
             return {"output_type": "stream", "name": name, "text": text}
         case Display(data, metadata):
-            return {"output_type": "display_data", "data": _bundle(data), "metadata": _metadata(metadata)}
+            return {"output_type": "display_data", **bundle(data, metadata)}
         case Result(data, count, metadata):
-            shared: dict[str, Json] = {"data": _bundle(data), "metadata": _metadata(metadata)}
+            shared = bundle(data, metadata)
             return {"output_type": "execute_result", "execution_count": max(count, 0), **shared}
         case Error(ename, evalue, traceback):
             lines = list(traceback)
             return {"output_type": "error", "ename": ename, "evalue": evalue, "traceback": lines}
 
 
-def _bundle(data: Mapping[str, Json]) -> dict[str, Json]:
-    return {
+def _inert(data: MimeBundle, metadata: Mapping[str, Json]) -> dict[str, Json]:
+    kept = inert_bundle({mime: content for mime, content in data.items() if mime != DIGEST_MIME})
+    return _fitting(kept, inert_metadata(kept, metadata))
+
+
+def _fitting(data: MimeBundle, metadata: Mapping[str, Json]) -> dict[str, Json]:
+    """Content and metadata of one bundle, made to fit."""
+    content: dict[str, Json] = {
         mime: writable(content, MAX_DEPTH) if _JSON_MIME.match(mime) else _as_text(content)
         for mime, content in data.items()
         if mime != DIGEST_MIME
     }
+    return {"data": content, "metadata": {key: writable(value, MAX_DEPTH) for key, value in metadata.items()}}
 
 
 def _as_text(content: Json) -> str:
     text = joined(content)
     return dump_line(content) if text is None else text
-
-
-def _metadata(metadata: Mapping[str, Json]) -> dict[str, Json]:
-    return {key: writable(value, MAX_DEPTH) for key, value in metadata.items()}
 
 
 def _shown(output: Json, where: str) -> Shown:
@@ -127,7 +135,7 @@ def _dict(value: Json) -> dict[str, Json]:
 def _with_extra(shown: Shown, extra: Json) -> Shown:
     if not isinstance(extra, dict) or not isinstance(shown, Display | Result):
         return shown
-    if extra.get("of") != _mark(_output(shown)):
+    if extra.get("of") != _mark(_output(shown, _fitting)):
         return shown
     if "digest" in extra:
         shown = replace(shown, data={**shown.data, DIGEST_MIME: extra["digest"]})

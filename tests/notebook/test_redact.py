@@ -34,7 +34,7 @@ def secretive(run: Trajectory, secret: str) -> Trajectory:
     call = ToolCall(1, 1, "f", (value,), {"x": value}, Returned([value] * 2_000))
     shown = (
         Stream("stdout", f"n{secret}"),
-        Display({"text/plain": secret, "application/json": value}, {"m": value}),
+        Display({"text/plain": secret, "application/json": value}),
         Error("E", secret, (secret,)),
     )
     raw = json.dumps([{"type": "text", "text": f"\n{secret}"}], ensure_ascii=False)

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codeact_kernel.inert.markup import inert_html
+from codeact_kernel.inert.svg import inert_svg
 from codeact_kernel.notebook.codec import from_json, to_json
 from codeact_kernel.notebook.journal import JournalRecorder, read_journal
 from codeact_kernel.notebook.load import load
@@ -52,18 +54,18 @@ bundles = st.fixed_dictionaries(
     {},
     optional={
         "text/plain": texts,
-        "text/html": texts,
+        "text/html": texts.map(lambda text: inert_html(text) or "x"),
         "image/png": st.just("iVBORw0KGgo="),
         "application/json": values,
-        "application/vnd.plotly.v1+json": values,
+        "image/svg+xml": st.just(inert_svg("<svg><g id='a'/></svg>")),
         "application/vnd.codeact.digest": texts,
     },
 )
 objects = st.dictionaries(names, values, max_size=2)
 shown = st.lists(
     st.builds(Stream, st.sampled_from(["stdout", "stderr"]), texts)
-    | st.builds(Display, bundles, objects, st.none() | names)
-    | st.builds(Result, bundles, st.integers(0, 99), objects)
+    | st.builds(Display, bundles, st.just({}), st.none() | names)
+    | st.builds(Result, bundles, st.integers(0, 99))
     | st.builds(Error, names, texts, st.lists(texts, max_size=2).map(tuple)),
     max_size=4,
 ).map(tuple)
