@@ -28,7 +28,7 @@ from .kernel_publish import CellPublish, Silent, error_content
 from .kernel_run import CellRun, Outcome, error_of
 from .kernel_stdin import Asker, FrontEndStdin, approval_asker
 from .kernel_widgets import Widgets
-from .publishing import Publish, style_for
+from .publishing import style_for
 
 SHUTDOWN_S = 10.0
 BANNER = f"""CodeAct {__version__}: say in plain words what is to be done; the agent writes Python, and runs
@@ -73,7 +73,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
         self._desk = AgentDesk(self._choice, self._tell, self._widgets.attend)
         self._history = History()
         self._run: CellRun | None = None
-        self._publish: Publish = Silent()
+        self._publish: CellPublish | Silent = Silent()
 
     # --- cells ---
 
@@ -119,7 +119,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
     def _reply(self, outcome: Outcome, code: str, *, kept: bool, silent: bool) -> dict[str, Any]:
         count = self.execution_count
         if kept:
-            self._history.add(count, code)
+            self._history.add(count, code, self._publish.said)
         elif not silent:
             self.execution_count -= 1  # ipykernel has counted it.
         reply: dict[str, Any] = {"execution_count": count, "payload": list(outcome.payload)}

@@ -24,6 +24,8 @@ class CellPublish:
         self._kernel = kernel
         self._parent = parent
         self._count = count
+        self.said: str | None = None
+        """The cell's result as text."""
 
     def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
         self._send("stream", {"name": name, "text": text})
@@ -46,6 +48,7 @@ class CellPublish:
         self._send("clear_output", {"wait": wait})
 
     def result(self, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA) -> None:
+        self.said = str(data.get("text/plain", ""))
         content = {"execution_count": self._count, "data": dict(data), "metadata": dict(metadata)}
         self._send("execute_result", content)
 
@@ -61,6 +64,8 @@ class CellPublish:
 
 class Silent:
     """Publishes nothing: of a silent cell."""
+
+    said = None
 
     def stream(self, name: Literal["stdout", "stderr"], text: str) -> None: ...
 
