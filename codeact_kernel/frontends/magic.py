@@ -175,7 +175,8 @@ def _plainly() -> Iterator[None]:
 def load(shell: Any) -> None:
     """`%load_ext codeact_kernel`. Raises UsageError for a config file that cannot be used."""
     unload(shell)
-    magics = CodeActMagics(shell)
+    with _plainly():
+        magics = CodeActMagics(shell)
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(matcher(shell))
     shell.input_transformer_manager.token_transformers.append(Question)

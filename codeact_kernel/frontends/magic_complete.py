@@ -26,9 +26,9 @@ def matcher(shell: Any) -> Callable[[CompletionContext], SimpleMatcherResult]:
     @context_matcher(identifier="codeact_kernel", priority=100)  # type: ignore[untyped-decorator]  # IPython's
     def codeact_matcher(context: CompletionContext) -> SimpleMatcherResult:
         line = context.text_until_cursor
-        first = "\n" not in context.full_text[: len(line)] and context.cursor_line == 0
-        start = _LINE.match(line) if first or "%%" not in line else None
-        found = _found(line[start.end() :], shell.user_ns) if start else None
+        start = _LINE.match(line)
+        ours = start is not None and not (context.cursor_line and "%%" in start[0])
+        found = _found(line[start.end() :], shell.user_ns) if start and ours else None
         if found is None:
             return {"completions": [], "suppress": False}
         fragment, kind, texts = found

@@ -209,7 +209,7 @@ class Session:
         view.note(f"the run goes on with these tools: {', '.join(self._tools) or 'none'}{ways}")
         agent = self._made(plan, options, None)
         try:
-            agent.resume(path)
+            agent.resume(path, in_doubt="skip")  # Nobody is there to say that a call is to be made again.
         except BaseException:
             self._exchange.sent.clear()
             agent.close()

@@ -19,7 +19,7 @@ from codeact_kernel.exceptions import CodeActError, NotebookError, UsageError
 from codeact_kernel.notebook.load import load
 from codeact_kernel.trajectory import OWN_CELL
 from codeact_kernel.wire.values import Picture
-from tests.frontends.shells import a_shell
+from tests.frontends.shells import a_shell, bare_shell
 
 
 class Notebook:
@@ -284,6 +284,37 @@ def test_errors_are_a_sentence_and_not_our_frames(
     notebook.shell.run_cell("%codeact --with nope x")
     printed = capsys.readouterr().out
     assert printed.strip() == ("UsageError: --with nope: there is no such variable here; there are: none")
+
+
+def test_config_files_are_those_of_jupyter_and_never_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, folder = tmp_path / "config", tmp_path / "work"
+    ours.mkdir()
+    folder.mkdir()
+    (ours / "codeact_config.py").write_text(
+        "c.CodeActMagics.model = 'scripted:mine.jsonl'\nc.CodeActMagics.approve = 'ask'\n"
+        "c.Limits.max_steps = 7\n"
+    )
+    (folder / "codeact_config.py").write_text("raise SystemExit('a stranger')")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(ours))
+    with a_shell(tmp_path) as shell:
+        shell.run_cell("%codeact --dry --max-cost 2 go")
+    said = capsys.readouterr().out
+    assert "Model    scripted:mine.jsonl" in said
+    assert "Budgets  $2, 7 steps" in said
+    assert "Approval ask" in said
+
+
+def test_a_config_file_that_cannot_be_used_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "codeact_config.py").write_text("c.CodeActMagics.model = ")
+    monkeypatch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path))
+    with bare_shell(tmp_path) as shell:
+        shell.run_cell("%load_ext codeact_kernel")
+    assert capsys.readouterr().out.startswith("UsageError: config file '")
 
 
 def test_help_and_configuration(notebook: Notebook, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,6 +90,8 @@ def transform() -> TransformerManager:
             "    get_ipython().run_line_magic('codeact', '(is it?')",
         ),
         ("%codeact --dry --with df really ?", "run_line_magic('codeact', '--dry --with df really ?')"),
+        ("%codeact is 'it f\"{x?\ny = 1", """'is \\'it f"{x?')\ny = 1"""),
+        ("%codeact let's go\nx = %codeact and it's?", """run_line_magic('codeact', "and it's?")"""),
         ("%codeact?", "run_line_magic('pinfo', '%codeact')"),
         ("%codeact ??", "run_line_magic("),
         ("%codeactx a?", "run_line_magic('pinfo', 'a')"),
