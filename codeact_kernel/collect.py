@@ -88,6 +88,8 @@ class Collector:
     def add(self, output: Output) -> None:
         """One output, in order of arrival."""
         if isinstance(output, ClearOutput):
+            if output.inside:
+                return  # What the cell has shown stays.
             self._clear_next = output.wait
             if not output.wait:
                 self._clear()

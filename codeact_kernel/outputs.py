@@ -43,9 +43,11 @@ class DisplayUpdate:
 
 @dataclass(frozen=True)
 class ClearOutput:
-    """The cell asked to clear what it showed; `wait`: only when the next output comes."""
+    """The cell asked to clear what it showed; `wait`: only when the next output comes. `inside`: what an
+    Output widget shows is meant, whose block runs."""
 
     wait: bool = False
+    inside: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ..outputs import Finished, Status
 
 MAX_NAMES = 10_000
 MAX_COUNT = 2**63
+MAX_AREAS = 100
 IDLE_S = 5.0
 """Seconds of silence after the reply of a cell, before its last outputs are given up."""
 CREDIT_S = 5.0
@@ -42,6 +43,8 @@ class Run:
     truncated: bool = False
     trail_end: float | None = None
     """Loop time by which the outputs must have ended, once there is a reply."""
+    areas: set[str] = field(default_factory=set)
+    """Output widgets in whose block the cell is: what it clears there is theirs."""
     waited: float = 0.0
     """`Waiting.seconds` that the deadline has been moved for."""
     credit: float = field(init=False)
@@ -69,6 +72,15 @@ class Run:
         self.waited = waited
         self.deadline += more
         return True
+
+    def widget_said(self, content: Mapping[str, Any]) -> None:
+        """A comm message of the cell's."""
+        match content:
+            case {"comm_id": str(comm_id), "data": {"state": {"msg_id": str(capturing)}}}:
+                if not capturing:
+                    self.areas.discard(comm_id)
+                elif len(self.areas) < MAX_AREAS:
+                    self.areas.add(comm_id)
 
     def expect_end(self, now: float) -> None:
         """The reply is there: what is left of the outputs has to come soon."""

@@ -6,13 +6,14 @@ import asyncio
 import platform
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
 from ..config import Settings
 from ..exceptions import SandboxError
 from ..interfaces import CallHandler
-from ..outputs import Error, Finished, Output
+from ..outputs import ClearOutput, Error, Finished, Output
 from ..trajectory import Action, Refusal
 from ..waiting import Waiting
 from ..wire.messages import Raised, ToolOutcome, ToolRequest
@@ -21,7 +22,7 @@ from .carrier import Carrier
 from .confine.policy import Report
 from .confine.preparation import refuse_platform
 from .folders import SessionFolder, sweep
-from .mailbox import KernelDied, Mailbox
+from .mailbox import COMMS, KernelDied, Mailbox
 from .process import KernelProcess
 from .run import Run
 from .translate import output_of
@@ -217,7 +218,10 @@ class KernelSession(Attended):
             return None
         if run.reply is not None and not run.truncated:
             run.expect_end(asyncio.get_running_loop().time())
-        return output_of(message)
+        if str(kind) in COMMS:
+            run.widget_said(message["content"])
+        output = output_of(message)
+        return replace(output, inside=True) if run.areas and isinstance(output, ClearOutput) else output
 
     def _stop_cell(self, run: Run, why: str) -> None:
         if run.stopping is not None or self._mailbox is None:

@@ -61,6 +61,7 @@ def test_clear_now_and_with_the_next_output() -> None:
     a, b = Stream("stdout", "a"), Stream("stdout", "b")
     assert collected(a, ClearOutput()).shown() == ()
     assert collected(a, ClearOutput(wait=True)).shown() == (a,)
+    assert collected(a, ClearOutput(inside=True), b).shown() == (Stream("stdout", "ab"),)
     assert collected(a, ClearOutput(wait=True), b, b).shown() == (Stream("stdout", "bb"),)
 
 

@@ -296,6 +296,16 @@ def test_input_of_a_session_is_refused_at_once(shared: Lab, person: Person) -> N
     assert value_of(shared, "6 * 7") == "42"
 
 
+def test_what_a_widget_clears_is_not_what_the_cell_has_shown(shared: Lab) -> None:
+    """`interact` clears its Output widget each time. Unattended too: the record is the same."""
+    code = (
+        "import ipywidgets\nfrom IPython.display import clear_output\nprint('before')\n"
+        "@ipywidgets.interact(x=3)\ndef show(x): print('x is', x)\n"
+    )
+    assert shared.run(code).out == "before\nx is 3\n"
+    assert shared.run(code + "clear_output()\nprint('after')").out == "after\n"
+
+
 # --- what the messages may say, without a kernel ---
 
 
