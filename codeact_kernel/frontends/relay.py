@@ -85,7 +85,7 @@ class Relay:
 
     def feed(self, output: Output) -> None:
         """One output as it comes. It is shown with the next `flush`."""
-        if isinstance(output, Finished):
+        if isinstance(output, Finished) or (isinstance(output, ClearOutput) and output.inside):
             return
         if isinstance(output, ClearOutput):
             self._clear(output)
@@ -195,7 +195,7 @@ class Relay:
             return
         if self._frame is None:
             self.flush(force=True)
-            self._frame = Frame(new_id, self._ids, self._keep)
+            self._frame = Frame(new_id, self._ids if self._live else [], self._keep)
         self._frame.clear(clear.wait)
 
     # --- showing ---
