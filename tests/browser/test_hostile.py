@@ -1,0 +1,79 @@
+"""What hostile code shows does nothing in the user's browser: live, saved, and as `show --html` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .desk import Book, Desk
+from .hostile import bundle_cells, widget_cell
+from .lab import Lab
+from .trap import Trap, trap
+
+pytestmark = pytest.mark.kernel
+CLICK = """() => {
+    const ours = one => one.closest(".jp-OutputPrompt, .jp-OutputArea-promptOverlay")
+        || one.textContent.endsWith(".ipynb") || one.textContent === one.href  // What Lab made of plain text.
+    const shown = ".jp-OutputArea :is(a, button, input, summary), body > :is(a, button, input, summary)"
+    for (const one of document.querySelectorAll(shown)) if (!ours(one)) one.click()
+}"""
+"""What may wait for a click gets one."""
+PAUSE = "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => done()), 500))"
+"""For requests that are under way; the control test shows how soon they come."""
+STATE = "() => [window.pwned ?? null, document.title.includes('pwned')]"
+
+
+@pytest.fixture
+def caught() -> Iterator[Trap]:
+    with trap() as made:
+        yield made
+
+
+@pytest.fixture
+def other(page: Page, lab: Lab, pictures: Path, caught: Trap) -> Desk:
+    """A page of its own, watched."""
+    caught.watch(page, lab.origin, lab.origin.replace("http", "ws"))
+    desk = Desk(page, lab, pictures)
+    desk.enter()
+    return desk
+
+
+def all_shown(book: Book, cell: int) -> None:
+    """Lab shows the first fifty outputs, and the rest when it is asked for."""
+    more = book.shown(cell).get_by_role("button", name="Show more outputs")
+    while more.count():
+        more.first.click()
+
+
+def check(page: Page, caught: Trap) -> None:
+    page.evaluate(CLICK)
+    page.evaluate(PAUSE)
+    assert page.evaluate(STATE) == [None, False]
+    assert caught.caught() == []
+
+
+def test_the_trap_catches(other: Desk, lab: Lab, caught: Trap) -> None:
+    """The same outputs from a kernel that filters nothing: else the other tests could not fail."""
+    book = other.open(lab.notebook("control", bundle_cells(caught.url)[0], kernel="python3"))
+    book.run(0)
+    other.page.wait_for_function("() => window.pwned")
+    assert caught.calls
+    assert caught.requests
+    other.clear()
+
+
+def test_live_outputs_are_inert(other: Desk, lab: Lab, caught: Trap) -> None:
+    first, *more = bundle_cells(caught.url)
+    model = lab.script("hostile", {"code": first}, {"answer": "Done."})
+    own = [f"%%python\n{code}" for code in (*more, widget_cell(caught.url))]
+    book = other.open(lab.notebook("hostile", f"%model {model}", "Show it", *own))
+    book.run(0)
+    for cell in range(1, 2 + len(own)):
+        shown = book.run(cell)
+        all_shown(book, cell)
+        expect(shown).to_contain_text("all shown")
+    check(other.page, caught)
+    other.clear()
