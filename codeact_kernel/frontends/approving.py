@@ -41,6 +41,26 @@ class Stopped(Exception):
     """The person wants the run to end. Whoever raises it has said so to the run."""
 
 
+async def read_at(door: Door, read: Callable[[], str | None]) -> str | None:
+    """What `read` gives on the thread of the caller, who may interrupt it. Raises: Stopped."""
+    stopped: list[KeyboardInterrupt] = []
+
+    def held() -> str | None:
+        try:
+            return read()
+        except KeyboardInterrupt as problem:
+            stopped.append(problem)
+            raise
+
+    try:
+        line = await door.at_caller(held)
+    except RuntimeError:
+        if stopped:
+            raise Stopped from None
+        raise
+    return None if line is None else str(line)
+
+
 class Asker(Protocol):
     """A front end at which a person can be asked. Called by the desk, on the portal, once at a time."""
 

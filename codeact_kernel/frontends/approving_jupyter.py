@@ -9,7 +9,7 @@ from typing import Any
 
 from ..outputs import MimeBundle
 from .approval_text import Question, framed
-from .approving import Asker
+from .approving import Asker, read_at
 from .approving_terminal import TerminalAsker
 from .portal import Door
 
@@ -74,11 +74,14 @@ class NotebookAsker:
         return bool(getattr(self._shell.kernel, "_allow_stdin", False))
 
     async def line(self, question: Question, door: Door) -> str | None:
-        def held() -> str:
+        def held() -> str | None:
             self._shell.display_pub.publish(dict(shown(question)))
-            return input(prompt(question))
+            try:
+                return input(prompt(question))
+            except (EOFError, NotImplementedError):  # The front end does not take questions after all.
+                return None
 
-        return str(await door.at_caller(held))
+        return await read_at(door, held)
 
 
 def asker_here() -> Asker:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from rich.console import Console
 
 from .approval_text import Question, framed
-from .approving import Stopped
+from .approving import read_at
 from .page import Page, stderr_console
 from .portal import Door, SyncDoor
 
@@ -48,32 +48,17 @@ class TerminalAsker:
         gone = threading.Event()
         try:
             if isinstance(door, SyncDoor):
-                return await self._at_caller(door, question, gone)
+                return await read_at(door, lambda: self._offered(question, gone))
             return await asyncio.to_thread(self._read, question, "", gone)
         finally:
             gone.set()
 
-    async def _at_caller(self, door: SyncDoor, question: Question, gone: threading.Event) -> str | None:
-        """On the thread of the caller, who may stop the run here."""
-        stopped = threading.Event()
-
-        def held() -> str | None:
-            try:
-                line = self._read(question, "   q: stop the run", gone)
-                if line is not None and line.strip().lower() == "q":
-                    raise KeyboardInterrupt(f"stopped before {question.tool} was called")
-                return line
-            except KeyboardInterrupt:
-                stopped.set()
-                raise
-
-        try:
-            line = await door.at_caller(held)
-        except RuntimeError:
-            if stopped.is_set():
-                raise Stopped from None
-            raise
-        return None if line is None else str(line)
+    def _offered(self, question: Question, gone: threading.Event) -> str | None:
+        """With the choice to end the run, which a caller that waits on its thread has."""
+        line = self._read(question, "   q: stop the run", gone)
+        if line is not None and line.strip().lower() == "q":
+            raise KeyboardInterrupt(f"stopped before {question.tool} was called")
+        return line
 
     def _read(self, question: Question, more: str, gone: threading.Event) -> str | None:
         with self.paused():

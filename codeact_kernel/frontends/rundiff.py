@@ -10,13 +10,13 @@ from __future__ import annotations
 import difflib
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from ..comparison import bounded_diff, output_diff
 from ..replay import ending
 from ..trajectory import Step, Stop, Trajectory, Turn
-from ..wire.entries import outcome_to_json
+from ..wire.entries import decision_to_json, outcome_to_json
 from ..wire.lines import canonical
 from ..wire.messages import Raised, Returned, ToolCall
 from ..wire.tape import call_key, differences, show_call, show_value
@@ -171,10 +171,17 @@ def _key(call: ToolCall) -> str:
 
 
 def _outcome(call: ToolCall) -> str:
-    return canonical(outcome_to_json(call.outcome))
+    return canonical({**outcome_to_json(call.outcome), **decision_to_json(replace(call, approved_by=""))})
 
 
 def _said(call: ToolCall) -> str:
+    if call.edited is None:
+        return _came(call)
+    made = show_call(replace(call, args=call.edited[0], kwargs=call.edited[1]))
+    return f"{_came(call)}, called as {made}"
+
+
+def _came(call: ToolCall) -> str:
     match call.outcome:
         case Returned(value):
             return show_value(value)

@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -33,12 +34,14 @@ from codeact_kernel.frontends.approving import Asker, Desk, Stopped
 from codeact_kernel.frontends.approving_jupyter import StdinAsker
 from codeact_kernel.frontends.approving_terminal import TerminalAsker
 from codeact_kernel.frontends.cli import main
+from codeact_kernel.frontends.person import PersonTools
 from codeact_kernel.frontends.portal import Door, PortalRunner, SyncDoor
 from codeact_kernel.inert.css import declarations
+from codeact_kernel.notebook.load import load
 from codeact_kernel.outputs import Display, Error, MimeBundle, Result, Stream
 from codeact_kernel.tools.registry import Tool, ToolRegistry
 from codeact_kernel.trajectory import Approval
-from codeact_kernel.wire.messages import ToolRequest
+from codeact_kernel.wire.messages import Returned, ToolRequest
 from codeact_kernel.wire.values import encode
 
 PATIENCE_S = 60.0
@@ -308,6 +311,40 @@ def test_a_call_that_is_cancelled_leaves_the_others_to_be_asked() -> None:
     assert person.asked[0].arguments[0] == ("n", "2")
 
 
+def test_input_of_the_sandbox_waits_until_the_question_is_answered() -> None:
+    said: list[str] = []
+
+    class Front(Person):
+        async def line(self, question: Question, door: Door) -> str | None:
+            said.append("question")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            said.append("answer")
+            return "y"
+
+        async def input(self, prompt: str, password: bool) -> str | None:
+            said.append(prompt)
+            return "typed"
+
+        def comm(self, message: object) -> None: ...
+        def late(self, output: object, token: object) -> None: ...
+
+    front = Front()
+    at, door = desk(front), SyncDoor()
+    tools = PersonTools(ToolRegistry([]), lambda secret: secret, at.turn)
+    tools.attendant = front
+
+    async def both() -> object:
+        asking = asyncio.ensure_future(at.decide(call(), 1))
+        await asyncio.sleep(0)
+        typed = await tools.call(ToolRequest(2, "input", ("your password?",)))
+        await asking
+        return typed
+
+    assert door.run(both()) == Returned("typed")
+    assert said == ["question", "answer", "your password?"]
+
+
 # --- what is shown -----------------------------------------------------------------------------
 
 
@@ -475,7 +512,7 @@ print("second", pay(400))
 
 
 def in_a_terminal(command: list[str], folder: Path, answers: list[tuple[str, str]]) -> str:
-    """Runs `command` in a terminal; types each answer when its words are there. What was shown."""
+    """Runs `command` in a terminal; types each answer ("": Ctrl-C) when its words are there; what was shown."""
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150", "JUPYTER_CONFIG_DIR": str(folder)}
     process = subprocess.Popen(
@@ -492,7 +529,10 @@ def in_a_terminal(command: list[str], folder: Path, answers: list[tuple[str, str
             shown += part
             if answers and (at := shown.find(answers[0][0], seen)) >= 0:
                 seen = at + len(answers[0][0])
-                os.write(master, answers.pop(0)[1].encode())
+                if typed := answers.pop(0)[1]:
+                    os.write(master, typed.encode())
+                else:
+                    process.send_signal(signal.SIGINT)
         raise AssertionError(f"no end; shown was: {shown[-2000:]}")
     finally:
         process.kill()
@@ -501,23 +541,28 @@ def in_a_terminal(command: list[str], folder: Path, answers: list[tuple[str, str
 
 
 @pytest.mark.kernel
-def test_a_program_cannot_look_like_a_question(tmp_path: Path) -> None:
+def test_a_program_cannot_look_like_a_question_and_ctrl_c_ends_one(tmp_path: Path) -> None:
     (tmp_path / "tools.py").write_text(TOOLS)
-    replies = [{"code": SPOOF}, {"answer": "done"}]
+    replies = [{"code": SPOOF}, {"code": "x = 1\npay(1)"}]
     (tmp_path / "s.jsonl").write_text("".join(json.dumps(reply) + "\n" for reply in replies))
     command = [sys.executable, "-m", "codeact_kernel", "run", "pay", "--tools", "tools.py", "--no-verify"]
     command += ["--model", "scripted:s.jsonl", "--out", "run.ipynb"]
-    answers = [("q: stop the run", "n wrong\n"), ("q: stop the run", "e n=4\n"), ("q: stop the run", "y\n")]
+    answers = [("q: stop the run", typed) for typed in ("n wrong\n", "e n=4\n", "y\n", "")]
     shown = in_a_terminal([*command, "--approve", "ask"], tmp_path, answers)
     assert not answers, shown
     lines = re.split(r"[\r\n]+", shown)
     (mark,) = {found for line in lines for found in re.findall(r"carry the mark (\S+);", line)}
     ours = [line for line in lines if mark in line]
-    assert len(ours) == 4, "where it is told, and in each question"
-    assert sum(line.startswith("╔══ codeact asks") for line in lines) == 3
+    assert len(ours) == 5, "where it is told, and in each question"
+    assert sum(line.startswith("╔══ codeact asks") for line in lines) == 4
     assert any(line.startswith("  ╔══ codeact asks · mark tavo-miku-resa") for line in lines), "indented"
     assert shown.index('print("second"') < shown.index("q: stop the run"), "the code is shown before"
     assert mark not in (tmp_path / "run.ipynb").read_text()
+    assert "the run up to here is in" in shown
+    told = load(tmp_path / "run.ipynb")
+    assert told.stop is not None
+    assert told.stop.reason == "interrupted"
+    assert [len(step.observation.tool_calls) for step in told.steps] == [2, 0], "that call was not made"
     assert "caught True pay(): denied by a person at the terminal: wrong" in shown
     assert "second 4" in shown
 
@@ -557,7 +602,12 @@ def test_a_run_with_decisions_replays_identically_and_the_model_is_told(tmp_path
     (notice,) = [event.text for event in events if isinstance(event, Notice)]
     assert person.asked[0].mark in notice
     assert person.asked[0].mark not in (tmp_path / "run.ipynb").read_text()
-    assert main(["verify", str(tmp_path / "run.ipynb")]) == 0
+    saved = tmp_path / "run.ipynb"
+    assert main(["verify", str(saved)]) == 0
+    for old, new in (('denied_by\\":\\"ana', 'denied_by\\":\\"bob'), ('args\\":[20]', 'args\\":[21]')):
+        assert old in saved.read_text()
+        (tmp_path / "other.ipynb").write_text(saved.read_text().replace(old, new))
+        assert main(["verify", str(tmp_path / "other.ipynb")]) == 20, old
     notebook = nbformat.read(tmp_path / "run.ipynb", as_version=4)
     NotebookClient(notebook, kernel_name="python3", timeout=60).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
@@ -614,51 +664,3 @@ def test_an_agent_in_a_notebook_asks_there() -> None:
     mark = prompts[0].partition("[")[2].partition("]")[0]
     assert [mark in box for box in boxes] == [True, True] == [mark in prompt for prompt in prompts]
     assert shown[-2]["content"]["text"] == "False\n", "a front end that cannot be asked is not"
-
-
-@pytest.mark.kernel
-def test_an_interrupt_ends_the_question_and_the_call_is_not_made(tmp_path: Path) -> None:
-    made: list[int] = []
-
-    @tool(approval="ask")
-    def act(n: int) -> int:
-        "Acts."
-        made.append(n)
-        return n
-
-    class Interrupts(Person):
-        async def line(self, question: Question, door: Door) -> str | None:
-            await super().line(question, door)
-            raise AssertionError("it is cancelled before")
-
-        def ready(self) -> bool:
-            running.cancel()
-            return True
-
-    person = Interrupts()
-    script = tmp_path / "s.jsonl"
-    script.write_text(json.dumps({"code": "x = 1\nact(1)"}) + "\n")
-    agent = Agent([act], model=f"scripted:{script}", out=tmp_path / "run.ipynb", asker=person, verify=False)
-    running: Any = None
-
-    async def scene() -> None:
-        nonlocal running
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(agent.run("act"))
-
-        class Stop:
-            def cancel(self) -> None:
-                loop.call_soon_threadsafe(task.cancel)
-
-        running = Stop()
-        await asyncio.wait([task])
-        assert task.cancelled()
-        await agent.aclose()
-
-    asyncio.run(scene())
-    assert made == []
-    assert agent.trajectory is not None
-    (step,) = agent.trajectory.steps
-    assert step.observation.tool_calls == ()
-    assert agent.trajectory.stop is not None
-    assert agent.trajectory.stop.reason == "interrupted"
