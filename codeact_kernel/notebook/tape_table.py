@@ -14,6 +14,8 @@ from .markdown import inline, table
 TABLE_ROWS = 50
 FOLDED = 1000
 """Characters of a value in the table, behind a fold."""
+LOOKED_AT = 20 * FOLDED
+"""Characters of a value that are looked at for them: blanks are left out."""
 
 
 def tape_source(calls: Sequence[ToolCall]) -> str:
@@ -51,7 +53,8 @@ def _folded(short: str, value: Json, limit: int = 80) -> str:
         return inline(short, limit)
     text = dump_line(value)
     size = f" ({len(text):,} bytes)" if len(text) > FOLDED else ""
-    return f"<details><summary>{inline(short, limit)}</summary>{inline(text, FOLDED)}{size}</details>"
+    more = inline(text[:LOOKED_AT], FOLDED)
+    return f"<details><summary>{inline(short, limit)}</summary>{more}{size}</details>"
 
 
 def _outcome(call: ToolCall) -> str:

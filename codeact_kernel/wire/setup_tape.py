@@ -8,7 +8,9 @@ place, "args_data":{"0":"sha256:…"}, and null stands there. So what one tool g
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from .entries import call_digest, call_from_json, call_to_json
 from .frames import structure_of
@@ -27,6 +29,8 @@ to a lot, a small one not."""
 FREE_VALUES, VALUES_PER_CHAR = 2_000_000, 1
 """So many values they may hold (`frames.structure_of`), each of which takes some 30 to 100 bytes."""
 _PREVIEW = 100
+_Lines: TypeAlias = tuple[dict[str, str], str]
+"""Of a call: the lines of its large values by digest, and its own."""
 _LARGE_KEYS = ("args", "kwargs", "returns", "edited")
 
 
@@ -37,15 +41,41 @@ def tape_lines(calls: Sequence[ToolCall]) -> Iterator[str]:
     """
     written: set[str] = set()
     for call in calls:
-        entry = {**call_to_json(call, seconds=False), "digest": call_digest(call)}
-        line = quotable(entry)
-        if len(line) > LARGE_BYTES:
-            for digest, text in _taken_out(entry):
-                if digest not in written:
-                    written.add(digest)
-                    yield _data_line(digest, text)
-            line = quotable(entry)
+        data, line = _KNOWN.get(call) or _lines(call)
+        for digest, text in data.items():
+            if digest not in written:
+                written.add(digest)
+                yield text
         yield line
+
+
+def _lines(call: ToolCall) -> _Lines:
+    entry = {**call_to_json(call, seconds=False), "digest": call_digest(call)}
+    line = quotable(entry)
+    if len(line) <= LARGE_BYTES:
+        return {}, line
+    lines = {digest: _data_line(digest, text) for digest, text in _taken_out(entry)}, quotable(entry)
+    _KNOWN.put(call, lines)
+    return lines
+
+
+class _Known:
+    """The lines of large calls, as long as the calls are there: a notebook is written again and again, and to
+    pack ten megabytes takes a second."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[weakref.ref[ToolCall], _Lines]] = {}
+
+    def get(self, call: ToolCall) -> _Lines | None:
+        found = self._kept.get(id(call))
+        return found[1] if found is not None and found[0]() is call else None
+
+    def put(self, call: ToolCall, lines: _Lines) -> None:
+        key = id(call)
+        self._kept[key] = weakref.ref(call, lambda _: self._kept.pop(key, None)), lines
+
+
+_KNOWN = _Known()
 
 
 def _taken_out(entry: dict[str, Json]) -> Iterator[tuple[str, str]]:
