@@ -1,7 +1,7 @@
 """Owns what a cell showed as inert HTML: nothing in it runs, is clicked into, or loads from outside.
 
 Text is text, pictures are `data:` addresses, an SVG is a picture too. HTML goes into a frame with three
-bars, each of which would do: an allow-list of elements, here; a sandbox without any right; a
+bars, each of which would do: the allow-list of `inert.markup`; a sandbox without any right; a
 Content-Security-Policy of its own before it, beside the page's.
 """
 
@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import assert_never
 
+from ..inert.markup import inert_html
+from ..inert.svg import inert_svg
 from ..notebook.outputs import DIGEST_MIME
 from ..outputs import Display, Error, MimeBundle, Result, Shown, Stream
 from ..wire.messages import Json
 from . import brief
 from .html_text import MAX_TEXT, Room, esc, json_text, note, passage
-from .terminal import clean
 
 CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
@@ -32,21 +33,6 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*")
 _FRAME_STYLE = "body{margin:8px;font:14px system-ui,sans-serif;color:#1a1a1a;background:#fff}" + (
     "table{border-collapse:collapse}td,th{padding:2px 8px;text-align:right}"
 )
-# Elements that only show. What is no such tag becomes text, whatever a parser would make of it: an element
-# is opened by `<` and its name and by nothing else. Links go, their text stays. (CSP and sandbox know no
-# bar against <link rel=preconnect>, which only this is.)
-_SHOWING = (
-    "abbr|article|b|blockquote|br|caption|center|cite|code|col|colgroup|dd|del|details|div|dl|dt|em|"
-    "figcaption|figure|font|footer|h[1-6]|header|hr|i|img|ins|kbd|li|mark|ol|p|pre|q|s|samp|section|small|span|"
-    "strong|style|sub|summary|sup|table|tbody|td|tfoot|th|thead|time|tr|tt|u|ul|var|"
-    "svg|g|path|rect|circle|ellipse|line|polyline|polygon|text|tspan|defs|title|clippath|lineargradient|stop"
-)
-_REMOVED = re.compile(
-    r"<!--.*?(?:-->|\Z)|<(script|template|noscript)(?![\w-]).*?(?:</\1(?![\w-])[^>]*+>?|\Z)"
-    r"|</?(?:a|html|head|body|meta|link|!doctype)(?![\w-])[^>]*+>?",
-    re.IGNORECASE | re.DOTALL,
-)
-_OTHER_TAG = re.compile(rf"<(?!/?(?:{_SHOWING})(?=[\s/>]))", re.IGNORECASE)
 
 
 def outputs(shown: Sequence[Shown], room: Room) -> Iterator[str]:
@@ -72,17 +58,12 @@ def _output(one: Shown, room: Room) -> str:
             assert_never(one)
 
 
-def inert(text: str) -> str:
-    """HTML with nothing but elements that show."""
-    return _OTHER_TAG.sub("&lt;", _REMOVED.sub("", clean(text)))
-
-
 def frame(text: str) -> str:
-    """HTML of a run in a frame that can do nothing."""
+    """HTML of a run, made inert, in a frame that can do nothing."""
     inner = (
         f'<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{CSP}">'
     )
-    inner += f"<style>{_FRAME_STYLE}</style>{inert(text)}"
+    inner += f"<style>{_FRAME_STYLE}</style>{text}"
     rows = len(re.findall(r"<(?:tr|br|p|li|h[1-6]|div)\b", text, re.IGNORECASE))
     height = max(72, min(40 + 24 * rows, 420))
     return f'<iframe sandbox title="HTML output" height="{height}" srcdoc="{html.escape(inner)}"></iframe>'
@@ -116,8 +97,10 @@ def _rich(kind: str, value: Json, room: Room) -> str:
     if kind in PICTURES:
         return _picture(kind, _text(value), room)
     if kind == "image/svg+xml":
-        encoded = base64.b64encode(_text(value).encode("utf-8", "replace")).decode("ascii")
-        return _picture(kind, encoded, room)
+        drawn = inert_svg(_text(value))
+        if drawn is None:
+            return note(f"{kind} that is no well-formed picture, or too large")
+        return _picture(kind, base64.b64encode(drawn.encode("utf-8", "replace")).decode("ascii"), room)
     if kind == "text/html":
         return _html(_text(value), room)
     if kind in ("text/markdown", "text/latex"):
@@ -141,12 +124,13 @@ def _picture(kind: str, encoded: str, room: Room) -> str:
 
 
 def _html(text: str, room: Room) -> str:
-    if len(text) > min(MAX_HTML, room.text) or not room.frames:
+    shown = inert_html(text) if len(text) <= min(MAX_HTML, room.text) and room.frames else None
+    if shown is None:
         return note(f"text/html, {brief.size(len(text))}, is too much to be shown here; the notebook has it")
     room.text -= len(text)
     room.frames -= 1
     scripted = re.search(r"<script\b", text, re.IGNORECASE)
-    return frame(text) + (
+    return frame(shown) + (
         note("Its scripts are left out; in a notebook it may show more.") if scripted else ""
     )
 

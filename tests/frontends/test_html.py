@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 
 from codeact_kernel.frontends.highlighting import MAX_CODE, code_html
-from codeact_kernel.frontends.html_outputs import CSP, MAX_PICTURE, frame, inert, outputs
+from codeact_kernel.frontends.html_outputs import CSP, MAX_PICTURE, frame, outputs
 from codeact_kernel.frontends.html_page import page
 from codeact_kernel.frontends.html_text import MAX_TEXT, Room, json_text
 from codeact_kernel.frontends.html_timeline import row_of, timeline
@@ -271,42 +271,23 @@ def test_what_a_page_has() -> None:
 
 def test_an_svg_is_a_picture() -> None:
     made = page_of(Display({"image/svg+xml": SVG}))
-    assert base64.b64encode(SVG.encode()).decode() in made
+    (found,) = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', made)
+    drawn = base64.b64decode(found).decode()
+    assert '<circle r="9">' in drawn
+    assert not re.search("script|onload|alert", drawn)
     assert "<circle" not in made
+    assert "no well-formed picture" in page_of(Display({"image/svg+xml": "<svg><g></svg>"}))
 
 
 def test_html_keeps_what_shows() -> None:
     table = (
         '<table border="1" class="dataframe"><tr><th>a</th></tr><tr><td style="color:red">1</td></tr></table>'
     )
-    assert inert(table) == table
-    assert (
-        inert("<p>see <a href='http://x.example'>this <b>page</b></a></p>") == "<p>see this <b>page</b></p>"
-    )
-    assert inert("a < b <! c </") == "a &lt; b &lt;! c &lt;/"
-    assert inert("<table-x><styles><p\n>ok</p>") == "&lt;table-x>&lt;styles><p\n>ok</p>"
-    assert inert("<SCRIPT a='>'>x</ScRiPt foo>y") == "y"
-    assert inert("<script>unfinished") == ""
+    made = page_of(Display({"text/html": table}))
+    assert "&lt;td style=&quot;color: red&quot;&gt;1&lt;/td&gt;" in made
     assert 'srcdoc="&lt;!doctype' in frame(table)
     assert "scripts are left out" in page_of(Display({"text/html": "<div></div><SCRIPT>plot()</SCRIPT>"}))
     assert "scripts are left out" not in page_of(Display({"text/html": table}))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "<!--" * 50_000,
-        "<script" * 50_000,
-        "<script></script " * 20_000,
-        "<a" * 100_000,
-        "<" * 200_000,
-        "</a <p" * 50_000,
-    ],
-)
-def test_making_html_inert_takes_linear_time(text: str) -> None:
-    start = time.thread_time()
-    inert(text)
-    assert time.thread_time() - start < 2
 
 
 @pytest.mark.parametrize("code", ["match" + " " * 49_000, "x = 1\n" * 20_000, "\t" * 60_000, "a." * 24_000])
