@@ -18,6 +18,7 @@ def test_a_large_call_is_written_the_same_again_and_forgotten_with_it() -> None:
     large, small = a_call(1, "x" * (LARGE_BYTES + 1)), a_call(2, "y")
     first = [*tape_lines([large, small])]
     assert len(first) == 3
+    gc.collect()
     before = len(setup_tape._KNOWN._kept)
     assert [*tape_lines([large, small])] == first
     assert [*tape_lines([replace(large), small])] == first  # An equal one that is new.
