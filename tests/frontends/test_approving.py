@@ -201,6 +201,25 @@ def test_nobody_is_asked_about_a_call_that_does_not_fit_the_tool() -> None:
     assert person.asked == []
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            "maybe",
+            "--approve: 'maybe' cannot be used; give one of allow, ask, ask-writes, deny, or TOOL=MODE",
+        ),
+        ("pay=ask-writes", "--approve: 'pay=ask-writes' cannot be used"),
+        ("gone=ask", "no tool is called 'gone'; there are: none"),
+    ],
+)
+def test_the_command_line_says_what_it_takes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], said: str, words: str
+) -> None:
+    (tmp_path / "cell.py").write_text("1")
+    assert main(["exec", str(tmp_path / "cell.py"), "--approve", said]) == 2
+    assert words in capsys.readouterr().err
+
+
 # --- answers -----------------------------------------------------------------------------------
 
 
@@ -512,7 +531,7 @@ print("second", pay(400))
 
 
 def in_a_terminal(command: list[str], folder: Path, answers: list[tuple[str, str]]) -> str:
-    """Runs `command` in a terminal; types each answer ("": Ctrl-C) when its words are there; what was shown."""
+    """What a `command` showed in a terminal. Types each answer ("": Ctrl-C) when its words are there."""
     master, slave = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150", "JUPYTER_CONFIG_DIR": str(folder)}
     process = subprocess.Popen(
