@@ -129,7 +129,8 @@ class States:
                 self._capture(model_id, bool(value))
                 return ""
             case "outputs":
-                return safe_outputs(value[:MAX_ITEMS], self.view) if isinstance(value, list) else []
+                given = value[:MAX_ITEMS] if isinstance(value, list | tuple) else []
+                return safe_outputs(given, self.view)
         return fit(kind, key, value)
 
     def _named(self, value: Json) -> str:
