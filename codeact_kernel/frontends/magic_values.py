@@ -217,7 +217,7 @@ def _details(value: Any) -> str:
     if isinstance(value, bool | int | float | complex | None):
         return clip(repr(value), 40)
     if isinstance(value, Picture) or hasattr(value, "savefig") or hasattr(value, "_repr_png_"):
-        return "as a picture: it can be shown, not changed"
+        return "as a Picture: it shows itself; its bytes are in .data"
     return brief.count(len(value), "item") if hasattr(value, "__len__") else ""
 
 

@@ -133,7 +133,7 @@ def test_the_tools_answer_only_while_a_cell_of_the_users_runs() -> None:
         (b"x", "bytes, 1 byte"),
         (OrderedDict(a=1), "OrderedDict, 1 item"),
         (None, "NoneType, None"),
-        (Figure(), "Figure, as a picture: it can be shown, not changed"),
+        (Figure(), "Figure, as a Picture: it shows itself; its bytes are in .data"),
         (pd.DataFrame({"a\nimport os\x1b[31m": [1]}), "DataFrame, 1 row: a import os int64"),
         (pd.DataFrame({"x" * 1000: [1]}), "DataFrame, 1 row: " + "x" * 100),
     ],
