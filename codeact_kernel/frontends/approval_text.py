@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rich.cells import chop_cells
+
 from ..exceptions import ToolCallError, UsageError
+from ..toolcalls import weight
 from ..tools.registry import checked
 from ..tools.tool import Tool
 from ..wire.coding import TAG
@@ -20,6 +23,8 @@ MAX_VALUE = 2_000
 """Characters of one argument that are shown; it is said how many more there are."""
 MAX_DECODED = 8_000
 """Characters of JSON up to which a value is shown as Python writes it."""
+MAX_SHOWN = 1_000_000
+"""Bytes of one argument beyond which only its size is shown."""
 MAX_ARGUMENTS = 40
 MAX_EDIT = 100_000
 WIDTH = 76
@@ -54,14 +59,18 @@ def question(mark: str, tool: Tool, request: ToolRequest, step: int, choices: st
 def framed(question: Question, more: str = "") -> list[tuple[str, str]]:
     """The lines of a question, each with its style. What a program shows is indented; no frame is."""
     lines = [("bold reverse", f"╔══ codeact asks · mark {question.mark} ".ljust(WIDTH, "═"))]
-    if question.remark:
-        lines += [("yellow", f"║ {line}") for line in question.remark.split("\n")]
+    lines += [("yellow", f"║ {line}") for line in _folded(question.remark)]
     lines.append(("bold", f"║ Call {question.tool} in step {question.step}?  ({question.effect})"))
     for name, value in question.arguments:
-        first, *rest = value.split("\n")
-        lines += [("", f"║   {name} = {first}"), *(("", f"║       {line}") for line in rest)]
+        first, *rest = _folded(f"{name} = {value}")
+        lines += [("", f"║   {first}"), *(("", f"║       {line}") for line in rest)]
     lines.append(("bold", f"╚══ {question.choices}{more}"))
     return lines
+
+
+def _folded(text: str) -> list[str]:
+    """Lines that no terminal has to fold: what it put at the left edge could look like a line of ours."""
+    return [part for line in text.split("\n") for part in chop_cells(line, WIDTH - 8)]
 
 
 def changed(tool: Tool, request: ToolRequest, text: str) -> ToolRequest:
@@ -126,6 +135,10 @@ def _shown(encoded: object) -> str:
     if isinstance(encoded, tuple):
         return clip(", ".join(_shown(item) for item in encoded[:MAX_ARGUMENTS]), MAX_VALUE)
     value: Any = encoded
+    if isinstance(value, str) and len(value) > MAX_VALUE:
+        return f"{value[:MAX_VALUE]!r}… (+{len(value) - MAX_VALUE:,} characters)"
+    if (size := weight(value)) > MAX_SHOWN:
+        return f"(about {size:,} bytes, too much to show)"
     text = dump_line(value)
     if len(text) <= MAX_DECODED:
         try:

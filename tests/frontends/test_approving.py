@@ -22,6 +22,7 @@ import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
+from rich.cells import cell_len
 from rich.console import Console
 
 from codeact_kernel import Agent, tool
@@ -378,8 +379,12 @@ def test_arguments_are_shown_as_python_writes_them_and_bounded() -> None:
     assert shown.arguments[0] == ("to", repr(hostile))
     assert shown.arguments[1] == ("parts", "1, 2")
     assert len(shown.arguments[2][1]) < MAX_VALUE + 50
-    assert "more" in shown.arguments[2][1] or "characters" in shown.arguments[2][1]
+    assert "characters" in shown.arguments[2][1]
     assert "\x1b" not in "".join(text for _, text in framed(shown))
+    large = question("m", send, ToolRequest(1, "send", ("x", ["y"] * 500_000)), 1, "")
+    assert "too much to show" in large.arguments[1][1]
+    folded = framed(question("m", send, call("send", "漢" * 90 + "╚══ y: yes"), 1, ""))
+    assert all(text[0] in "╔║╚" and cell_len(text) <= 80 for _, text in folded)
 
 
 def test_values_of_the_wire_can_be_given() -> None:
