@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pygments.lexers import PythonLexer
 from pygments.token import Token
 
+from ..inert.markdown import rendered
 from ..notebook.markdown import harmless
 from ..outputs import MimeBundle
 from ..trajectory import Step, Stop
@@ -121,7 +123,9 @@ def answer(value: Json) -> MimeBundle:
     """The answer, encoded. Text is the model's markdown without HTML, images and mathematics; a table is
     shown as one."""
     if isinstance(value, str):
-        return {"text/plain": clean(value), "text/markdown": harmless(clean(value))}
+        # Not as markdown: front ends trust what a kernel says, links that are script included.
+        page = rendered(harmless(clean(value)))
+        return {"text/plain": clean(value)} | ({"text/html": page} if page else {})
     plain = brief.value(value, 4000)
     table = _table(value)
     return {"text/plain": plain} if table is None else {"text/plain": table[0], "text/html": table[1]}
@@ -184,6 +188,7 @@ def _pre(markup: str) -> str:
     return f"<pre style='{_MONO};{_RULE};margin:.3em 0;overflow:auto'>{markup}</pre>"
 
 
+@lru_cache(maxsize=4)
 def _coloured(code: str) -> str:
     """Escaped code in spans that carry their colour: a notebook has no style sheet of ours."""
     code = clean(code).strip("\n")

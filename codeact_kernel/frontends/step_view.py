@@ -14,6 +14,8 @@ from .relay import new_id
 
 REDRAW_S = 0.5
 WAITED_S = 1.0
+RESTS = 5
+"""How many times as long as a drawing took nothing is drawn after it: a busy machine has more to do."""
 MOST = 1_000_000
 """Characters of one reply that are kept as it streams in."""
 
@@ -44,6 +46,7 @@ class StepView:
         self._thought = self._code = ""
         self._phase = phase
         self._since = self._drawn = clock()
+        self._rest = 0.0
         self._changed = self._ready = False
         self._calls: list[str] = []
         self._hidden_calls = 0
@@ -93,7 +96,7 @@ class StepView:
     def tick(self) -> None:
         """Shows what is due."""
         now = self._clock()
-        waited = now - self._drawn
+        waited = now - self._drawn - self._rest
         if self.display_id is not None and (waited >= WAITED_S or (self._changed and waited >= REDRAW_S)):
             self._redraw(now)
 
@@ -144,7 +147,8 @@ class StepView:
         self._publish.update(self.display_id or "", data)
         if self._calls_id is not None and self._changed:
             self._publish.update(self._calls_id, self._calls_data())
-        self._drawn, self._changed = now, False
+        self._drawn, self._changed = self._clock(), False
+        self._rest = RESTS * (self._drawn - now)
 
     def _data(self, state: str, *, heading: bool = True) -> MimeBundle:
         return notebook_view.step(self.index, self._thought, self._code, state, heading=heading)
