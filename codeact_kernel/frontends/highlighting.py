@@ -1,7 +1,7 @@
 """Owns which code is highlighted, and code highlighted as HTML.
 
 Pygments' Python lexer takes a time that grows with the square of a run of blanks (measured: 41 s for
-`match` and 50,000 spaces), so code that could keep it busy is shown as plain text.
+`match` and 50,000 spaces; blank lines with blanks are as bad), so code that could keep it busy is shown as plain text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pygments.token import Token
 from .terminal import clean
 
 MAX_CODE = 50_000
-_BUSY = re.compile(r"[ \t\f]{200}")
+_BUSY = re.compile(r"\s{200}")
 _FORMATTER = HtmlFormatter(nowrap=True)
 
 

@@ -21,6 +21,7 @@ from codeact_kernel.events import (
     TurnFinished,
     TurnStarted,
 )
+from codeact_kernel.frontends.highlighting import highlightable
 from codeact_kernel.frontends.notebook_view import link
 from codeact_kernel.frontends.publishing import BATCH, CONSOLE, LIVE, Style
 from codeact_kernel.frontends.run_view import RunView
@@ -80,7 +81,7 @@ def test_a_live_notebook_ends_as_a_story() -> None:
     assert "<a href='run.ipynb'" in foot["text/html"]
     assert "1 step in" in foot["text/plain"]
     assert "/w/run.ipynb" in foot["text/plain"]
-    assert answer["text/markdown"] == "There are **2**."
+    assert answer["text/html"] == "<p>There are <strong>2</strong>.</p>\n"
 
 
 @pytest.mark.parametrize("style", [CONSOLE, BATCH])
@@ -199,3 +200,10 @@ def test_displays_of_a_step_are_no_result() -> None:
         OutputShown(Result({"text/plain": "5"}, 1)),
     )
     assert [kind for kind, *_ in shown(events).outputs] == ["display", "display", "display"]
+
+
+@pytest.mark.parametrize("code", ["\n " * 10_000, "match " + "\u00a0" * 20_000, "match" + " " * 20_000])
+def test_code_that_keeps_a_lexer_busy_is_shown_plain(code: str) -> None:
+    assert not highlightable(code)
+    screen = shown([StepStarted(1), ActionReady(1, Action(f"first\n{code}last"))])
+    assert "first" in screen.outputs[0][2]["text/html"]
