@@ -1,7 +1,7 @@
 """Owns which code is highlighted, and code highlighted as HTML.
 
 Pygments' Python lexer takes a time that grows with the square of a run of blanks (measured: 41 s for
-`match` and 50,000 spaces; blank lines with blanks are as bad), so code that could keep it busy is shown as plain text.
+`match` and 50,000 spaces), lines of blanks included, so code that could keep it busy is shown as plain text.
 """
 
 from __future__ import annotations
