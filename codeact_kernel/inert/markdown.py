@@ -6,10 +6,14 @@ that only what was rendered can be sanitised.
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
 from functools import cache
 
 from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
 from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
 
 from .markup import inert_html
 
@@ -27,7 +31,18 @@ def rendered(text: str) -> str | None:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
     parser.inline.ruler.before("escape", "math", _math)
+    parser.add_render_rule("link_open", lambda *_: "")
+    parser.add_render_rule("link_close", _address)
     return parser
+
+
+def _address(_: RendererHTML, tokens: Sequence[Token], index: int, *__: object) -> str:
+    """In place of a link the address is shown, behind its text: a person may follow it, and sees where to."""
+    level = tokens[index].level
+    opened = next(token for token in reversed(tokens[:index]) if token.level == level)
+    href = str(opened.attrs.get("href", ""))
+    shown = opened.info != "auto" and href.startswith(("https://", "http://", "mailto:"))
+    return f" ({html.escape(href)})" if shown else ""
 
 
 def _math(state: StateInline, silent: bool) -> bool:

@@ -24,6 +24,7 @@ _CONTROLS = dict.fromkeys(
 )
 _CONTROLS |= dict.fromkeys([0x2028, 0x2029], " ")  # some terminals and pagers break lines at these
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_LINE_END = re.compile(r"\r++\n")
 _COLOUR = re.compile(r"(\x1b\[[0-9;]{0,40}m|\r(?!\n))")
 """What a stream in a notebook may have: colours, and the return that a progress bar starts over with."""
 
@@ -41,4 +42,5 @@ def coloured(text: str) -> str:
     if "\x1b" not in text and "\r" not in text:
         return clean(text)
     parts = _COLOUR.split(text)
-    return "".join(part if index % 2 else clean(part) for index, part in enumerate(parts))
+    kept = "".join(part if index % 2 else clean(part) for index, part in enumerate(parts))
+    return _LINE_END.sub("\n", kept)

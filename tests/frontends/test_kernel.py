@@ -56,7 +56,7 @@ def test_a_task_streams_its_steps_and_shares_the_state(front: FrontEnd) -> None:
     assert {"text/plain": "24"} in shown
     assert "ZeroDivisionError" in cell.text("stderr")
     assert not cell.of("error"), "a failed step is no failed cell"
-    assert cell.result["text/markdown"] == "It is **12** &lt;img src=x onerror=alert(1)>"
+    assert cell.result["text/html"] == "<p>It is <strong>12</strong> &lt;img src=x onerror=alert(1)&gt;</p>\n"
     assert front.run("%%python\ntotal").result == {"text/plain": "12"}
 
 

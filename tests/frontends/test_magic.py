@@ -140,7 +140,7 @@ def test_tasks_share_a_kernel_and_only_what_changed_is_sent_again(notebook: Note
     assert notebook.names["said"] == "It is **three**"
     formatted, _ = notebook.shell.display_formatter.format(notebook.names["said"])
     assert formatted["text/plain"] == "It is **three**"
-    assert formatted["text/markdown"] == "It is **three**"
+    assert formatted["text/html"] == "<p>It is <strong>three</strong></p>\n"
     notebook.shown()
     notebook.names["df"].loc[0, "n"] = 10
     assert notebook.run("%codeact --with df,other again") == [3, 12, "x"]

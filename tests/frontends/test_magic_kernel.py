@@ -133,7 +133,7 @@ def test_in_a_notebook(front_end: FrontEnd, folder: Path) -> None:
     assert not any("<script" in page for page in pages)
     assert any("<a href='my%20sales-codeact-" in text for text in texts)
     result = next(content["data"] for kind, content in shown if kind == "execute_result")
-    assert result == {"text/plain": "It is **four**.", "text/markdown": "It is **four**."}
+    assert result == {"text/plain": "It is **four**.", "text/html": "<p>It is <strong>four</strong>.</p>\n"}
     [payload] = reply["payload"]
     assert payload["source"] == "set_next_input"
     assert "print(double(len(df)))" in payload["text"]

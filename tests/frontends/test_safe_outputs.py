@@ -210,6 +210,14 @@ def test_markdown_and_latex() -> None:
     assert safe_bundle({"text/latex": formula}, {})[0]["text/latex"] == formula
 
 
+def test_links_are_shown_as_their_addresses() -> None:
+    text = "[a **b**](https://x.example/?q=1&b) <https://y.example> [c](/lab) [d](vbscript:x)"
+    text += " [e](<j\tavascript:x>)"
+    assert rendered(text) == (
+        "<p>a <strong>b</strong> (https://x.example/?q=1&amp;b) https://y.example c [d](vbscript:x) e</p>\n"
+    )
+
+
 def test_figures_are_shown_as_their_picture_or_as_json() -> None:
     chart = altair.Chart(pd.DataFrame({"x": [1, 2], "y": [3, 4]})).mark_line().encode(x="x", y="y")
     bundle = {"application/vnd.vegalite.v6+json": chart.to_dict(), "text/plain": "alt.Chart(...)"}
@@ -357,7 +365,7 @@ def test_so_does_a_bundle(text: str, kind: str) -> None:
     assert inert_bundle(inert_bundle({kind: text})) == inert_bundle({kind: text})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.text(st.sampled_from("\x1b[]0;mKA\r\n\x07\x9ba\u202e\\"), max_size=20))
 def test_so_does_text(text: str) -> None:
     made = coloured(text)
