@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from codeact_kernel.notebook.load import load
-from tests.frontends.front_end import FrontEnd, gone
+from tests.frontends.front_end import DEADLINE_S, FrontEnd, gone
+from tests.models.endpoint import Endpoint, sse_text
 
 pytestmark = pytest.mark.kernel
 TOOLS = '''from codeact_kernel import tool
@@ -40,7 +45,15 @@ def test_restart_and_sigkill_leave_no_process(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
+def endpoint() -> Iterator[Endpoint]:
+    """A model that falls silent in the middle of its reply."""
+    reply = sse_text("Half a thought")
+    with Endpoint([replace(reply, cut=reply.body.index(b"content_block_stop"), ending="hang")]) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def configured(endpoint: Endpoint, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
     """In a folder where a stranger has planted files; the user's own configuration lies elsewhere."""
     folder = tmp_path_factory.mktemp("strangers")
     for name in PLANTED:
@@ -50,7 +63,8 @@ def configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrontEnd]:
     (config / "codeact_config.py").write_text(
         "c.CodeActKernel.tools = ['bank.py']\nc.CodeActKernel.approve = 'ask'\nc.Limits.max_steps = 3\n"
     )
-    front = FrontEnd(folder, env={"PYTHONPATH": "", "JUPYTER_CONFIG_DIR": str(config)})
+    keys = {"ANTHROPIC_API_KEY": "of-a-test", "ANTHROPIC_BASE_URL": endpoint.url}
+    front = FrontEnd(folder, env={"PYTHONPATH": "", "JUPYTER_CONFIG_DIR": str(config), **keys})
     yield front
     front.close()
 
@@ -71,6 +85,20 @@ def test_a_person_is_asked_before_a_call(configured: FrontEnd) -> None:
 def test_what_lies_in_the_folder_is_not_run(configured: FrontEnd) -> None:
     assert configured.run("%%python\n1 + 1").result == {"text/plain": "2"}
     assert not (configured.folder / "was-here").exists()
+
+
+def test_an_interrupt_ends_the_reply_of_the_model(configured: FrontEnd, endpoint: Endpoint) -> None:
+    configured.run("%%python\nkept = 9")
+
+    async def at_thought(message: dict[str, Any]) -> None:
+        if "Half a thought" in str(message["content"]):
+            os.kill(configured.pid, signal.SIGINT)  # As a terminal does; Jupyter sends a message.
+
+    cell = configured.run("think", during=at_thought)
+    assert (cell.reply["status"], cell.reply["ename"]) == ("error", "KeyboardInterrupt")
+    assert endpoint.closed_early.wait(DEADLINE_S)
+    os.kill(configured.pid, signal.SIGINT)  # Nothing runs: nothing happens.
+    assert configured.run("%%python\nkept").result == {"text/plain": "9"}
 
 
 def test_the_polite_end_saves_the_run_and_leaves_no_process(configured: FrontEnd) -> None:
