@@ -34,6 +34,8 @@ READY = """async () => {
     await panel.sessionContext.session.kernel.requestKernelInfo()
 }"""
 """What Lab has no element for: a notebook whose kernel runs what is typed."""
+TRUSTED = """() => [...window.jupyterapp.shell.currentWidget.content.model.cells]
+    .every(cell => cell.type !== "code" || cell.trusted)"""
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 
 
@@ -141,6 +143,17 @@ class Book:
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.page.evaluate(READY)
         self.wait_idle()
+
+    def trust(self) -> None:
+        """Says that the notebook is trusted, as the menu does, which saves it."""
+        self.command("notebook:trust")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_function(TRUSTED)
+        self.page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty")
+
+    @property
+    def is_trusted(self) -> bool:
+        return bool(self.page.evaluate(TRUSTED))
 
     def command(self, name: str) -> None:
         """One of Lab's commands, as its menus call it."""

@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from codeact_kernel import Agent, SandboxProfile, ScriptedModel
+
 from .desk import Book, Desk
 from .hostile import bundle_cells, widget_cell
 from .lab import Lab
 from .trap import Trap, trap
 
 pytestmark = pytest.mark.kernel
+PROFILE = SandboxProfile(allow_imports=("comm", "traitlets"))
 CLICK = """() => {
     const ours = one => one.closest(".jp-OutputPrompt, .jp-OutputArea-promptOverlay")
         || one.textContent.endsWith(".ipynb") || one.textContent === one.href  // What Lab made of plain text.
@@ -75,5 +78,41 @@ def test_live_outputs_are_inert(other: Desk, lab: Lab, caught: Trap) -> None:
         shown = book.run(cell)
         all_shown(book, cell)
         expect(shown).to_contain_text("all shown")
+        expect(shown).not_to_contain_text("is refused")
     check(other.page, caught)
     other.clear()
+
+
+@pytest.fixture
+def saved(lab: Lab, caught: Trap) -> str:
+    """A run that showed it all; its name in Lab's folder."""
+    path = lab.folder / "hostile-run.ipynb"
+    path.unlink(missing_ok=True)
+    codes = [*bundle_cells(caught.url), widget_cell(caught.url)]
+    model = ScriptedModel([*({"code": code} for code in codes), {"answer": "Done."}])
+    with Agent(model=model, profile=PROFILE, verify=False, out=path) as agent:
+        agent.run_sync("Show it")
+    return path.name
+
+
+def test_saved_outputs_are_inert(other: Desk, lab: Lab, caught: Trap, saved: str) -> None:
+    """As Lab shows a stranger's notebook, and when the user has said that it is to be trusted."""
+    book = other.open(saved)
+    expect(book.panel).to_contain_text("all shown")
+    check(other.page, caught)
+    book.trust()
+    other.clear()
+    book = other.open(saved)
+    assert book.is_trusted
+    expect(book.panel).to_contain_text("all shown")
+    check(other.page, caught)
+    other.clear()
+
+
+def test_page_of_a_saved_run_is_inert(page: Page, lab: Lab, caught: Trap, saved: str) -> None:
+    lab.run("codeact_kernel", "show", saved, "--html", "hostile.html")
+    address = (lab.folder / "hostile.html").as_uri()
+    caught.watch(page, address)
+    page.goto(address)
+    expect(page.locator("body")).to_contain_text("all shown")
+    check(page, caught)

@@ -18,6 +18,7 @@ TOOLS = Path(__file__).with_name("tools.py")
 CONFIG = """
 c.CodeActKernel.model = "scripted:{home}/default.jsonl"
 c.CodeActKernel.tools = ["{home}/tools.py"]
+c.SandboxProfile.allow_imports = ["comm", "traitlets"]
 """
 
 
