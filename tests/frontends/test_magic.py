@@ -21,6 +21,8 @@ from codeact_kernel.trajectory import OWN_CELL
 from codeact_kernel.wire.values import Picture
 from tests.frontends.shells import a_shell, bare_shell
 
+pytestmark = pytest.mark.timeout(300)
+
 
 class Notebook:
     """A shell, and what its cells gave."""

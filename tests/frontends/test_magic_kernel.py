@@ -28,7 +28,7 @@ class FrontEnd:
         """What is typed where the kernel asks."""
 
     def run(self, cell: str, *, interrupt_at: str = "") -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-        """The content of the reply, and all that was shown: kinds and contents."""
+        """The content of the reply, and all that was shown: kinds and contents. `interrupt_at`: printed."""
         content = {"code": cell, "silent": False, "allow_stdin": bool(self.answers), "stop_on_error": True}
         request = self.client.session.msg("execute_request", content, metadata={"cellId": "one"})
         self.client.shell_channel.send(request)
@@ -49,7 +49,7 @@ class FrontEnd:
                 return self._reply(sent), shown
             if kind not in ("status", "execute_input"):
                 shown.append((kind, content))
-            if interrupt_at and interrupt_at in json.dumps(content):
+            if interrupt_at and kind == "stream" and interrupt_at in content["text"]:
                 interrupt_at = ""
                 self.manager.interrupt_kernel()
         raise TimeoutError(f"the cell did not end; shown: {shown}")
