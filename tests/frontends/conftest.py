@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from codeact_kernel.frontends.cli import main
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 SCRIPT = Path(sys.executable).with_name("codeact")
@@ -47,5 +50,33 @@ def codeact(environment: dict[str, str], folder: Path) -> Command:
             timeout=100,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def command(
+    environment: dict[str, str],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Command:
+    """As `codeact`, in the process of the tests: a new one takes a second to import everything.
+
+    Not for what moves file descriptor 1 (`--json` of what prints): sys.stdout is pytest's own here.
+    """
+
+    def run(*args: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+        with monkeypatch.context() as patch:
+            for name in os.environ.keys() - environment.keys():
+                patch.delenv(name)
+            for name, value in {**environment, **env}.items():
+                patch.setenv(name, value)
+            patch.chdir(folder)
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            capfd.readouterr()
+            code = main(list(args))
+            shown = capfd.readouterr()
+        return subprocess.CompletedProcess(["codeact", *args], code, shown.out, shown.err)
 
     return run

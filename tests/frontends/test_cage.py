@@ -26,9 +26,9 @@ OPEN = Settings(profile=SandboxProfile(sandbox="none"))
 DONE = {"answer": "done"}
 
 
-def the_tier(codeact: Command, *options: str) -> str:
+def the_tier(command: Command, *options: str) -> str:
     """Of a run with these options, and that it is the one shown to people."""
-    shown = codeact("exec", "-", "--json", *options, stdin="1")
+    shown = command("exec", "-", "--json", *options, stdin="1")
     assert shown.returncode == 0, shown.stderr
     sandbox = json.loads(shown.stdout)["sandbox"]
     word = "UNSANDBOXED" if sandbox["tier"] == "none" else f"tier {sandbox['tier']}"
@@ -39,22 +39,22 @@ def the_tier(codeact: Command, *options: str) -> str:
     return str(sandbox["tier"])
 
 
-def test_the_tier_of_a_run(codeact: Command) -> None:
-    assert the_tier(codeact) in ("A", "B", "C")
-    assert the_tier(codeact, "--unsandboxed") == "none"
+def test_the_tier_of_a_run(command: Command) -> None:
+    assert the_tier(command) in ("A", "B", "C")
+    assert the_tier(command, "--unsandboxed") == "none"
 
 
-def test_a_tier_that_is_not_to_be_had_is_no_start(codeact: Command) -> None:
-    shown = codeact("exec", "-", "--sandbox", "A", "--SandboxProfile.without=namespaces", stdin="1")
+def test_a_tier_that_is_not_to_be_had_is_no_start(command: Command) -> None:
+    shown = command("exec", "-", "--sandbox", "A", "--SandboxProfile.without=namespaces", stdin="1")
     assert (shown.returncode, shown.stdout) == (3, "")
     assert "tier A is demanded" in shown.stderr
     assert "codeact doctor" in shown.stderr
 
 
-def test_no_cage_is_loud_and_gives_what_it_says(codeact: Command, folder: Path) -> None:
+def test_no_cage_is_loud_and_gives_what_it_says(command: Command, folder: Path) -> None:
     (folder / "secret").write_text("of the host")
     code = f"print(open({str(folder / 'secret')!r}).read())"
-    held, loose = codeact("exec", "-", stdin=code), codeact("exec", "-", "--unsandboxed", stdin=code)
+    held, loose = command("exec", "-", stdin=code), command("exec", "-", "--unsandboxed", stdin=code)
     assert (held.returncode, held.stderr) == (1, "")
     assert "of the host" not in held.stdout
     assert loose.returncode == 0
@@ -64,21 +64,21 @@ def test_no_cage_is_loud_and_gives_what_it_says(codeact: Command, folder: Path) 
     assert loose.stderr.startswith("!!!")
 
 
-def test_readable_and_memory(codeact: Command, folder: Path) -> None:
+def test_readable_and_memory(command: Command, folder: Path) -> None:
     (folder / "lib").mkdir()
     (folder / "lib" / "words").write_text("given")
     code = f"print(open({str(folder / 'lib' / 'words')!r}).read())\nbytearray(1 << 30)"
-    shown = codeact("exec", "-", "--readable", "lib/", "--memory", "400M", stdin=code)
+    shown = command("exec", "-", "--readable", "lib/", "--memory", "400M", stdin=code)
     assert shown.returncode == 1
     assert "given" in shown.stdout
     assert "MemoryError" in shown.stdout
 
 
-def test_processes_only_where_they_are_allowed(codeact: Command) -> None:
+def test_processes_only_where_they_are_allowed(command: Command) -> None:
     code = "import os\nchild = os.fork()\nif not child:\n    os._exit(7)\nprint(os.waitpid(child, 0)[1])"
     options = ("exec", "-", "--allow-import", "os")
-    assert codeact(*options, stdin=code).returncode == 1
-    shown = codeact(*options, "--allow-fork", stdin=code)
+    assert command(*options, stdin=code).returncode == 1
+    shown = command(*options, "--allow-fork", stdin=code)
     assert "  1792" in shown.stdout, shown.stdout
 
 

@@ -40,9 +40,9 @@ def script(folder: Path, *replies: dict[str, str]) -> str:
     return f"scripted:{path}"
 
 
-def test_exec(codeact: Command, folder: Path) -> None:
+def test_exec(command: Command, folder: Path) -> None:
     (folder / "cells.py").write_text("x = 6\nprint('hello')\n# %%\n1 / 0\n# %%\nx * 7\n")
-    shown = codeact("exec", "cells.py")
+    shown = command("exec", "cells.py")
     assert shown.returncode == 1
     for text in ("Cell 1", "  hello", "ZeroDivisionError", "Cell 3", "  42"):
         assert text in shown.stdout
@@ -98,19 +98,19 @@ def test_exec_json(codeact: Command, folder: Path) -> None:
     assert last["result"] == "'last'"
 
 
-def test_exec_all_ok(codeact: Command) -> None:
-    shown = codeact("exec", "-", "--allow-import", "os", stdin="import os\nos.getpid() > 0")
+def test_exec_all_ok(command: Command) -> None:
+    shown = command("exec", "-", "--allow-import", "os", stdin="import os\nos.getpid() > 0")
     assert (shown.returncode, "True" in shown.stdout) == (0, True)
 
 
-def test_exec_data_workspace_and_timeout(codeact: Command, folder: Path) -> None:
+def test_exec_data_workspace_and_timeout(command: Command, folder: Path) -> None:
     (folder / "numbers.csv").write_text("1\n2\n")
     (folder / "space").mkdir()
     source = (
         "from pathlib import Path\nPath('made.txt').write_text(Path('data/numbers.csv').read_text())\n"
         "# %%\nwhile True: pass\n# %%\n'still here'"
     )
-    shown = codeact(
+    shown = command(
         *("exec", "-", "--json", "--data", "numbers.csv", "--workspace", "space", "--step-timeout", "1"),
         stdin=source,
     )
@@ -144,12 +144,12 @@ def test_run_show_and_replay(codeact: Command, folder: Path) -> None:
     assert (document["schema_version"], document["agrees"], len(document["steps"])) == (1, True, 2)
 
 
-def test_replay_says_where_it_differs(codeact: Command, folder: Path) -> None:
+def test_replay_says_where_it_differs(command: Command, folder: Path) -> None:
     model = script(folder, {"code": "x = 1\nprint('one')"}, {"answer": "done"})
-    assert codeact("run", "t", "--model", model, "--out", "run.ipynb", "--no-verify").returncode == 0
+    assert command("run", "t", "--model", model, "--out", "run.ipynb", "--no-verify").returncode == 0
     for path in folder.glob("run.*"):
         path.write_text(path.read_text().replace("print('one')", "print('two')"))
-    shown = codeact("replay", "run.ipynb")
+    shown = command("replay", "run.ipynb")
     assert 10 <= shown.returncode <= 19
     assert "step 1  ✗" in shown.stdout
     assert "The replay differs in 1 of 1 step: output." in shown.stdout
@@ -192,21 +192,21 @@ def test_run_json(codeact: Command, folder: Path) -> None:
     assert "Step 1" in shown.stderr
 
 
-def test_a_run_without_an_answer(codeact: Command, folder: Path) -> None:
+def test_a_run_without_an_answer(command: Command, folder: Path) -> None:
     model = script(folder, *[{"code": f"{n}"} for n in range(5)])
-    shown = codeact("run", "t", "--model", model, "--max-steps", "2", "--out", "run.ipynb", "--no-verify")
+    shown = command("run", "t", "--model", model, "--max-steps", "2", "--out", "run.ipynb", "--no-verify")
     assert shown.returncode == 1
     assert "Stopped after step 2: max steps" in shown.stdout
-    shown = codeact(
+    shown = command(
         "run", "t", "--model", model, "--max-steps", "2", "--out", "run2.ipynb", "--json", "--no-verify"
     )
     assert shown.returncode == 1
     assert json.loads(shown.stdout)["stop_reason"] == "max_steps"
 
 
-def test_a_script_that_runs_out(codeact: Command, folder: Path) -> None:
+def test_a_script_that_runs_out(command: Command, folder: Path) -> None:
     model = script(folder, {"code": "1"})
-    shown = codeact("run", "t", "--model", model, "--out", "run.ipynb")
+    shown = command("run", "t", "--model", model, "--out", "run.ipynb")
     assert shown.returncode == 4
     assert "Traceback" not in shown.stderr
     assert (folder / "run.ipynb").exists(), "what was done is kept"
@@ -229,22 +229,22 @@ BAD = {
 
 @pytest.mark.parametrize(("args", "env", "code", "message"), BAD.values(), ids=BAD)
 def test_bad_input(
-    codeact: Command, folder: Path, args: list[str], env: dict[str, str], code: int, message: str
+    command: Command, folder: Path, args: list[str], env: dict[str, str], code: int, message: str
 ) -> None:
     (folder / "bad.py").write_text("def f(:\n")
     (folder / "schema.json").write_text('{"type": "no such type"}')
     (folder / "ok.jsonl").write_text('{"answer": "1"}\n')
-    shown = codeact("run", "t", *args, **env)
+    shown = command("run", "t", *args, **env)
     assert shown.returncode == code, shown.stderr
     assert message in shown.stderr
     assert "Traceback" not in shown.stderr
 
 
-@pytest.mark.parametrize("command", ["replay", "show"])
+@pytest.mark.parametrize("name", ["replay", "show"])
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"cells": []}', '{"nbformat": 4}'])
-def test_a_corrupt_notebook(codeact: Command, folder: Path, command: str, content: str) -> None:
+def test_a_corrupt_notebook(command: Command, folder: Path, name: str, content: str) -> None:
     (folder / "run.ipynb").write_text(content)
-    shown = codeact(command, "run.ipynb")
+    shown = command(name, "run.ipynb")
     assert shown.returncode == 2
     assert "run.ipynb" in shown.stderr
     assert "Traceback" not in shown.stderr

@@ -72,16 +72,16 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str) -> None:
         read_folders(["x_config"], [str(tmp_path)])
 
 
-def test_the_current_folder_is_never_read(codeact: Command, folder: Path) -> None:
+def test_the_current_folder_is_never_read(command: Command, folder: Path) -> None:
     """Empty and relative entries of JUPYTER_CONFIG_PATH would name it."""
     for name in ("codeact_config", "jupyter_config"):
         (folder / f"{name}.py").write_text("open('ran', 'w').close()\nc.Limits.max_steps = 7\n")
         (folder / f"{name}.json").write_text('{"Limits": {"max_steps": 7}}')
     for path in ("", ":", ".", ":.:/nowhere", f":{folder.name}"):
-        shown = codeact("run", "t", "--show-config", JUPYTER_CONFIG_PATH=path)
+        shown = command("run", "t", "--show-config", JUPYTER_CONFIG_PATH=path)
         assert shown.returncode == 0
         assert "max_steps" not in shown.stdout
     assert not (folder / "ran").exists()
-    shown = codeact("run", "t", "--show-config", JUPYTER_CONFIG_PATH=str(folder))
+    shown = command("run", "t", "--show-config", JUPYTER_CONFIG_PATH=str(folder))
     assert "max_steps = 7" in shown.stdout
     assert (folder / "ran").exists()

@@ -90,11 +90,11 @@ def test_a_step_that_is_not_there(at: int, code: str | None, says: str, path: Pa
     ],
 )
 def test_what_is_asked_for_wrongly(
-    options: tuple[str, ...], says: str, codeact: Command, folder: Path
+    options: tuple[str, ...], says: str, command: Command, folder: Path
 ) -> None:
     saved(folder)
     (folder / "script.jsonl").write_text('{"answer": "done"}\n')
-    shown = codeact(
+    shown = command(
         "fork", "run.ipynb", *options, "--model", "scripted:script.jsonl", EDITOR="false", VISUAL=""
     )
     assert shown.returncode == 2
@@ -156,7 +156,7 @@ def test_from_the_beginning(path: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_the_command_with_an_editor(codeact: Command, folder: Path) -> None:
+def test_the_command_with_an_editor(command: Command, folder: Path) -> None:
     saved(folder)
     (folder / "tools.py").write_text(TOOLS)
     (folder / "script.jsonl").write_text('{"answer": "done"}\n')
@@ -164,7 +164,7 @@ def test_the_command_with_an_editor(codeact: Command, folder: Path) -> None:
     editor.write_text('#!/bin/sh\nsed -i "s/3/5/" "$2"\n')
     editor.chmod(0o700)
     given = ("fork", "run.ipynb", "--at", "2", "--edit", "--tools", "tools.py", "--out", "fork.ipynb")
-    shown = codeact(*given, "--model", "scripted:script.jsonl", EDITOR=f"{editor} -q", VISUAL="")
+    shown = command(*given, "--model", "scripted:script.jsonl", EDITOR=f"{editor} -q", VISUAL="")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert codes(folder / "fork.ipynb") == [FIRST, "said = refund(ids[5])"]
     assert (folder / "effects").read_text().split() == ["5"]

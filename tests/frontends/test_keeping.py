@@ -113,14 +113,14 @@ CELLS = (
 )
 
 
-def exec_cells(codeact: Command, *options: str) -> subprocess.CompletedProcess[str]:
-    shown = codeact("exec", "-", "--allow-import", "os", *options, stdin=CELLS)
+def exec_cells(command: Command, *options: str) -> subprocess.CompletedProcess[str]:
+    shown = command("exec", "-", "--allow-import", "os", *options, stdin=CELLS)
     assert shown.returncode == 1, shown.stderr
     return shown
 
 
-def test_exec_lists_files_and_says_how_to_keep_them(codeact: Command, folder: Path) -> None:
-    shown = exec_cells(codeact)
+def test_exec_lists_files_and_says_how_to_keep_them(command: Command, folder: Path) -> None:
+    shown = exec_cells(command)
     assert "  wrote out.csv (3 B, text/csv)\n" in shown.stdout
     assert shown.stdout.endswith(
         "\n4 files written\n  .bashrc (4 B)\n  new line.csv (3 B, text/csv)\n  out.csv (3 B, text/csv)\n"
@@ -131,10 +131,10 @@ def test_exec_lists_files_and_says_how_to_keep_them(codeact: Command, folder: Pa
     assert list(folder.iterdir()) == []
 
 
-def test_exec_keeps_files(codeact: Command, folder: Path) -> None:
+def test_exec_keeps_files(command: Command, folder: Path) -> None:
     (folder / "kept").mkdir()
     (folder / "kept" / "out.csv").write_text("mine")
-    shown = exec_cells(codeact, "--keep-files", "kept")
+    shown = exec_cells(command, "--keep-files", "kept")
     assert "4 files written, copied to kept\n" in shown.stdout
     assert "  out-2.csv: there is 'out.csv' already; it is kept\n" in shown.stdout
     assert "  _bashrc: a plain name for '.bashrc'\n" in shown.stdout
@@ -146,9 +146,9 @@ def test_exec_keeps_files(codeact: Command, folder: Path) -> None:
     assert all(name.isprintable() for name in kept)
 
 
-def test_exec_documents_say_where_files_are(codeact: Command, folder: Path) -> None:
+def test_exec_documents_say_where_files_are(command: Command, folder: Path) -> None:
     def files(*options: str) -> dict[str, object]:
-        document = json.loads(exec_cells(codeact, "--json", *options).stdout)
+        document = json.loads(exec_cells(command, "--json", *options).stdout)
         assert [len(cell["files"]) for cell in document["cells"]] == [1, 3, 0]
         assert document["cells"][0]["files"] == [{"name": "out.csv", "size": 3, "media_type": "text/csv"}]
         assert [set(file) - {"remark"} for file in document["files"]] == [
@@ -162,26 +162,26 @@ def test_exec_documents_say_where_files_are(codeact: Command, folder: Path) -> N
     assert files("--workspace", "space")[HOSTILE] == str(folder / "space" / HOSTILE)
 
 
-def test_nothing_written_nothing_said(codeact: Command, folder: Path) -> None:
-    shown = codeact("exec", "-", "--keep-files", "kept", stdin="1")
+def test_nothing_written_nothing_said(command: Command, folder: Path) -> None:
+    shown = command("exec", "-", "--keep-files", "kept", stdin="1")
     assert (shown.returncode, "written" in shown.stdout, list(folder.iterdir())) == (0, False, [])
 
 
-def test_a_run_keeps_files_also_when_it_fails(codeact: Command, folder: Path) -> None:
+def test_a_run_keeps_files_also_when_it_fails(command: Command, folder: Path) -> None:
     (folder / "script.jsonl").write_text(json.dumps({"code": PUT + "put('out.csv', 'a,b')"}) + "\n")
     options = ("--model", "scripted:script.jsonl", "--out", "run.ipynb", "--keep-files", "new/kept")
-    shown = codeact("run", "t", *options)
+    shown = command("run", "t", *options)
     assert shown.returncode == 4, shown.stderr
     assert "1 file written, copied to new/kept\n  out.csv (3 B, text/csv)\n" in shown.stdout
     assert (folder / "new" / "kept" / "out.csv").read_text() == "a,b"
-    saved = codeact("show", "run.ipynb")
+    saved = command("show", "run.ipynb")
     assert "  wrote out.csv (3 B, text/csv)\n" in saved.stdout
 
 
-def test_run_documents_list_files(codeact: Command, folder: Path) -> None:
+def test_run_documents_list_files(command: Command, folder: Path) -> None:
     replies: list[dict[str, str]] = [{"code": PUT + "put('out.csv')"}, {"answer": "done"}]
     (folder / "script.jsonl").write_text("".join(json.dumps(reply) + "\n" for reply in replies))
-    shown = codeact(
+    shown = command(
         "run", "t", "--json", "--no-verify", "--model", "scripted:script.jsonl", "--keep-files", "kept"
     )
     assert shown.returncode == 0, shown.stderr
@@ -193,10 +193,10 @@ def test_run_documents_list_files(codeact: Command, folder: Path) -> None:
 
 @pytest.mark.parametrize("where", ["file", "file/below"])
 def test_a_folder_that_cannot_be_is_refused_before_anything_runs(
-    codeact: Command, folder: Path, where: str
+    command: Command, folder: Path, where: str
 ) -> None:
     (folder / "file").write_text("")
-    shown = codeact("exec", "-", "--keep-files", where, stdin="print('ran')")
+    shown = command("exec", "-", "--keep-files", where, stdin="print('ran')")
     assert (shown.returncode, shown.stdout) == (2, "")
     assert f"--keep-files '{where}': " in shown.stderr
     assert "is no folder; name another one" in shown.stderr

@@ -127,20 +127,20 @@ def test_a_name_that_leaves_the_folder_makes_the_notebook_unreadable(data: Path,
 
 
 @pytest.mark.kernel
-def test_run_replay_and_show(codeact: Command, folder: Path) -> None:
+def test_run_replay_and_show(command: Command, folder: Path) -> None:
     (folder / "pay.csv").write_text("a,1\nb,2\n")
     code = "open('data/pay.csv').read()"
     (folder / "script.jsonl").write_text(f'{{"code": {json.dumps(code)}}}\n{{"answer": "read"}}\n')
-    run = codeact("run", "read", "--data", "pay.csv", "--model", "scripted:script.jsonl", "--out", "r.ipynb")
+    run = command("run", "read", "--data", "pay.csv", "--model", "scripted:script.jsonl", "--out", "r.ipynb")
     assert run.returncode == 0, run.stderr
     for order in (["r.ipynb"], ["r.ipynb", "--data", "pay.csv"], ["--data", "pay.csv", "r.ipynb"]):
-        again = codeact("replay", *order)
+        again = command("replay", *order)
         assert again.returncode == 0, again.stdout + again.stderr
         assert "note:" not in again.stdout
-    shown = codeact("show", "r.ipynb").stdout
+    shown = command("show", "r.ipynb").stdout
     assert re.search(r"^Sandbox: tier [ABC], self-test held$", shown, re.MULTILINE)
     (folder / "pay.csv").write_text("a,1\nb,3\n")
-    other = codeact("replay", "r.ipynb", "--data", "pay.csv")
+    other = command("replay", "r.ipynb", "--data", "pay.csv")
     assert other.returncode == 12, other.stdout
     assert "note: data/pay.csv has changed since the run: SHA-256" in other.stdout
 
@@ -148,14 +148,14 @@ def test_run_replay_and_show(codeact: Command, folder: Path) -> None:
 @pytest.mark.kernel
 @pytest.mark.parametrize("kernel", ["codeact-python", "python3"])
 def test_in_stock_jupyter_small_data_is_there_and_large_is_named(
-    kernel: str, codeact: Command, folder: Path
+    kernel: str, command: Command, folder: Path
 ) -> None:
     (folder / "pay.csv").write_text("a,1\n")
     (folder / "my big.bin").write_bytes(BIG)
     code = "open('data/pay.csv').read() + str(len(open('data/my big.bin').read()))"
     (folder / "script.jsonl").write_text(f'{{"code": {json.dumps(code)}}}\n{{"answer": "read"}}\n')
     files = ("pay.csv", "my big.bin")
-    run = codeact("run", "read", "--data", *files, "--model", "scripted:script.jsonl", "--out", "r.ipynb")
+    run = command("run", "read", "--data", *files, "--model", "scripted:script.jsonl", "--out", "r.ipynb")
     assert run.returncode == 0, run.stdout + run.stderr
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
@@ -173,10 +173,10 @@ def test_in_stock_jupyter_small_data_is_there_and_large_is_named(
     assert "data/my big.bin (80000 bytes)" in said.text
     assert step.outputs[0].ename == "FileNotFoundError"
     assert "my big.bin" in step.outputs[0].evalue
-    command = shlex.split(said.text.strip().rpartition(": ")[2])
-    assert command == ["codeact", "replay", "NOTEBOOK.ipynb", "--data", "PATH/my big.bin"]
+    words = shlex.split(said.text.strip().rpartition(": ")[2])
+    assert words == ["codeact", "replay", "NOTEBOOK.ipynb", "--data", "PATH/my big.bin"]
     (folder / "NOTEBOOK.ipynb").write_bytes((folder / "r.ipynb").read_bytes())
-    again = codeact(*command[1:4], str(folder / "my big.bin"))
+    again = command(*words[1:4], str(folder / "my big.bin"))
     assert again.returncode == 0, again.stdout + again.stderr
 
 

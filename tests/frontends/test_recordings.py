@@ -101,7 +101,7 @@ def _differences(one: Any, two: Any, where: str) -> list[str]:
     return [place for name, a, b in pairs for place in _differences(a, b, name)]
 
 
-def test_the_command_masks_and_says_what_is_no_pattern(codeact: Command, folder: Path) -> None:
+def test_the_command_masks_and_says_what_is_no_pattern(command: Command, folder: Path) -> None:
     (folder / "script.jsonl").write_text(json.dumps({"answer": f"told {ADDRESS} of 4111"}) + "\n")
     given = (
         "run",
@@ -112,14 +112,14 @@ def test_the_command_masks_and_says_what_is_no_pattern(codeact: Command, folder:
         "run.ipynb",
         "--no-verify",
     )
-    wrong = codeact(*given, "--redact", r"email=(?<=x)y")
+    wrong = command(*given, "--redact", r"email=(?<=x)y")
     assert wrong.returncode == 2
     assert (
         "--redact 'email=(?<=x)y' is no regular expression of RE2: invalid perl operator: (?<="
         in wrong.stderr
     )
     assert "no look-around" in wrong.stderr
-    done = codeact(*given, "--redact", r"email=\w+@[\w.]+", "--redact", r"card=\d{4}")
+    done = command(*given, "--redact", r"email=\w+@[\w.]+", "--redact", r"card=\d{4}")
     assert done.returncode == 0, done.stderr
     assert f"told {ADDRESS} of 4111" in done.stdout
     saved = load(folder / "run.ipynb")

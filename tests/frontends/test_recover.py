@@ -193,26 +193,26 @@ def test_what_a_killed_writer_has_left_goes_and_that_of_others_stays(tmp_path: P
     assert files(tmp_path) == sorted([others.name, "run.ipynb"])
 
 
-def test_recover_tells_what_it_found_and_how_to_go_on(codeact: Command, folder: Path) -> None:
+def test_recover_tells_what_it_found_and_how_to_go_on(command: Command, folder: Path) -> None:
     killed_after(folder, 3)
-    shown = codeact("recover")
+    shown = command("recover")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.splitlines() == [
         "Recovered run.ipynb: 2 steps, 4 tool calls done",
         "  in doubt, may have been done: step 2, refund(3)",
         "  To go on: codeact resume run.ipynb --tools FILE.py",
     ]
-    again = codeact("recover", "run.ipynb")
+    again = command("recover", "run.ipynb")
     assert again.stdout.splitlines() == [
         "run.ipynb: nothing to recover, its run was not cut off",
         "No run was cut off here.",
     ]
 
 
-def test_recover_as_a_document(codeact: Command, folder: Path) -> None:
+def test_recover_as_a_document(command: Command, folder: Path) -> None:
     killed_after(folder, 3)
     (folder / "bad.codeact.jsonl").write_text("{}\n")
-    shown = codeact("recover", "--json")
+    shown = command("recover", "--json")
     assert shown.returncode == 1
     document = json.loads(shown.stdout)
     (one,) = document["recovered"]
@@ -222,8 +222,8 @@ def test_recover_as_a_document(codeact: Command, folder: Path) -> None:
     assert files(folder) == ["bad.codeact.jsonl", "run.ipynb"]
 
 
-def test_recover_says_what_is_not_there(codeact: Command) -> None:
-    shown = codeact("recover", "nothing.ipynb")
+def test_recover_says_what_is_not_there(command: Command) -> None:
+    shown = command("recover", "nothing.ipynb")
     assert shown.returncode == 2
     assert "'nothing.ipynb' does not exist; give a RUN.ipynb, its journal, or a folder" in shown.stderr
 

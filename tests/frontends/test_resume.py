@@ -131,21 +131,21 @@ def test_a_setup_cell_that_was_edited_is_said(tmp_path: Path) -> None:
         agent.resume(path)
 
 
-def test_resume_without_a_terminal_names_the_calls_in_doubt(codeact: Command, folder: Path) -> None:
+def test_resume_without_a_terminal_names_the_calls_in_doubt(command: Command, folder: Path) -> None:
     killed_after(folder, 3)
     (folder / "tools.py").write_text(TOOLS)
     (folder / "script.jsonl").write_text('{"answer": "done"}\n')
     given = ("resume", "run.ipynb", "--tools", "tools.py", "--model", "scripted:script.jsonl")
-    shown = codeact(*given)
+    shown = command(*given)
     assert shown.returncode == 2
     assert "codeact: error: in doubt: refund(3) began before the run was cut off" in shown.stderr
     assert "--in-doubt retry" in shown.stderr
     assert not (folder / "effects").exists()
 
 
-def test_resume_of_a_scripted_run_asks_for_a_model(codeact: Command, folder: Path) -> None:
+def test_resume_of_a_scripted_run_asks_for_a_model(command: Command, folder: Path) -> None:
     killed_after(folder, 3)
-    shown = codeact("resume", "run.ipynb")
+    shown = command("resume", "run.ipynb")
     assert shown.returncode == 2
     assert "the run had a scripted model; say which one goes on: --model scripted:FILE.jsonl" in shown.stderr
 

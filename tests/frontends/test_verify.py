@@ -92,9 +92,9 @@ def test_a_changed_run_names_the_step(here: Command, run: Path) -> None:
 
 
 def test_sign_then_verify(
-    codeact: Command, run: Path, environment: dict[str, str], strangers_key: str
+    command: Command, run: Path, environment: dict[str, str], strangers_key: str
 ) -> None:
-    done = codeact("sign", "run.ipynb")
+    done = command("sign", "run.ipynb")
     assert (done.returncode, done.stderr) == (0, "")
     signed, hint = done.stdout.splitlines()
     fingerprint = signed.removeprefix("run.ipynb: signed by ")
@@ -103,9 +103,9 @@ def test_sign_then_verify(
     assert public.startswith("ssh-ed25519 AAAA")
     assert (Path(environment["HOME"]) / ".local/share/jupyter/codeact/signing_key.pem").exists()
 
-    done = codeact("verify", "run.ipynb", "--require-signature")
+    done = command("verify", "run.ipynb", "--require-signature")
     assert (done.returncode, done.stdout.rpartition("; ")[2]) == (0, f"signed by {fingerprint} (your key)\n")
-    done = codeact("verify", "run.ipynb", "--signer", public)
+    done = command("verify", "run.ipynb", "--signer", public)
     assert (done.returncode, done.stdout.rpartition("; ")[2]) == (
         0,
         f"signed by {fingerprint} (a key you named)\n",
