@@ -45,7 +45,7 @@ DENIED = ToolCall(1, 1, "pay", (5,), {}, Raised("ToolDenied", "pay(): denied by 
 EDITED = ToolCall(1, 2, "pay", (9,), {}, Returned(3), approved_by="ana", edited=((3,), {"note": "less"}))
 LIMIT_S = 5.0
 LONGER_S = 5.5
-SPIN_S = 1.5
+SPIN_S = 1.0
 
 
 class Policy:
