@@ -101,7 +101,8 @@ class Finished:
 class CommMessage:
     """One message of a Jupyter comm, in either direction: how widgets talk. `target`: of "open" only.
 
-    `data` is JSON; `buffers` are the binary parts that it refers to by path.
+    `data` is JSON; `buffers` are the binary parts that it refers to by path. `token`: of one from the kernel
+    that came of a message from the front end, what that was sent with.
     """
 
     kind: Literal["open", "msg", "close"]
@@ -110,6 +111,7 @@ class CommMessage:
     target: str = ""
     metadata: Mapping[str, Json] = field(default_factory=dict)
     buffers: tuple[bytes, ...] = ()
+    token: object = field(default=None, compare=False)
 
 
 Shown: TypeAlias = Stream | Display | Result | Error

@@ -62,10 +62,11 @@ class CommRelay:
     # --- from the sandbox ---
 
     def comm(self, message: CommMessage) -> None:
-        """As `Attendant.comm`."""
+        """As `Attendant.comm`. What answers the front end has what it sent as its parent: JupyterLab, when it
+        connects again, takes no other for the state that it has asked for."""
         passed = self._gate.from_sandbox(message)
         if passed is not None:
-            self._tell(passed, self.cell)
+            self._tell(passed, message.token if isinstance(message.token, Mapping) else self.cell)
 
     def tell(self, message: CommMessage) -> None:
         """A message of the gate's own: it has passed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..interfaces import Attendant
@@ -81,7 +82,7 @@ class Beside:
         if kind in COMMS:
             comm = comm_of(message)
             if comm is not None and self._is_open(comm):
-                attendant.comm(comm)
+                attendant.comm(replace(comm, token=self._tokens.get(parent)))
         elif parent in self._asked:
             if kind in ("complete_reply", "inspect_reply"):
                 asked = self._asked.pop(parent)

@@ -116,6 +116,11 @@ def test_a_slider_lives_at_the_front_end_between_cells_and_while_one_runs(front:
         await listener.handled(idle)
         await listener.until(lambda: listener.said(idle) == "moved to 7\n")
 
+        asked = listener.send("comm_msg", {"comm_id": comm_id, "data": {"method": "request_state"}})
+        await listener.until(lambda: listener.of("comm_msg", asked))
+        (state,) = (content["data"] for content in listener.of("comm_msg", asked))
+        assert (state["method"], state["state"]["value"]) == ("update", 7)
+
         running = listener.execute(WAITING)
         await listener.until(lambda: "waiting" in listener.said(running))
         during = listener.move(comm_id, 8)
