@@ -133,6 +133,8 @@ def launch(
     )
     app.inherited = sockets
     app.config.HistoryManager.enabled = False
+    # It takes seconds to load when first asked, longer than a front end waits.
+    app.config.IPCompleter.use_jedi = False
     app.initialize(list(arguments))
     inherit_context()
     denials_hooks.ready()

@@ -91,14 +91,8 @@ class TestCodeAct(jupyter_kernel_test.KernelTests):
         started(cls)
         cls.kc.start_channels()
         cls.kc.wait_for_ready(timeout=DEADLINE_S)
-        # The sandbox and its completer are there before the harness, which waits 15 s, counts.
+        # The sandbox is there before the harness, which waits 15 s for it, counts.
         cls.kc.execute_interactive("%%python\npass", timeout=DEADLINE_S, output_hook=lambda _: None)
-        code, found = "%%python\nzi", False
-        for _ in range(20):
-            found = found or bool(
-                cls.kc.complete(code, len(code), reply=True, timeout=60)["content"]["matches"]
-            )
-        assert found
 
     @classmethod
     def tearDownClass(cls) -> None:
