@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from .inert.svg import MATPLOTLIB
+
 # What a pattern has taken (`++`, `(?>…)`) is not tried again in other ways.
 _NORMALISED = (
     (re.compile(r"\b0x[0-9a-fA-F]{6,}+\b"), "0x…"),
@@ -45,7 +47,8 @@ _STYLER_ID = re.compile(r"(?<=[\"#' ])T_[0-9a-f]{5}(?![0-9a-f])")
 
 def plain_svg(text: str) -> str:
     """An SVG of matplotlib with its ids numbered as they come, and no date. Others as they are."""
-    return _numbered(_SVG_ID, _SVG_DATE.sub("", text)) if "matplotlib" in text else text
+    drawn = "matplotlib" in text or MATPLOTLIB in text  # What is inert of one has no name of its maker.
+    return _numbered(_SVG_ID, _SVG_DATE.sub("", text)) if drawn else text
 
 
 def plain_html(text: str) -> str:

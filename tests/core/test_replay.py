@@ -20,6 +20,7 @@ from codeact_kernel.comparison import hash_text, output_diff, shown_lines
 from codeact_kernel.config import Settings
 from codeact_kernel.exceptions import NotebookError
 from codeact_kernel.frontends.replaying import limits_of, replay_notebook
+from codeact_kernel.inert.svg import MATPLOTLIB
 from codeact_kernel.normal_forms import normalise
 from codeact_kernel.outputs import Display, Error, Finished, Result, Shown, Stream
 from codeact_kernel.replay import Drift, ReplayReport, StepVerdict, counted, replay, up_to
@@ -59,7 +60,7 @@ def shows(*moves: Any) -> Callable[[str], Moves]:
 OUT = Stream("stdout", "hello\n")
 BAD = Error("ValueError", "no")
 CALL = ToolCall(1, 1, "pay", (5,), {}, Returned(1))
-PNG = Display({"image/png": "aGVsbG8=", "text/plain": "<Figure at 0x7f0011223344>"})
+PNG = Display({"image/png": "iVBORw0KGgpoZWxsbw==", "text/plain": "<Figure at 0x7f0011223344>"})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ PNG = Display({"image/png": "aGVsbG8=", "text/plain": "<Figure at 0x7f0011223344
         (step(1, "c", calls=(CALL,)), (Call("pay", (5,)), Call("pay", (5,))), ["tool"]),
         (step(1, "c", calls=(CALL,)), (), ["tool"]),
         (step(1, "c", PNG), (Display({**PNG.data, "text/plain": "<Figure at 0x7fffffffffff>"}),), []),
-        (step(1, "c", PNG), (Display({**PNG.data, "image/png": "d29ybGQ="}),), ["output"]),
+        (step(1, "c", PNG), (Display({**PNG.data, "image/png": "iVBORw0KGgp3b3JsZA=="}),), ["output"]),
         (step(1, "c", Result({"text/plain": "1"}, 2)), (Result({"text/plain": "1"}, 9),), []),
         (step(1, "c", Result({"text/plain": "1"}, 2)), (Result({"text/plain": "2"}, 2),), ["output"]),
     ],
@@ -173,15 +174,15 @@ def test_sets_and_packed_images_are_compared_by_what_they_say() -> None:
 
 def test_random_ids_do_not_count() -> None:
     def drawn(one: str) -> tuple[Shown, ...]:
-        svg = f'<svg><!-- matplotlib --><path id="m{one * 2}"/><use href="#m{one * 2}"/></svg>'
+        svg = f'<svg><style>{MATPLOTLIB}</style><path id="m{one * 2}"/><use href="#m{one * 2}"/></svg>'
         return Display({"image/svg+xml": svg}), Display({"text/html": f'<table id="T_{one}"></table>'})
 
     assert kinds(verdicts(shows(*drawn("12345")), step(1, "c", *drawn("abcde")))) == [[]]
 
 
 def test_svg_is_compared_beside_a_text() -> None:
-    svg = Display({"image/svg+xml": "<svg>1</svg>", "text/plain": "<SVG>"})
-    other = Display({"image/svg+xml": "<svg>2</svg>", "text/plain": "<SVG>"})
+    svg = Display({"image/svg+xml": "<svg><text>1</text></svg>", "text/plain": "<SVG>"})
+    other = Display({"image/svg+xml": "<svg><text>2</text></svg>", "text/plain": "<SVG>"})
     assert kinds(verdicts(shows(svg), step(1, "c", svg))) == [[]]
     assert kinds(verdicts(shows(other), step(1, "c", svg))) == [["output"]]
 
