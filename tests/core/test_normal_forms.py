@@ -8,6 +8,7 @@ import time
 import pytest
 from matplotlib.figure import Figure
 
+from codeact_kernel.inert.svg import inert_svg
 from codeact_kernel.normal_forms import normalise, plain_html, plain_svg, unordered
 
 SETS = {"b", "a", "it's", 'say "x"', "c, d", "{", ":"}
@@ -104,9 +105,14 @@ def test_ids_and_dates_of_matplotlib_do_not_count_and_what_they_name_does() -> N
     assert plain_svg(one) != plain_svg(two.replace("#1f77b4", "#1f77b5"))
     clip = two.index("clip-path=") + len('clip-path="url(#p')
     assert plain_svg(two) != plain_svg(two[:clip] + "0123456789" + two[clip + 10 :])
-    assert plain_svg(one.replace("matplotlib", "inkscape")) != plain_svg(
-        two.replace("matplotlib", "inkscape")
+    others = (
+        svg.replace("matplotlib", "inkscape").replace("linejoin: round", "linejoin: arcs")
+        for svg in (one, two)
     )
+    assert plain_svg(next(others)) != plain_svg(next(others))
+    shown = [inert_svg(svg) or "" for svg in (one, two, plot(6))]
+    assert plain_svg(shown[0]) == plain_svg(shown[1])
+    assert plain_svg(shown[0]) != plain_svg(shown[2])
 
 
 def test_ids_of_a_styler_do_not_count() -> None:
