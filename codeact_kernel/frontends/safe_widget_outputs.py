@@ -76,4 +76,9 @@ class Captures:
     def changes(self) -> dict[str, list[Json]]:
         """What the widgets show that show something else than the last time."""
         changed, self._changed = self._changed, set()
-        return {one: [output_json(output) for output in self._areas[one].shown] for one in changed}
+        return {one: self.shown(one) for one in changed}
+
+    def shown(self, model_id: str) -> list[Json]:
+        """What that widget shows of it."""
+        area = self._areas.get(model_id)
+        return [] if area is None else [output_json(output) for output in area.shown]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from ..outputs import CommMessage, Output
@@ -124,6 +124,9 @@ class WidgetGate:
         passed = self._states.passed(message)
         if passed is None or not (passed.state or passed.buffers):
             return None
+        if "_model_name" in passed.state and (shown := self._captures.shown(message.comm_id)):
+            # A browser that connects again asks for the whole state; the sandbox does not know this of it.
+            passed = replace(passed, state={**passed.state, "outputs": shown})
         return self._message("msg", message.comm_id, passed, message.data["method"])
 
     def _custom(self, message: CommMessage) -> CommMessage | None:
