@@ -28,6 +28,7 @@ check-full: check
 	$(BIN)/python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp \
 		--poorer docker no-userns no-landlock --control --markdown > docs/probes.md.new
 	mv docs/probes.md.new docs/probes.md
+	CODEACT_FULL=1 $(BIN)/pytest tests/sandbox/test_useful_inside.py
 	$(BIN)/python -m tests.kills.run --kills 200 --markdown > docs/kills.md.new
 	mv docs/kills.md.new docs/kills.md
 

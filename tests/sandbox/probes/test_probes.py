@@ -26,25 +26,27 @@ from .run import CONTROL, batches, bites, job, run_jobs, table, tiers, users, wr
 from .scene import Scene
 
 SEED = os.environ.get("CODEACT_PROBE_SEED") or datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-PER_USER = 16
+PER_RUN = 16
+"""Of all users together."""
 TRANSPORTS = ("ipc", "ipc", "tcp")
 NEEDS = {"", "root", "user"}
 PLAIN = Probe("plain", "process", "pass")
 
 
 def rotation(user: str) -> dict[tuple[str, str], list[Probe]]:
-    """The day's probes of one user by (tier, transport): as many of each group as of the others."""
-    chance = random.Random(f"{SEED} {user}")
+    """The day's probes of one user by (tier, transport). All users' together: as many of each group as of
+    the others."""
+    chance = random.Random(SEED)
     groups = [chance.sample(of_group, len(of_group)) for of_group in _by_group() if of_group]
     chance.shuffle(groups)
     in_turn = [
         probe
-        for row in zip(*(g[: -(-PER_USER // len(groups))] for g in groups), strict=False)
+        for row in zip(*(g[: -(-PER_RUN // len(groups))] for g in groups), strict=False)
         for probe in row
     ]
     cages = [(tier, chance.choice(TRANSPORTS)) for tier in tiers(user)]
     chosen: dict[tuple[str, str], list[Probe]] = {cage: [] for cage in cages}
-    for number, probe in enumerate(in_turn[:PER_USER]):
+    for number, probe in enumerate(in_turn[users().index(user) : PER_RUN : len(users())]):
         chosen[cages[number % len(cages)]].append(probe)
     return chosen
 
@@ -54,13 +56,15 @@ def _by_group() -> list[list[Probe]]:
 
 
 @cache
-def results(user: str) -> tuple[Result, ...]:
-    """Of the rotation and of its controls, all side by side."""
-    chosen = rotation(user)
-    controls = [p for probes in chosen.values() for p in probes if bites(p, user)]
-    jobs = [job(probes, tier, user, transport) for (tier, transport), probes in chosen.items()]
-    jobs += [job(batch, CONTROL, user, "ipc") for batch in batches(controls, size=7)]
-    return tuple(run_jobs(jobs, workers=4))  # they wait more than they work
+def results() -> tuple[Result, ...]:
+    """Of the rotation and of its controls, all side by side: they wait more than they work."""
+    jobs = []
+    for user in users():
+        chosen = rotation(user)
+        controls = [p for probes in chosen.values() for p in probes if bites(p, user)]
+        jobs += [job(probes, tier, user, transport) for (tier, transport), probes in chosen.items()]
+        jobs += [job(batch, CONTROL, user, "ipc") for batch in batches(controls, size=7)]
+    return tuple(run_jobs(jobs, workers=4))
 
 
 def told(results: list[Result]) -> str:
@@ -82,26 +86,27 @@ def user(request: pytest.FixtureRequest) -> str:
 @pytest.mark.kernel
 @pytest.mark.timeout(400)
 def test_cages_hold(user: str) -> None:
-    found = [r for r in results(user) if r.tier != CONTROL]
-    assert len(found) >= PER_USER
+    found = [r for r in results() if r.user == user and r.tier != CONTROL]
+    assert len(found) >= PER_RUN // len(users())
     assert not wrong(found), told(wrong(found))
 
 
 @pytest.mark.kernel
 @pytest.mark.timeout(400)
 def test_without_the_sandbox_the_same_attacks_succeed(user: str) -> None:
-    found = [r for r in results(user) if r.tier == CONTROL]
-    assert len(found) >= PER_USER // 2
+    found = [r for r in results() if r.user == user and r.tier == CONTROL]
+    assert len(found) >= PER_RUN // len(users()) // 2
     assert not wrong(found), told(wrong(found))
 
 
-def test_rotation_is_the_same_for_the_same_seed_and_reaches_every_tier() -> None:
+def test_rotation_is_the_same_for_the_same_seed_and_reaches_every_tier_and_group() -> None:
     for name in users():
         assert rotation(name) == rotation(name)
         assert {tier for tier, _ in rotation(name)} == set(tiers(name))
-        assert len({p.group for probes in rotation(name).values() for p in probes}) == sum(
-            map(bool, _by_group())
-        )
+        assert all(rotation(name).values())
+    chosen = [p for name in users() for probes in rotation(name).values() for p in probes]
+    assert len({p.name for p in chosen}) == PER_RUN
+    assert len({p.group for p in chosen}) == sum(map(bool, _by_group()))
 
 
 def test_there_are_enough_of_every_kind() -> None:
