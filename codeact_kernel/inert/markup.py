@@ -12,6 +12,7 @@ import html
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
+from functools import cache
 
 import nh3
 
@@ -113,8 +114,14 @@ def _once(text: str) -> str:
     balanced = _Balanced()
     balanced.feed(clean(text))
     sheet = css.sheet("\n".join(balanced.sheets))
-    shown = nh3.clean(
-        "".join(balanced.parts),
+    shown = _cleaner().clean("".join(balanced.parts))
+    shown = math.defused(_LEADING_LINES.sub(r"\1", shown))
+    return f"<style>{sheet}</style>{shown}" if sheet else shown
+
+
+@cache
+def _cleaner() -> nh3.Cleaner:
+    return nh3.Cleaner(
         tags=set(TAGS),
         clean_content_tags=set(),
         attributes=_ATTRIBUTES,
@@ -122,8 +129,6 @@ def _once(text: str) -> str:
         url_schemes={"data"},
         link_rel=None,
     )
-    shown = math.defused(_LEADING_LINES.sub(r"\1", shown))
-    return f"<style>{sheet}</style>{shown}" if sheet else shown
 
 
 @dataclass
