@@ -58,18 +58,20 @@ class Frame:
         if not wait:
             self._items = []
 
-    def add(self, output: Stream | Display | DisplayUpdate | Result) -> None:
-        """The next output; it is shown with the next `draw`."""
+    def add(self, output: Stream | Display | DisplayUpdate | Result) -> bool:
+        """The next output, shown with the next `draw`; False: there are too many."""
         if isinstance(output, DisplayUpdate):
             self._items = [_updated(item, output) for item in self._items]
-            return
+            return True
         if self._waits:
             self._waits, self._items = False, []
         if isinstance(output, Stream):
-            self._text(output.text)
-        elif len(self._items) < MAX_ITEMS:
+            return self._text(output.text)
+        if len(self._items) < MAX_ITEMS:
             known = output.display_id if isinstance(output, Display) else None
             self._items.append(Item(output.data, output.metadata, known))
+            return True
+        return False
 
     def draw(self, publish: Publish) -> int:
         """Shows what has changed; how many characters that were, about."""
@@ -94,13 +96,15 @@ class Frame:
         kept = self._keep(Display(item.data, item.metadata))
         return kept if isinstance(kept, Display) else Display(BLANK.data)
 
-    def _text(self, text: str) -> None:
+    def _text(self, text: str) -> bool:
         last = self._items[-1] if self._items else None
         if last is not None and last.text:
             text = str(last.data["text/plain"]) + text
             self._items.pop()
         if len(self._items) < MAX_ITEMS:
             self._items.append(Item({"text/plain": text[-MAX_TEXT:]}, {}, text=True))
+            return True
+        return False
 
 
 def _updated(item: Item, update: DisplayUpdate) -> Item:

@@ -161,7 +161,8 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
 
     def interrupt(self) -> None:
         """From the signal handler: stops the cell that runs."""
-        self.io_loop.asyncio_loop.call_soon_threadsafe(self._interrupted)
+        if self._run is not None:
+            self.io_loop.asyncio_loop.call_soon_threadsafe(self._interrupted)
 
     def _interrupted(self) -> None:
         if self._run is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -78,7 +79,7 @@ class CellRun:
             return Outcome(seen or INTERRUPTED, shown=seen is not None)
         try:
             return self._work.result()
-        except CodeActError as problem:
+        except Exception as problem:  # Without a reply the front end would wait for ever.
             return Outcome(error_of(problem))
 
     def interrupt(self) -> None:
@@ -132,7 +133,7 @@ class CellRun:
         ticking = asyncio.ensure_future(_ticking(view))
         try:
             self._running = running = await agent()
-            async with aclosing(running.stream(task, cell=own)) as events:  # type: ignore[type-var]
+            async with aclosing(running.stream(task, cell=own)) as events:  # type: ignore[type-var]  # it has aclose
                 count = 0
                 async for event in events:
                     if not self._widgets.look(event):
@@ -174,7 +175,7 @@ class CellRun:
         data: Mapping[str, Any] = {"text/plain": "None"}
         view = RunView(Silent(), self._keep, own=True)
         agent = await self._desk.agent(for_task=False)
-        async with aclosing(agent.stream(None, cell=expression)) as events:  # type: ignore[type-var]
+        async with aclosing(agent.stream(None, cell=expression)) as events:  # type: ignore[type-var]  # it has aclose
             async for event in events:
                 view(event)
                 if isinstance(event, OutputShown) and isinstance(event.output, Result):
@@ -198,7 +199,9 @@ def _stopped(stop: Stop | None) -> Error | None:
     return Error("TaskStopped", said, (f"TaskStopped: {said}",))
 
 
-def error_of(problem: CodeActError) -> Error:
-    """An error of the host's, in place of a traceback."""
+def error_of(problem: Exception) -> Error:
+    """An error of the host's: what it says, and of one that says nothing to a user where it comes from."""
     name, text = type(problem).__name__, coloured(str(problem))
-    return Error(name, text, (f"\x1b[31m{name}\x1b[0m: {text}",))
+    if isinstance(problem, CodeActError):
+        return Error(name, text, (f"\x1b[31m{name}\x1b[0m: {text}",))
+    return Error(name, text, tuple(map(coloured, traceback.format_exception(problem))))

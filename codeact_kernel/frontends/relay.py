@@ -122,7 +122,7 @@ class Relay:
 
     def _take(self, output: Stream | Display | DisplayUpdate | Result | Error) -> None:
         if self._frame is not None and not isinstance(output, Error):
-            self._frame.add(output)
+            self._hidden += not self._frame.add(output)
             return
         if self._clears is not None:
             self._pending = [self._clears]

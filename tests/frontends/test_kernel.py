@@ -331,9 +331,10 @@ def test_hostile_outputs_are_filtered(front: FrontEnd) -> None:
 
 
 def test_a_flood_is_bounded_and_the_kernel_stays_there(front: FrontEnd) -> None:
+    began = monotonic()
     many = front.run("%%python\nfor i in range(1000):\n    print(i, flush=True)")
     assert many.text().split() == [str(i) for i in range(1000)]
-    assert len(many.of("stream")) < 300
+    assert len(many.of("stream")) <= 30 + 25 * (monotonic() - began)
     large = front.run(
         "%%python\nline = 'x' * 999_999\nfor i in range(50):\n    print(line)\nprint('the end')"
     )

@@ -171,6 +171,14 @@ def test_in_a_frame_displays_are_updated() -> None:
     assert cell.screen.sent < 30
 
 
+def test_a_frame_is_bounded_and_says_so() -> None:
+    cell = Cell(narrated=True)
+    cell.feed(ClearOutput(), *[Display(text(str(number))) for number in range(1000)])
+    cell.relay.end_step()
+    assert len(cell.screen.texts) == 51
+    assert "950 outputs not shown" in cell.screen.texts[-1]
+
+
 def test_values_and_errors_of_a_step_are_no_result_and_no_error_of_the_cell() -> None:
     outputs = (Result(text("5"), 3), Error("ValueError", "no", ("Traceback", "ValueError: no")))
     agents, own = Cell(narrated=True), Cell()
