@@ -1,4 +1,4 @@
-"""The whole path through the installed command: real SDK over loopback HTTP, real kernel, real notebook."""
+"""The whole path through the command: real SDK over loopback HTTP, real kernel, real notebook."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from codeact_kernel.frontends.cli import main
 from tests.models.endpoint import (
     Answer,
     Endpoint,
@@ -49,26 +51,53 @@ plt.show()
 pytestmark = pytest.mark.kernel
 
 
-def codeact(folder: Path, url: str, *args: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC")}
-    env = {
-        **kept,
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def environment(folder: Path, url: str) -> dict[str, str]:
+    return {
         "HOME": str(folder),
         "ANTHROPIC_API_KEY": SECRET,
         "ANTHROPIC_BASE_URL": url,
         "NO_PROXY": "127.0.0.1",
         "PYTHONWARNINGS": "error",
     }
+
+
+def codeact(folder: Path, url: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """The installed script, in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC")}
+    env = {**kept, **environment(folder, url)}
     return subprocess.run(
         [str(SCRIPT), *args], cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False
     )
 
 
-def run(folder: Path, *answers: Answer, more: tuple[str, ...] = ()) -> tuple[Any, Endpoint, str]:
+@pytest.fixture
+def inside(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """The same without the process, which takes seconds to import the SDK."""
+
+    def command(folder: Path, url: str, *args: str) -> subprocess.CompletedProcess[str]:
+        for name in [name for name in os.environ if name.startswith("ANTHROPIC")]:
+            monkeypatch.delenv(name)
+        for name, value in environment(folder, url).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.chdir(folder)
+        capfd.readouterr()
+        code = main(args)
+        shown = capfd.readouterr()
+        return subprocess.CompletedProcess(args, code, shown.out, shown.err)
+
+    return command
+
+
+def run(
+    folder: Path, *answers: Answer, more: tuple[str, ...] = (), command: Command = codeact
+) -> tuple[Any, Endpoint, str]:
     """The JSON document of `codeact run`, the endpoint with its requests, standard error."""
     (folder / "tools.py").write_text(TOOLS)
     with Endpoint(answers) as endpoint:
-        done = codeact(
+        done = command(
             folder, endpoint.url, "run", "sum the sales", "--tools", "tools.py", "--out", "run.ipynb",
             "--model", "anthropic:claude-sonnet-5-5", "--json", "--no-verify", *more,
         )  # fmt: skip
@@ -103,9 +132,11 @@ def test_three_steps_that_build_on_each_other(tmp_path: Path) -> None:
     assert "def fetch_sales(year: int) -> list[Sale]" in system
 
 
-def test_a_plot_reaches_the_model_as_an_image_and_the_notebook_as_a_plot(tmp_path: Path) -> None:
+def test_a_plot_reaches_the_model_as_an_image_and_the_notebook_as_a_plot(
+    tmp_path: Path, inside: Command
+) -> None:
     document, endpoint, stderr = run(
-        tmp_path, sse_code("sales = fetch_sales(2026)" + PLOT), sse_text("The sales grow.")
+        tmp_path, sse_code("sales = fetch_sales(2026)" + PLOT), sse_text("The sales grow."), command=inside
     )
     assert document["answer"] == "The sales grow.", stderr
     images = [block for block in observations(endpoint, 1) if block["type"] == "image"]
@@ -146,20 +177,22 @@ FAULTS = {
 
 @pytest.mark.parametrize("answers", FAULTS.values(), ids=FAULTS)
 def test_a_fault_of_the_stream_is_retried_and_no_code_runs_twice(
-    tmp_path: Path, answers: list[Answer]
+    tmp_path: Path, inside: Command, answers: list[Answer]
 ) -> None:
-    document, endpoint, stderr = run(tmp_path, *answers[:2], sse_text("done"))
+    document, endpoint, stderr = run(tmp_path, *answers[:2], sse_text("done"), command=inside)
     assert document["answer"] == "done", stderr
     assert document["steps"] == 1
     assert len(endpoint.requests) == 3
 
 
-def test_code_cut_off_by_max_tokens_does_not_run(tmp_path: Path) -> None:
+def test_code_cut_off_by_max_tokens_does_not_run(tmp_path: Path, inside: Command) -> None:
     cut = sse(
         [{"type": "tool_use", "id": "t", "name": "execute_python", "json": '{"code": "fetch_sales(2026'}],
         "max_tokens",
     )
-    document, endpoint, stderr = run(tmp_path, cut, sse_code("fetch_sales(2026)[0].amount"), sse_text("done"))
+    document, endpoint, stderr = run(
+        tmp_path, cut, sse_code("fetch_sales(2026)[0].amount"), sse_text("done"), command=inside
+    )
     assert document["answer"] == "done", stderr
     assert document["steps"] == 2
     result = endpoint.requests[1].body["messages"][-1]["content"][0]
@@ -168,13 +201,13 @@ def test_code_cut_off_by_max_tokens_does_not_run(tmp_path: Path) -> None:
     assert sum("codeact-step" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
 
 
-def test_a_refusal_ends_the_run(tmp_path: Path) -> None:
+def test_a_refusal_ends_the_run(tmp_path: Path, inside: Command) -> None:
     refused = sse(
         [{"type": "text", "text": "I cannot"}],
         "refusal",
         stop_details={"type": "refusal", "category": "cyber"},
     )
-    document, _, stderr = run(tmp_path, refused)
+    document, _, stderr = run(tmp_path, refused, command=inside)
     assert document["stop_reason"] == "refusal"
     assert document["answer"] is None
     assert "cyber" in stderr
@@ -184,10 +217,12 @@ def test_a_refusal_ends_the_run(tmp_path: Path) -> None:
     ("answer", "said"),
     [(status(401), "ANTHROPIC_API_KEY"), (status(404, message="no such model"), "claude-sonnet-5-5")],
 )
-def test_what_the_endpoint_rejects_is_exit_code_4(tmp_path: Path, answer: Answer, said: str) -> None:
+def test_what_the_endpoint_rejects_is_exit_code_4(
+    tmp_path: Path, inside: Command, answer: Answer, said: str
+) -> None:
     (tmp_path / "tools.py").write_text(TOOLS)
     with Endpoint([answer]) as endpoint:
-        done = codeact(tmp_path, endpoint.url, "run", "sum the sales", "--out", "run.ipynb")
+        done = inside(tmp_path, endpoint.url, "run", "sum the sales", "--out", "run.ipynb")
     assert done.returncode == 4
     assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -195,7 +230,7 @@ def test_what_the_endpoint_rejects_is_exit_code_4(tmp_path: Path, answer: Answer
     nbformat.validate(nbformat.read(tmp_path / "run.ipynb", as_version=4))
 
 
-def test_a_schema_is_enforced(tmp_path: Path) -> None:
+def test_a_schema_is_enforced(tmp_path: Path, inside: Command) -> None:
     schema = {"type": "object", "properties": {"total": {"type": "number"}}, "required": ["total"]}
     (tmp_path / "schema.json").write_text(json.dumps(schema))
     document, endpoint, stderr = run(
@@ -203,18 +238,20 @@ def test_a_schema_is_enforced(tmp_path: Path) -> None:
         sse_code("final_answer({'total': 'many'})", call_id="a"),
         sse_code("final_answer({'total': 7800})", call_id="b"),
         more=("--schema", "schema.json"),
+        command=inside,
     )
     assert document["answer"] == {"total": 7800}, stderr
     assert "total" in json.dumps(observations(endpoint, 1))
 
 
-def test_a_model_without_tools_writes_marked_text(tmp_path: Path) -> None:
+def test_a_model_without_tools_writes_marked_text(tmp_path: Path, inside: Command) -> None:
     first = "I fetch them.\n<code>\nsales = fetch_sales(2026)\nprint('<code>', len(sales))\n</code>"
     document, endpoint, stderr = run(
         tmp_path,
         sse_text(first),
         sse_text("Twelve sales."),
         more=("--model", "anthropic+text:some-local-model"),
+        command=inside,
     )
     assert document["answer"] == "Twelve sales.", stderr
     assert document["steps"] == 1
