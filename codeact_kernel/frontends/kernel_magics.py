@@ -152,6 +152,8 @@ async def _undo(argument: str, place: Place) -> None:
 
 
 async def _save(argument: str, place: Place) -> None:
+    if argument and not argument.endswith(".ipynb"):
+        raise UsageError(f"%save {argument!r}: a run is a notebook; give a name that ends in .ipynb")
     agent = place.desk.current
     if agent is None or not agent.path.exists():
         raise UsageError(_nothing(place.desk))
@@ -165,8 +167,6 @@ async def _save(argument: str, place: Place) -> None:
 def _copied(path: Path, argument: str) -> Path:
     """Raises: UsageError."""
     target = Path(argument).expanduser()
-    if target.suffix != ".ipynb":
-        raise UsageError(f"%save {argument!r}: a run is a notebook; give a name that ends in .ipynb")
     try:
         with path.open("rb") as source, target.open("xb") as copy:
             shutil.copyfileobj(source, copy)

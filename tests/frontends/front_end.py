@@ -66,7 +66,8 @@ class FrontEnd:
         self._runner = asyncio.Runner()
         self._sockets = tempfile.mkdtemp(prefix="ck-")
         self._env = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC")}
-        self._env |= {"JUPYTER_CONFIG_DIR": str(folder / "config"), "HOME": str(folder), **(env or {})}
+        self._env |= {f"JUPYTER_{name.upper()}_DIR": str(folder / name) for name in ("config", "data")}
+        self._env |= {"HOME": str(folder), **(env or {})}
         if notebook:
             self._env["JPY_SESSION_NAME"] = str(folder / notebook)
         spec = json.loads(SPEC.read_text())

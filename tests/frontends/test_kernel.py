@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from codeact_kernel.frontends.trusting import trust
 from codeact_kernel.notebook.load import load
 from tests.frontends.front_end import DEADLINE_S, FrontEnd
 
@@ -92,10 +93,10 @@ def test_consoles_get_each_thing_once_and_batch_runs_no_progress(front: FrontEnd
 def test_magics_say_what_they_do(front: FrontEnd) -> None:
     assert "no tools" in front.run("%tools").text()
     assert "max_steps = 7\n" in front.run("%limits max_steps=7 max_cost_usd=none").text()
-    assert "model: scripted:" in front.run("%model").text()
     for magic in ("%help", "%lsmagic"):
         assert "%trajectory" in front.run(magic).text()
     front.script({"code": "q = 1"}, {"code": "q += 1"}, {"answer": "two"})
+    assert "model: scripted:" in front.run("%model").text()
     front.run("%help\n\ncount")
     listed = front.run("%trajectory")
     assert "Task: count" in listed.text()
@@ -128,6 +129,23 @@ def test_bad_input_is_answered_with_what_to_do(front: FrontEnd, code: str, said:
     assert (cell.reply["status"], cell.reply["ename"]) == ("error", "UsageError")
     assert said in cell.reply["evalue"]
     assert not (front.folder / "was-here").exists()
+
+
+def test_tools_of_a_file_that_was_trusted(front: FrontEnd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(front.folder / "data"))
+    file = front.folder / "shop.py"
+    file.write_text(
+        "from codeact_kernel import tool\n\n@tool\ndef price(name: str) -> float:\n"
+        '    """Of one piece."""\n    return 2.5\n'
+    )
+    assert "is not trusted" in front.run("%tools shop.py").reply["evalue"]
+    trust(file)
+    front.run("%reset")
+    assert "def price(name: str) -> float:" in front.run("%tools shop.py").text()
+    assert front.run("%%python\nprice('tea')").result == {"text/plain": "2.5"}
+    assert "%reset first" in front.run("%tools shop.py").reply["evalue"]
+    front.run("%undo")
+    assert front.run("%%python\nprice('tea')").result == {"text/plain": "2.5"}
 
 
 def test_undo_goes_back_before_the_last_step(front: FrontEnd) -> None:

@@ -82,6 +82,19 @@ def test_a_person_is_asked_before_a_call(configured: FrontEnd) -> None:
     assert configured.run("%%python\npay(6)").reply["ename"] == "ToolDenied", "nobody can be asked"
 
 
+def test_an_interrupt_takes_the_question_back(configured: FrontEnd) -> None:
+    async def at_question(message: dict[str, Any]) -> None:
+        if "Call <code>pay</code>" in str(message["content"].get("data")):
+            await configured.interrupt()
+
+    cell = configured.run("%%python\npay(7)", allow_stdin=True, during=at_question)
+    assert cell.reply["ename"] == "KeyboardInterrupt"
+    undone = configured.run("%undo").text()
+    assert "pay(7)" in undone
+    again = configured.run("%%python\npay(8)", answers=["y", "y"])
+    assert again.result == {"text/plain": "'paid 8'"}
+
+
 def test_what_lies_in_the_folder_is_not_run(configured: FrontEnd) -> None:
     assert configured.run("%%python\n1 + 1").result == {"text/plain": "2"}
     assert not (configured.folder / "was-here").exists()
