@@ -111,9 +111,9 @@ def test_the_demo_twice(codeact: Command, folder: Path) -> None:
 
 
 @pytest.mark.kernel
-def test_the_demo_tools_file_through_run(codeact: Command, folder: Path) -> None:
+def test_the_demo_tools_file_through_run(command: Command, folder: Path) -> None:
     prepare(folder / "mine")
-    shown = codeact(
+    shown = command(
         "run",
         "Refund every order over 100 EUR that was paid twice.",
         *("--tools", "mine/tools.py", "--model", "scripted:mine/script.jsonl", "--out", "run.ipynb"),
