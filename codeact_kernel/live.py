@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .config import ToolLimits
 from .interfaces import Approver, Recorder, ToolSource
 from .rebuild import TapeCalls
-from .toolcalls import StepCalls
+from .toolcalls import OF_PERSONS, StepCalls
 from .trajectory import Step
 from .wire.entries import outcome_to_json
 from .wire.frames import FINAL_ANSWER
@@ -31,16 +31,18 @@ class Live:
 
 
 class LiveCalls(TapeCalls):
-    """Calls the tools for real. A final answer is judged as it was then: its schema is not recorded."""
+    """Calls the tools for real. A final answer is judged as it was then: its schema is not recorded. And what
+    a person was asked is not asked again: nobody attends."""
 
     def __init__(self, tape: Tape, step: Step, live: Live) -> None:
         super().__init__(tape, step)
         self._live = StepCalls(
             step.index, live.tools, live.recorder, limits=live.limits, approver=live.approver
         )
+        self._persons = OF_PERSONS - {spec.name for spec in live.tools.specs()}
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
-        if request.tool == FINAL_ANSWER:
+        if request.tool == FINAL_ANSWER or request.tool in self._persons:
             return await super().call(request)
         try:
             then = self.recorded(request)

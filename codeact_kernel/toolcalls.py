@@ -28,6 +28,10 @@ _ESCAPED = 6
 """Bytes that one of `weight` takes at most in a frame: a control character is `\\u0000` there."""
 
 
+OF_PERSONS = frozenset({"input", "getpass"})
+"""Tools that are there while a person attends, unless the user has some of that name."""
+
+
 @dataclass(frozen=True)
 class Secret(Returned):
     """What the cell gets, and nobody else: the record and whoever looks on have `mark` in its place."""
@@ -122,7 +126,7 @@ class StepCalls:
                 return earlier.outcome
             if earlier.denied_by or not await self._earlier.may_repeat(earlier):
                 return self._settled(replace(earlier, outcome=skipped(earlier)))
-        if request.tool not in self._names:
+        if request.tool not in self._names | OF_PERSONS:  # These may be of a run that goes on unattended.
             names = ", ".join(sorted(self._names))
             return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
         size = weight((request.args, request.kwargs))

@@ -9,7 +9,7 @@ from codeact_kernel.config import ToolLimits
 from codeact_kernel.live import Live
 from codeact_kernel.notebook.null import NullRecorder
 from codeact_kernel.replay import StepVerdict, replay
-from codeact_kernel.sandbox.fake import Call, FakeExecutor
+from codeact_kernel.sandbox.fake import Call, FakeExecutor, Moves
 from codeact_kernel.tools.registry import ToolRegistry
 from codeact_kernel.trajectory import Action, Approval, Observation, Reply, RunInfo, Step, Trajectory, Turn
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
@@ -91,3 +91,23 @@ def test_the_limits_of_tools_hold() -> None:
     (said,) = replayed(recorded((1, Returned(10)), (2, Returned(20))), shop, 1, 2, most=1)
     assert "RuntimeError" in said
     assert shop.asked == [1]
+
+
+def test_what_a_person_was_asked_is_not_asked_again() -> None:
+    call = ToolCall(1, 1, "input", ("Name? ",), {}, Returned("Ann"))
+    step = Step(1, Reply(code="c"), Action("c"), Observation("ok", tool_calls=(call,)))
+    run = Trajectory(RunInfo("r", "m", "", "setup"), (Turn("t", (step,)),))
+    seen: list[ToolOutcome | None] = []
+
+    def play(source: str) -> Moves:
+        seen.append((yield Call("input", ("Name? ",))))
+
+    async def main() -> list[StepVerdict]:
+        executor = FakeExecutor(play)
+        await executor.start("setup")
+        handler = Live(ToolRegistry([Shop().price]), NullRecorder()).handler
+        async with aclosing(replay(executor, run, handler=handler)) as found:
+            return [verdict async for verdict in found]
+
+    assert [verdict.drifts for verdict in asyncio.run(main())] == [()]
+    assert seen == [Returned("Ann")]
