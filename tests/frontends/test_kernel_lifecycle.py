@@ -119,8 +119,9 @@ def test_the_polite_end_saves_the_run_and_leaves_no_process(configured: FrontEnd
     processes = configured.processes()
     configured.shut_down()
     assert gone(processes) == []
-    (saved,) = configured.folder.glob("codeact-*.ipynb")
-    assert "last = 1" in [step.action.code for step in load(saved).steps if step.action][-1]
+    saved = [load(path) for path in configured.folder.glob("codeact-*.ipynb")]
+    last = [trajectory.steps[-1].action for trajectory in saved]
+    assert any(action is not None and "last = 1" in action.code for action in last)
 
 
 def test_wrong_configuration_is_said_in_place_of_the_first_task(tmp_path: Path) -> None:
