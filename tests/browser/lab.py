@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..jupyter.place import PATIENCE, Place
+from ..jupyter.place import CONFIG, PATIENCE, Place
 
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -37,9 +37,9 @@ class Lab(Place):
     def url(self, place: str = "lab") -> str:
         return f"{self.origin}/{place}?token={self.token}"
 
-    def prepare(self) -> None:
+    def prepare(self, config: str = CONFIG) -> None:
         """And Lab's settings."""
-        super().prepare()
+        super().prepare(config)
         settings = self.home / "config" / "lab" / "user-settings" / "@jupyterlab"
         for name, values in SETTINGS.items():
             path = settings / f"{name}.jupyterlab-settings"

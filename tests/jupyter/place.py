@@ -29,11 +29,11 @@ class Place:
     home: Path
     """The user's: configuration, kernelspecs, runtime files, scripts and tools."""
 
-    def prepare(self) -> None:
+    def prepare(self, config: str = CONFIG) -> None:
         """Makes the folders, installs the kernel, and configures it."""
         self.folder.mkdir()
         (self.home / "config").mkdir(parents=True)
-        (self.home / "config" / "codeact_config.py").write_text(CONFIG.format(home=self.home))
+        (self.home / "config" / "codeact_config.py").write_text(config.format(home=self.home))
         shutil.copyfile(TOOLS, self.home / "tools.py")
         self.run("codeact_kernel", "kernel", "install", "--user")
 
@@ -47,7 +47,9 @@ class Place:
         folders = {
             f"JUPYTER_{kind.upper()}_DIR": str(self.home / kind) for kind in ("config", "data", "runtime")
         }
-        return {**kept, **folders, "IPYTHONDIR": str(self.home / "ipython"), "HOME": str(self.home)}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        homes = {"IPYTHONDIR": str(self.home / "ipython"), "HOME": str(self.home)}
+        return {**kept, **folders, **homes, "PATH": path}
 
     def run(self, module: str, *arguments: str) -> str:
         """What `python -m module …` prints; a failure is shown with all of it."""
