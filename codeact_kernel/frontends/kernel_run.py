@@ -67,6 +67,7 @@ class CellRun:
         self._expressions = expressions
         self._view: RunView | None = None
         self._running: Agent | None = None
+        """Once its first event has come."""
         self._interrupts = 0
         self._work: asyncio.Task[Outcome] | None = None
 
@@ -132,10 +133,11 @@ class CellRun:
         view.begin()
         ticking = asyncio.ensure_future(_ticking(view))
         try:
-            self._running = running = await agent()
+            running = await agent()
             async with aclosing(running.stream(task, cell=own)) as events:  # type: ignore[type-var]  # it has aclose
                 count = 0
                 async for event in events:
+                    self._running = running
                     if not self._widgets.look(event):
                         view(event)
                     count += 1

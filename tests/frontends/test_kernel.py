@@ -260,6 +260,18 @@ def test_interrupts_stop_the_cell_or_the_reply_and_keep_the_state(front: FrontEn
     assert front.run("%%python\nkept").result == {"text/plain": "8"}
 
 
+def test_an_interrupt_counts_from_the_first_moment(front: FrontEnd) -> None:
+    async def at_input(message: dict[str, Any]) -> None:
+        if message["msg_type"] == "execute_input":
+            await front.interrupt()
+
+    for _ in range(3):
+        cell = front.run("%%python\nimport time\ntime.sleep(600)", during=at_input)
+        assert (cell.reply["status"], cell.reply["ename"]) == ("error", "KeyboardInterrupt")
+        front.run("%reset")  # The next one comes while the sandbox starts.
+    assert front.run("%%python\n5").result == {"text/plain": "5"}
+
+
 def test_the_second_interrupt_ends_the_process_and_the_state_is_rebuilt(front: FrontEnd) -> None:
     front.run("%%python\nsaved = [1, 2]")
     front.run("%limits interrupt_grace_s=600")
