@@ -261,12 +261,13 @@ def test_interrupts_stop_the_cell_or_the_reply_and_keep_the_state(front: FrontEn
 
 
 def test_an_interrupt_counts_from_the_first_moment(front: FrontEnd) -> None:
-    async def at_input(message: dict[str, Any]) -> None:
-        if message["msg_type"] == "execute_input":
+    async def at_once(message: dict[str, Any]) -> None:
+        if "starting" in str(message["content"].get("data")):
             await front.interrupt()
 
+    front.script({"code": "import time\ntime.sleep(600)"})
     for _ in range(3):
-        cell = front.run("%%python\nimport time\ntime.sleep(600)", during=at_input)
+        cell = front.run("wait", during=at_once)
         assert (cell.reply["status"], cell.reply["ename"]) == ("error", "KeyboardInterrupt")
         front.run("%reset")  # The next one comes while the sandbox starts.
     assert front.run("%%python\n5").result == {"text/plain": "5"}
