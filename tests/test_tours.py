@@ -13,6 +13,8 @@ from .jupyter.place import Place
 from .notebooks.record import traces
 from .notebooks.tours import FOLDER, TOURS, executed, place
 
+MARK = re.compile(r"\b[a-z]{4}-[a-z]{4}-[a-z]{4}\b")
+"""Of the host's questions: a random word for each run."""
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -25,7 +27,7 @@ def at() -> Iterator[Place]:
 def lines(cell: nbformat.NotebookNode) -> set[str]:
     """What a cell shows, but for what has numbers in it: times, sizes, names of runs."""
     shown = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
-    plain = ANSI.sub("", "\n".join(shown))
+    plain = MARK.sub("MARK", ANSI.sub("", "\n".join(shown)))
     return {line.strip() for line in plain.splitlines() if line.strip() and not re.search(r"\d", line)}
 
 
