@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from codeact_kernel.frontends.cli_help import TEXTS
+from codeact_kernel.frontends.magic import CodeActMagics
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -35,7 +36,7 @@ def test_options_of_codeact_commands_exist(command: str) -> None:
 
 @pytest.fixture(scope="module")
 def all_help() -> str:
-    return "".join(TEXTS.values())
+    return "".join(TEXTS.values()) + CodeActMagics.codeact.parser.format_help()
 
 
 @pytest.mark.parametrize("text", sorted(set(re.findall(r"`(codeact \w+|--[a-z-]+)", README))))
