@@ -28,6 +28,8 @@ from .terminal import clean, clip
 
 THOUGHT, CODE, LIVE = 8_000, 20_000, 2_000
 """Characters shown of a thought, of code, and of each as it streams in; the run's notebook has the rest."""
+FOLDED = 40
+"""Earlier steps that can be opened, at most."""
 CALLS = 6
 FILES = 6
 _FAINT = "color:var(--jp-ui-font-color2,#7a8087)"
@@ -77,6 +79,16 @@ def step(index: int, thought: str, code: str, state: str = "", *, heading: bool 
         summary = f"<summary style='cursor:pointer;{_FAINT}'>code, {brief.count(lines, 'line')}</summary>"
         markup.append(f"<details open>{summary}{_pre(_coloured(shown))}</details>")
     return bundle("\n".join(plain), "".join(markup))
+
+
+def folded(steps: Sequence[Step]) -> MimeBundle:
+    """Steps whose outputs have made room for those of later ones: their thoughts and code, to be opened."""
+    said = f"{brief.count(len(steps), 'earlier step')}, whose outputs are in the notebook of the run"
+    markup = [f"<details><summary style='cursor:pointer;{_FAINT}'>{said}</summary>"]
+    for one in steps[-FOLDED:]:
+        code = one.action.code if one.action is not None else ""
+        markup.append(_html(step(one.index, clip(one.reply.thought, LIVE), clip(code, LIVE), ended(one))))
+    return bundle(said, f"{''.join(markup)}</details>")
 
 
 def ended(one: Step) -> str:
@@ -169,6 +181,10 @@ def _files(one: Step) -> str:
 
 def _end(text: str) -> str:
     return text if len(text) <= LIVE else "…" + text[-LIVE:]
+
+
+def _html(shown: MimeBundle) -> str:
+    return str(shown["text/html"])
 
 
 def _head(label: str, state: str) -> str:

@@ -57,3 +57,43 @@ def style_for(cell_id: str | None, allow_stdin: bool) -> Style:
     if cell_id is not None:
         return LIVE
     return CONSOLE if allow_stdin else BATCH
+
+
+class Counted:
+    """Publishes, and knows how many outputs the cell holds."""
+
+    def __init__(self, publish: Publish) -> None:
+        self._publish = publish
+        self._stream = ""
+        self.outputs = 0
+
+    def stream(self, name: Literal["stdout", "stderr"], text: str) -> None:
+        if name != self._stream:  # Else a front end puts it to the last one.
+            self.outputs += 1
+        self._stream = name
+        self._publish.stream(name, text)
+
+    def display(
+        self, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA, display_id: str | None = None
+    ) -> None:
+        self._one_more()
+        self._publish.display(data, metadata, display_id)
+
+    def update(self, display_id: str, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA) -> None:
+        self._publish.update(display_id, data, metadata)
+
+    def clear(self, wait: bool) -> None:
+        self._stream, self.outputs = "", 0
+        self._publish.clear(wait)
+
+    def result(self, data: MimeBundle, metadata: Mapping[str, Json] = NO_METADATA) -> None:
+        self._one_more()
+        self._publish.result(data, metadata)
+
+    def error(self, error: Error) -> None:
+        self._one_more()
+        self._publish.error(error)
+
+    def _one_more(self) -> None:
+        self._stream = ""
+        self.outputs += 1

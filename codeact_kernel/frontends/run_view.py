@@ -29,9 +29,17 @@ from ..notebook.cage import UNSANDBOXED, cage_line
 from ..outputs import Error, MimeBundle, Output
 from ..trajectory import Step, Stop, Usage
 from . import brief, notebook_view
-from .publishing import LIVE, Publish, Style
-from .relay import Relay
+from .publishing import LIVE, Counted, Publish, Style
+from .relay import Bounds, Relay
 from .step_view import StepView
+
+MANY = 30
+"""Outputs after which earlier steps are folded before the next one; JupyterLab shows fifty of a cell, and
+hides what comes after them, the answer too."""
+FULL = 46
+"""Outputs after which they are folded for the answer."""
+DISPLAYS = 25
+"""Of a step's outputs that are shown between its start and its end."""
 
 
 class RunView:
@@ -53,12 +61,13 @@ class RunView:
         own: bool = False,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._publish = publish
+        self._publish = Counted(publish)
+        self._keep = keep
         self._style = style
         self._saved = saved
         self._own = own
         self._clock = clock
-        self._relay = Relay(publish, keep, narrated=not own, live=style.updates, clock=clock)
+        self._relay = self._new_relay()
         self._started = clock()
         self._step: StepView | None = None
         self._steps: list[Step] = []
@@ -121,9 +130,24 @@ class RunView:
         if self._step is not None:
             self._step.give_up()
 
+    def _new_relay(self) -> Relay:
+        live = self._style.updates
+        bounds = Bounds() if self._own or not live else Bounds(displays=DISPLAYS)
+        return Relay(
+            self._publish, self._keep, narrated=not self._own, live=live, bounds=bounds, clock=self._clock
+        )
+
+    def _fold(self, most: int) -> None:
+        """Makes room in the cell, if it holds more than `most` outputs."""
+        if self._style.updates and self._steps and self._publish.outputs > most:
+            self._publish.clear(wait=True)
+            self._publish.display(notebook_view.folded(self._steps))
+            self._relay, self._step = self._new_relay(), None
+
     def _begin_step(self, index: int) -> None:
         if self._own:
             return
+        self._fold(MANY)
         waiting = self._step.display_id if self._step is not None and self._step.index == 0 else None
         self._step = StepView(self._publish, self._style, self._clock, index, "thinking", waiting)
 
@@ -162,6 +186,7 @@ class RunView:
         self.stop = stop
         if self._own:
             return
+        self._fold(FULL)
         foot = self._saved(self._summary(stop)) if self._saved is not None else None
         if self._step is not None and self._step.display_id is not None:
             # Of a reply that was only the answer, what streamed in is shown as that.

@@ -126,6 +126,28 @@ def test_progress_is_seen_within_a_second_and_not_too_often() -> None:
     assert screen.sent - before <= 11
 
 
+def many(steps: int, outputs: int) -> list[Event]:
+    """A run of so many steps that each show so many things."""
+    events: list[Event] = []
+    for index in range(1, steps + 1):
+        step = Step(index, Reply(f"Thought {index}", code="x"), Action("x"), Observation("ok"))
+        displays = (OutputShown(Display({"text/plain": f"{index}.{place}"})) for place in range(outputs))
+        events += [StepStarted(index), ActionReady(index, Action("x")), *displays, StepFinished(step)]
+    return [*events, StepStarted(steps + 1), TurnFinished(Stop("answer", answer="All done."))]
+
+
+@pytest.mark.parametrize(("steps", "outputs"), [(60, 3), (3, 45), (1, 1000)])
+def test_the_answer_of_a_long_run_is_among_what_jupyterlab_shows(steps: int, outputs: int) -> None:
+    screen = shown(many(steps, outputs))
+    assert len(screen.outputs) <= 50
+    assert "All done." in screen.texts[-1]
+    text = "\n".join(str(content) for *_, content in screen.outputs)
+    assert f"Thought {steps}" in text
+    if steps > 20:
+        assert f"Thought {steps - 20}" in text, "folded"
+    assert len(shown(many(steps, outputs), BATCH).outputs) > 50, "what executes notebooks has no such bound"
+
+
 def test_a_run_that_is_cut_off_says_so() -> None:
     assert shown(RUN[:1]).texts == []
     (text, *_) = shown(RUN[:9]).texts
