@@ -48,8 +48,9 @@ class StdinAsker:
 def shown(question: Question) -> MimeBundle:
     """The question as a notebook shows it."""
     rows = "".join(
-        f"<tr style='text-align:left;vertical-align:top'><td><code>{escape(name)}</code></td>"
-        f"<td><pre style='margin:0;white-space:pre-wrap'>{escape(value)}</pre></td></tr>"
+        f"<tr style='vertical-align:top'><td style='text-align:left'><code>{escape(name)}</code></td>"
+        f"<td style='text-align:left'><pre style='margin:0;white-space:pre-wrap'>{escape(value)}</pre>"
+        "</td></tr>"
         for name, value in question.arguments
     )
     remark = f"<div style='color:#b45309'>{escape(question.remark)}</div>" if question.remark else ""
@@ -57,7 +58,8 @@ def shown(question: Question) -> MimeBundle:
         f"<div class='codeact-approval' style='{FRAME}'><div style='{INNER}'>"
         f"<span style='{MARK}'>{escape(question.mark)}</span>"
         f"{remark}<b>Call <code>{escape(question.tool)}</code> in step {question.step}?</b> "
-        f"({escape(question.effect)})<table>{rows}</table><small>{escape(question.choices)}</small></div></div>"
+        f"({escape(question.effect)})<table>{rows}</table>"
+        f"<small style='white-space:pre-wrap'>{escape(question.choices)}</small></div></div>"
     )
     return {"text/html": page, "text/plain": "\n".join(line for _, line in framed(question))}
 

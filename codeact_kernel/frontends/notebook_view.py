@@ -201,7 +201,7 @@ def _lines(text: str, style: str) -> str:
 
 
 def _pre(markup: str) -> str:
-    return f"<pre style='{_MONO};{_RULE};margin:.3em 0;overflow:auto'>{markup}</pre>"
+    return f"<pre style='{_MONO};{_RULE};margin:.3em 0;white-space:pre;overflow-x:auto'>{markup}</pre>"
 
 
 @lru_cache(maxsize=4)
