@@ -202,7 +202,7 @@ class AgentDesk:
             # The SDK takes seconds to import, and the user's own cells need no model.
             later = not for_task and self.model_spec.startswith("anthropic")
             self._model = NoModel(self.model_spec) if later else await self._loaded(self.model_spec)
-        path, remark = run_path()
+        path, remark = path_of_run()
         if remark:
             self._tell(remark)
         choice = self.choice
@@ -229,7 +229,7 @@ class AgentDesk:
             return NoModel(spec, problem)
 
 
-def run_path() -> tuple[Path, str]:
+def path_of_run() -> tuple[Path, str]:
     """Where the next run is written: beside the user's notebook. And what is to be said of it."""
     folder, stem = notebook_place()
     remark = ""

@@ -33,7 +33,7 @@ from .publishing import LIVE, Counted, Publish, Style
 from .relay import Bounds, Relay
 from .step_view import StepView
 
-MANY = 30
+MANY = 40
 """Outputs after which earlier steps are folded before the next one; JupyterLab shows fifty of a cell, and
 hides what comes after them, the answer too."""
 FULL = 46

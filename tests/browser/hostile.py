@@ -10,8 +10,8 @@ from ..frontends.attacks import BUNDLES, WIDGETS
 
 ELSEWHERE = ("https://evil.invalid", "//evil.invalid")
 """Whom the attacks call."""
-AT_ONCE = 150
-"""Displays of one cell: below what is shown of one."""
+FEW, MANY = 20, 150
+"""Displays of a step of the agent's, and of a cell of the user's own: below what is shown of one."""
 SHOW = """\
 import json
 from IPython.display import display
@@ -22,9 +22,9 @@ print('all', 'shown')"""
 
 
 def bundle_cells(url: str) -> list[str]:
-    """Code that shows all bundles, `url` being the listener's."""
+    """Code that shows all bundles, `url` being the listener's; the first cell only a few."""
     bundles = list(BUNDLES.values())
-    parts = (bundles[at : at + AT_ONCE] for at in range(0, len(bundles), AT_ONCE))
+    parts = [bundles[:FEW], *(bundles[at : at + MANY] for at in range(FEW, len(bundles), MANY))]
     return [SHOW.format(shown=called(json.dumps(part), url)) for part in parts]
 
 
