@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from codeact_kernel.exceptions import UsageError
-from codeact_kernel.frontends.kernel_agent import notebook_place, run_path
+from codeact_kernel.frontends.kernel_agent import notebook_place, path_of_run
 from codeact_kernel.frontends.kernel_cells import Cell, own_code, read_cell
 from codeact_kernel.frontends.kernel_history import History
 from codeact_kernel.frontends.kernel_words import completion, explained, is_complete, word_at
@@ -113,14 +113,14 @@ def test_history() -> None:
 def test_runs_lie_beside_the_users_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("JPY_SESSION_NAME", raising=False)
-    assert run_path()[0].name.startswith("codeact-")
+    assert path_of_run()[0].name.startswith("codeact-")
     (tmp_path / "sub").mkdir()
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "sub" / "My work.ipynb"))
-    path, remark = run_path()
+    path, remark = path_of_run()
     assert (path.parent, remark) == (tmp_path / "sub", "")
     assert path.name.startswith("My work-codeact-2")
     path.touch()
-    assert run_path()[0] != path
+    assert path_of_run()[0] != path
     monkeypatch.setenv("JPY_SESSION_NAME", str(tmp_path / "gone" / "x.ipynb"))
     assert notebook_place() == (tmp_path, "")
 
@@ -130,6 +130,6 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("JPY_SESSION_NAME", "/proc/self/x.ipynb")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    path, remark = run_path()
+    path, remark = path_of_run()
     assert path.parent.parent == tmp_path
     assert "cannot be written" in remark
