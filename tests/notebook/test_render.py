@@ -218,7 +218,7 @@ CODE = re.compile(r"^> ```[^\n]*\n.*?^> ```$|(?<![`\\])`[^`\n\\]+`(?!`)", re.MUL
 
 def runs_of_text(source: str) -> list[str]:
     html = MarkdownIt("commonmark").enable("table").render(source)
-    # As MathJax's HTMLDomStrings: an element ends a run (code too, which it does not look into), but for these.
+    # As HTMLDomStrings of MathJax: elements end a run (code too, which it does not look into), but for these.
     joined = re.sub(r"<!--.*?-->|<wbr>|<br />", "", html, flags=re.S)
     pieces = re.split(r"<code.*?</code>|<[^<>]*>", joined, flags=re.S)
     return [unescape(piece) for piece in pieces if piece not in ("&#36;", "&#92;")]
