@@ -36,7 +36,7 @@ RECORDED_SHARE = 10
 
 @dataclass(frozen=True)
 class LiveTools:
-    """The real tools of a live replay; which calls `asker` is asked about (None: those that the tools say)."""
+    """The real tools of a live replay; which calls `asker` is asked about (None: those the tools say)."""
 
     tools: Iterable[Any]
     approve: Approve | None = None
