@@ -62,6 +62,7 @@ class Desk:
         """Loads Lab into the page, with its launcher."""
         self.page.goto(self.lab.url() + "&reset")
         expect(self.page.locator(".jp-LauncherCard").first).to_be_visible()
+        self.page.evaluate("() => { window.jupyterapp.shell.collapseLeft() }")
 
     def clear(self) -> None:
         """Ends the kernels of the open notebooks, and closes them."""
@@ -75,8 +76,9 @@ class Desk:
         book.wait_idle()
         return book
 
-    def picture(self, name: str) -> None:
-        self.page.screenshot(path=self.pictures / f"{name}.png")
+    def picture(self, name: str, of: Locator | None = None) -> None:
+        """A screenshot, of the page or of a part."""
+        (of or self.page).screenshot(path=self.pictures / f"{name}.png")
 
 
 @dataclass(frozen=True)

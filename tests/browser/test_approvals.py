@@ -31,7 +31,7 @@ def test_calls_wait_for_a_person(desk: Desk, lab: Lab) -> None:
     for seen in ("'A-1001'", "240.0"):
         expect(question.last).to_contain_text(seen)
     expect(book.panel.locator(".jp-Stdin-input")).to_be_visible()
-    desk.picture("approval")
+    desk.picture("approval", book.cells.nth(1))
     book.answer("y")
     expect(shown).to_contain_text("'A-1003'")
     book.answer("n the customer keeps it")

@@ -25,12 +25,13 @@ def test_values_go_in_and_come_back(desk: Desk, lab: Lab) -> None:
         {"thought": "How each month differs from the one before.", "code": GROW},
         {"answer": "**Mar** was the best."},
     )
-    task = f"%%codeact --model {model} --with sales --out best,sales\nHow do the months compare?"
-    book = desk.open(lab.notebook("magic", SALES, task, "best, list(sales.columns)", kernel="python3"))
+    setting = f"{SALES}\n%config CodeActMagics.model = {model!r}"
+    task = "%%codeact --with sales --out best,sales\nHow do the months compare?"
+    book = desk.open(lab.notebook("magic", setting, task, "best, list(sales.columns)", kernel="python3"))
     book.run(0)
     shown = book.run(1)
     expect(shown).to_contain_text("How each month differs")
     expect(shown.locator("table")).to_contain_text("change")
     expect(shown).to_contain_text("Mar was the best.")
-    desk.picture("magic")
+    desk.picture("magic", book.cells.nth(1))
     expect(book.run(2)).to_contain_text("('Mar', ['month', 'eur', 'change'])")

@@ -34,4 +34,4 @@ def test_a_slider_calls_back_into_the_sandbox(desk: Desk, lab: Lab) -> None:
     desk.page.keyboard.press("ArrowRight")
     expect(shown).to_contain_text("4 months are 480 EUR")
     expect(book.run(2)).to_contain_text("4")
-    desk.picture("widget")
+    desk.picture("widget", book.cells.nth(1))

@@ -145,6 +145,8 @@ def test_the_answer_of_a_long_run_is_among_what_jupyterlab_shows(steps: int, out
     assert f"Thought {steps}" in text
     if steps > 20:
         assert f"Thought {steps - 20}" in text, "folded"
+    if steps == 1:
+        assert "1.20" in text, "not folded"
     assert len(shown(many(steps, outputs), BATCH).outputs) > 50, "what executes notebooks has no such bound"
 
 
