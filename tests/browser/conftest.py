@@ -20,7 +20,7 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--disable-features=Translate,OptimizationHints,MediaRouter",
 ]
-SIZE = {"width": 1200, "height": 800}
+SIZE = {"width": 1200, "height": 950}
 
 
 @pytest.fixture(scope="session")

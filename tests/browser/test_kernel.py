@@ -17,14 +17,14 @@ import matplotlib.pyplot as plt
 per_customer = {}
 for payment in payments:
     per_customer[payment["customer"]] = per_customer.get(payment["customer"], 0) + payment["eur"]
-fig, ax = plt.subplots(figsize=(5, 2.2))
+fig, ax = plt.subplots(figsize=(5, 1.8))
 ax.bar(per_customer.keys(), per_customer.values(), color="#4c78a8")
 ax.set_ylabel("EUR")
 plt.show()"""
 FETCH = """\
 payments = fetch_payments("2026-03")
 print(len(payments), "payments")
-gate("streaming")"""
+wait_for_bank("march")"""
 
 
 def test_a_task_from_the_launcher_is_seen_as_it_happens(desk: Desk, lab: Lab) -> None:
@@ -41,7 +41,7 @@ def test_a_task_from_the_launcher_is_seen_as_it_happens(desk: Desk, lab: Lab) ->
         expect(shown).to_contain_text(seen)
     expect(shown).not_to_contain_text("Ada paid most")
     desk.picture("streaming")
-    lab.open_gate("streaming")
+    lab.open_gate("march")
     book.finished(cell)
     expect(shown).to_contain_text("Ada paid most: 480 EUR.")
     expect(shown.locator("strong")).to_have_text("480 EUR")

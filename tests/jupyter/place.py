@@ -81,5 +81,5 @@ class Place:
         return f"{name}.ipynb"
 
     def open_gate(self, name: str) -> None:
-        """Lets a call of the tool `gate` end."""
+        """Lets a call of the tool `wait_for_bank` end."""
         (self.home / f"gate-{name}").touch()

@@ -12,7 +12,7 @@ PATIENCE = 60
 
 
 @tool(effect="read")
-def gate(name: str) -> str:
+def wait_for_bank(name: str) -> str:
     """Waits until the test says that it has seen what it waited for."""
     end = time.monotonic() + PATIENCE
     while not (HOME / f"gate-{name}").exists():
