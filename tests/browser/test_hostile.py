@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from codeact_kernel import Agent, SandboxProfile, ScriptedModel
 
@@ -29,15 +29,20 @@ PAUSE = "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => 
 STATE = "() => [window.pwned ?? null, document.title.includes('pwned')]"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def caught() -> Iterator[Trap]:
     with trap() as made:
         yield made
 
 
-@pytest.fixture
-def other(page: Page, lab: Lab, pictures: Path, caught: Trap) -> Desk:
+@pytest.fixture(scope="module")
+def other(context: BrowserContext, lab: Lab, pictures: Path, caught: Trap) -> Iterator[Desk]:
     """A page of its own, watched."""
+    with context.new_page() as page:
+        yield watched(page, lab, pictures, caught)
+
+
+def watched(page: Page, lab: Lab, pictures: Path, caught: Trap) -> Desk:
     caught.watch(page, lab.origin, lab.origin.replace("http", "ws"))
     desk = Desk(page, lab, pictures)
     desk.enter()
@@ -58,14 +63,17 @@ def check(page: Page, caught: Trap) -> None:
     assert caught.caught() == []
 
 
-def test_the_trap_catches(other: Desk, lab: Lab, caught: Trap) -> None:
+def test_the_trap_catches(page: Page, lab: Lab, pictures: Path) -> None:
     """The same outputs from a kernel that filters nothing: else the other tests could not fail."""
-    book = other.open(lab.notebook("control", bundle_cells(caught.url)[0], kernel="python3"))
-    book.run(0)
-    other.page.wait_for_function("() => window.pwned")
-    assert caught.calls
-    assert caught.requests
-    other.clear()
+    with trap() as caught:
+        desk = watched(page, lab, pictures, caught)
+        book = desk.open(lab.notebook("control", bundle_cells(caught.url)[0], kernel="python3"))
+        book.run(0)
+        page.wait_for_function("() => window.pwned")
+        page.evaluate(PAUSE)
+        assert caught.calls
+        assert caught.requests
+        desk.clear()
 
 
 def test_live_outputs_are_inert(other: Desk, lab: Lab, caught: Trap) -> None:
@@ -83,11 +91,10 @@ def test_live_outputs_are_inert(other: Desk, lab: Lab, caught: Trap) -> None:
     other.clear()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def saved(lab: Lab, caught: Trap) -> str:
     """A run that showed it all; its name in Lab's folder."""
     path = lab.folder / "hostile-run.ipynb"
-    path.unlink(missing_ok=True)
     codes = [*bundle_cells(caught.url), widget_cell(caught.url)]
     model = ScriptedModel([*({"code": code} for code in codes), {"answer": "Done."}])
     with Agent(model=model, profile=PROFILE, verify=False, out=path) as agent:
