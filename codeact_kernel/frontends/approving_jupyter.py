@@ -95,4 +95,4 @@ def asker_here() -> Asker:
 
 def prompt(question: Question) -> str:
     """What stands beside the line for the answer."""
-    return f"codeact asks [{question.mark}]: call {question.tool}? y, n, a, e "
+    return f"codeact asks [{question.mark}]: call {question.tool}? y, n, a, e: "

@@ -7,6 +7,7 @@ the portal thread; so the loop stays free for interrupts, widgets and questions 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -188,6 +189,8 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
 
 def main() -> None:
     """What the kernelspec starts."""
+    # Else the base imports it to say whether it could debug: 0.15 s, and warnings in a console.
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # as import does for what cannot be had
     CodeActKernelApp.launch_instance()
 
 

@@ -23,31 +23,36 @@ FLAGS = [
 SIZE = {"width": 1200, "height": 950}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These come last: Playwright leaves a running loop in the thread of the tests, and others need one."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: here in item.path.parents)
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with running(tmp_path_factory.mktemp("lab")) as made:
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     if CHROMIUM is None and os.environ.get("CODEACT_BROWSER") != "required":
         pytest.skip("no chromium on this machine: apt-get install chromium")
-    # For the tests of this folder only: Playwright leaves a loop in its thread, and others need theirs.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def context(chromium: Browser) -> Iterator[BrowserContext]:
     with chromium.new_context(viewport=SIZE) as made:
         made.set_default_timeout(PATIENCE * 1000)
         yield made
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def front(context: BrowserContext, lab: Lab, pictures: Path) -> Desk:
     """Lab as it is loaded once: that takes seconds."""
     desk = Desk(context.new_page(), lab, pictures)
