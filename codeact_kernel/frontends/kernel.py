@@ -144,7 +144,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
             settings = replace(traits.settings(self), redact=tuple(self.redact))
         except TraitError as problem:
             raise UsageError(f"the configuration of the kernel cannot be used: {problem}") from None
-        asker = approval_asker(self._stdin, self._show, self.io_loop.asyncio_loop)
+        asker = approval_asker(self._stdin, self._show, self._widgets.caught_up, self.io_loop.asyncio_loop)
         return Choice(self.model, tuple(self.tools), settings, self.verify, self.approve or None, asker)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,15 +86,23 @@ def _answers(reply: Mapping[str, Any], asked: str) -> bool:
 
 
 def approval_asker(
-    stdin: FrontEndStdin, show: Callable[[MimeBundle], None], home: asyncio.AbstractEventLoop
+    stdin: FrontEndStdin,
+    show: Callable[[MimeBundle], None],
+    caught_up: Callable[[], Awaitable[None]],
+    home: asyncio.AbstractEventLoop,
 ) -> StdinAsker:
-    """Where a person is asked whether a tool may be called. It is called on the portal thread; `stdin` and
-    `show`, which shows something at the current cell, live on the loop `home`."""
+    """Where a person is asked whether a tool may be called. It is called on the portal thread; `stdin`,
+    `show`, which shows something at the current cell, and `caught_up`, which waits until all that came
+    before is shown, live on the loop `home`."""
+    boxes: list[MimeBundle] = []
+
+    async def ask_there(prompt: str) -> str | None:
+        await caught_up()
+        while boxes:
+            show(boxes.pop(0))
+        return await stdin.ask(prompt)
 
     async def ask(prompt: str) -> str | None:
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(stdin.ask(prompt), home))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask_there(prompt), home))
 
-    def show_there(bundle: MimeBundle) -> None:
-        home.call_soon_threadsafe(show, bundle)
-
-    return StdinAsker(ask, show_there, lambda: stdin.is_open)
+    return StdinAsker(ask, boxes.append, lambda: stdin.is_open)

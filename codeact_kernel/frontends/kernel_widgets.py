@@ -23,6 +23,8 @@ from .safe_widgets import WidgetGate
 
 ASKS = "sandboxed code asks: "
 """Before every question of the sandbox, so that none can pass for one of ours."""
+LOOKS, LOOK_S = 200, 0.01
+"""How often, and after how many seconds each, it is looked whether events have been shown."""
 
 
 class Widgets:
@@ -69,6 +71,14 @@ class Widgets:
         if self._seen is not None:
             self._seen += 1
         return isinstance(event, OutputShown) and self._captured(event.output)
+
+    async def caught_up(self) -> None:
+        """Waits until the events that the cell has had so far were looked at: a question comes after them."""
+        stamp = 0 if self._agent is None else self._agent.emitted
+        for _ in range(LOOKS):
+            if self._seen is None or self._seen >= stamp:
+                return
+            await asyncio.sleep(LOOK_S)
 
     def keep(self, output: Output) -> Output | None:
         """What of an output may reach the front end."""
