@@ -38,7 +38,8 @@ class Ran(NamedTuple):
 
 
 def run(folder: Path, *cells: str, **env: str) -> Ran:
-    kept = {name: value for name, value in os.environ.items() if name != "JPY_SESSION_NAME"}
+    ours = ("JPY_SESSION_NAME", "CODEACT")  # Tests have switches of that name too.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     done = subprocess.run(
         [sys.executable, "-c", CODE],
         input=json.dumps(cells),
