@@ -27,7 +27,7 @@ class StdinAsker:
 
     Args:
         ask: called on the portal.
-        show: likewise; shows a MIME bundle of the host's own, at once.
+        show: likewise; shows a MIME bundle of the host's own, before the line is asked for.
         ready: whether the front end of the current cell can be asked.
     """
 

@@ -16,7 +16,7 @@ from ..models.spec import FORMS
 from ..prompt import tool_stub
 from ..trajectory import OWN_CELL, Turn
 from ..wire.frames import FINAL_ANSWER
-from . import brief, notebook_view
+from . import brief, notebook_view, render
 from .cli_values import amount, whole
 from .kernel_agent import AgentDesk, saved_link
 from .publishing import Publish
@@ -135,7 +135,7 @@ def _turn(turn: Turn) -> Iterator[str]:
     yield "Your own cell" if turn.task == OWN_CELL else f"Task: {_line(turn.task)}"
     for step in turn.steps:
         code = step.action.code if step.action is not None else step.reply.problem or ""
-        yield f"  {step.index:>3}  {notebook_view.ended(step)}  {_line(step.reply.thought or code)}"
+        yield f"  {step.index:>3}  {render.ended(step)}  {_line(step.reply.thought or code)}"
     if turn.stop is not None and turn.stop.reason not in ("answer", "own_cell"):
         yield f"  {notebook_view.stopped(turn.stop)}"
 

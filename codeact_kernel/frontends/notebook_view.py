@@ -18,12 +18,11 @@ from ..inert.markdown import rendered
 from ..notebook.markdown import harmless
 from ..outputs import MimeBundle
 from ..trajectory import Step, Stop
-from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from ..wire.values import decode
 from . import brief
 from .highlighting import highlightable
-from .render import STATUS, remarks_of
+from .render import ended, files_of, remarks_of
 from .terminal import clean, clip
 
 THOUGHT, CODE, LIVE = 8_000, 20_000, 2_000
@@ -31,7 +30,6 @@ THOUGHT, CODE, LIVE = 8_000, 20_000, 2_000
 FOLDED = 40
 """Earlier steps that can be opened, at most."""
 CALLS = 6
-FILES = 6
 _FAINT = "color:var(--jp-ui-font-color2,#7a8087)"
 _MONO = "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px)"
 _RULE = "border-left:3px solid var(--jp-border-color2,#9aa1aa55);padding-left:.7em"
@@ -91,19 +89,6 @@ def folded(steps: Sequence[Step]) -> MimeBundle:
     return bundle(said, f"{''.join(markup)}</details>")
 
 
-def ended(one: Step) -> str:
-    """How a step ended, on one line: `✓ 0.2 s · 3 tool calls · model 2.1 s · 900 tokens in …`."""
-    parts = [f"{STATUS[one.observation.status][0]} {brief.seconds(one.observation.duration_s)}"]
-    calls = sum(call.tool != FINAL_ANSWER for call in one.observation.tool_calls)
-    if calls:
-        parts.append(brief.count(calls, "tool call"))
-    if one.reply.duration_s:
-        parts.append(f"model {brief.seconds(one.reply.duration_s)}")
-    if one.reply.usage.total:
-        parts.append(brief.usage(one.reply.usage, one.reply.cost_usd))
-    return " · ".join(parts)
-
-
 def calls(lines: Sequence[str], hidden: int = 0) -> MimeBundle:
     """Tool calls, one a line, as `brief.call` says them; `hidden`: how many more there were."""
     shown = [f"→ {line}" for line in lines]
@@ -116,7 +101,7 @@ def calls(lines: Sequence[str], hidden: int = 0) -> MimeBundle:
 def footing(one: Step, *, own: bool = False) -> MimeBundle | None:
     """What else a user should know of a step: files, remarks, and, unless it is the user's `own` cell, how it
     ended; None: nothing."""
-    said = [f"wrote {_files(one)}"] if one.observation.files else []
+    said = [f"wrote {files_of(one.observation)}"] if one.observation.files else []
     said += remarks_of(one)
     if not own:
         said.append(ended(one))
@@ -170,13 +155,6 @@ def _table(value: Json) -> tuple[str, str] | None:
         return clean(frame.to_string(max_rows=20, max_cols=20, max_colwidth=60)), clean(markup)
     except Exception:  # data that the sandbox chose, in the hands of another library
         return None
-
-
-def _files(one: Step) -> str:
-    shown = ", ".join(brief.file(file) for file in one.observation.files[:FILES])
-    hidden = len(one.observation.files) - FILES
-    more = " and more" if one.observation.more_files else f" and {hidden:,} more" if hidden > 0 else ""
-    return shown + more
 
 
 def _end(text: str) -> str:

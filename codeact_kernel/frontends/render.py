@@ -169,17 +169,8 @@ class Renderer:
         for problem in remarks_of(step):
             self.page.line(f"  {problem}", "yellow")
         if step.observation.files:
-            self.page.line(f"  wrote {_files(step.observation)}", "cyan")
-        sign, style = STATUS[step.observation.status]
-        parts = [f"{sign} {brief.seconds(step.observation.duration_s)}"]
-        calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
-        if calls:
-            parts.append(brief.count(calls, "tool call"))
-        if step.reply.duration_s:
-            parts.append(f"model {brief.seconds(step.reply.duration_s)}")
-        if step.reply.usage.total:
-            parts.append(brief.usage(step.reply.usage, step.reply.cost_usd))
-        self.page.line("  " + " · ".join(parts), style)
+            self.page.line(f"  wrote {files_of(step.observation)}", "cyan")
+        self.page.line(f"  {ended(step)}", STATUS[step.observation.status][1])
         self._progress.idle()
 
     def _finish_turn(self, stop: Stop) -> None:
@@ -198,7 +189,20 @@ class Renderer:
         self.page.labelled(after, f"{stop.reason.replace('_', ' ')}{detail}", "bold red")
 
 
-def _files(observation: Observation) -> str:
+def ended(step: Step) -> str:
+    """How a step ended, on one line: `✓ 0.2 s · 3 tool calls · model 2.1 s · 900 tokens in …`."""
+    parts = [f"{STATUS[step.observation.status][0]} {brief.seconds(step.observation.duration_s)}"]
+    calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
+    if calls:
+        parts.append(brief.count(calls, "tool call"))
+    if step.reply.duration_s:
+        parts.append(f"model {brief.seconds(step.reply.duration_s)}")
+    if step.reply.usage.total:
+        parts.append(brief.usage(step.reply.usage, step.reply.cost_usd))
+    return " · ".join(parts)
+
+
+def files_of(observation: Observation) -> str:
     """The first few, and how many more."""
     shown = ", ".join(brief.file(file) for file in observation.files[:FILES_SHOWN])
     hidden = len(observation.files) - FILES_SHOWN

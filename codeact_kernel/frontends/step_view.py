@@ -8,7 +8,7 @@ from ..outputs import MimeBundle
 from ..trajectory import Step
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Raised, ToolCall
-from . import brief, notebook_view
+from . import brief, notebook_view, render
 from .publishing import Publish, Style
 from .relay import new_id
 
@@ -109,7 +109,7 @@ class StepView:
         live, self.display_id = self.display_id, None
         if live is not None:
             self._thought = step.reply.thought or self._thought
-            self._publish.update(live, self._data(notebook_view.ended(step)))
+            self._publish.update(live, self._data(render.ended(step)))
         elif not self._ready:  # The reply held nothing that could be run.
             self._thought = step.reply.thought
             self._publish.display(self._data("", heading=not self._style.progress))
