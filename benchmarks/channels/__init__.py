@@ -1,0 +1,1 @@
+"""Owns the parts of `benchmarks/context.py`: tasks, channels, tokens, the plot."""
