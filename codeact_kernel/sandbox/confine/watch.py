@@ -2,11 +2,13 @@
 
 Memory (the limits of a process count address space, not memory), threads and processor time of the whole
 process tree, what the kernel keeps for it, bytes and entries on disk. A look never raises and takes some
-milliseconds at most. A session that makes looks dear, or impossible, is looked at less often, or ended.
+milliseconds at most. A session that makes looks dear, or impossible, is looked at less often, or ended. What
+nothing of it has run since is not looked at again: it has not grown.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -59,6 +61,9 @@ class Watch:
         self._hidden = usage.Shared(0, True)
         self._hidden_due = self._kernel_due = self._processes_due = self._due = 0.0
         self._looked_at = self._seconds = 0.0
+        self._half = False
+        """Whether more than half of the memory or threads allowed is used."""
+        self._kernel_at = -math.inf
         self.next_in = 0.0
         """Seconds until there is something to look at again; earlier looks return at once."""
 
@@ -67,17 +72,27 @@ class Watch:
         if now < self._due - SLACK_S:
             self.next_in = self._due - now
             return None
+        self._tree.feel(now)
         reason = None
         if now >= self._processes_due - SLACK_S:
-            began = time.thread_time()
-            alarmed, reason = self._look_at_processes(now)
-            cost = time.thread_time() - began
-            wait = min(max(ALARMED_S if alarmed else CALM_S, cost / SHARE), LONGEST_S)
+            wait, reason = self._pace_and_reason(now)
             self._processes_due = now + wait
         reason = reason or self._look_at_kernel(now) or self._space.look(now, self._held.files)
-        self.next_in = max(min(self._processes_due, self._space.due) - now, SHORT_S)
+        # A count that has time comes with the next look at processes: waking up costs as much as a look.
+        due = min(self._processes_due, self._space.due if self._space.hurried else math.inf)
+        self.next_in = max(due - now, SHORT_S)
         self._due = now + self.next_in
         return reason
+
+    def _pace_and_reason(self, now: float) -> tuple[float, str | None]:
+        """Seconds until the next look at processes, and why the session must end."""
+        if self._tree.stood(self._tree.searched_at, self._tree.searched_at, now):
+            self._looked_at = now  # As if it had: it would have found the same.
+            return ALARMED_S if self._half else CALM_S, None
+        began = time.thread_time()
+        alarmed, reason = self._look_at_processes(now)
+        cost = time.thread_time() - began
+        return min(max(ALARMED_S if alarmed else CALM_S, cost / SHARE), LONGEST_S), reason
 
     def _look_at_processes(self, now: float) -> tuple[bool, str | None]:
         """Whether there is reason to look again soon, and why the session must end."""
@@ -88,8 +103,8 @@ class Watch:
             self._held = usage_kernel.shared_memory(reversed(self._tree.pids))
         # Storms of threads are found while they are made: nothing that takes time comes before this.
         memory = self._memory(processes, now) if threads <= bounds.threads else 0
-        half = memory * 2 > bounds.memory_bytes or threads * 2 > bounds.threads
-        return half or self._computes(now), self._over(processes, threads, memory)
+        self._half = memory * 2 > bounds.memory_bytes or threads * 2 > bounds.threads
+        return self._half or self._computes(now), self._over(processes, threads, memory)
 
     def _computes(self, now: float) -> bool:
         spent, passed = self._tree.seconds - self._seconds, now - self._looked_at
@@ -134,9 +149,9 @@ class Watch:
 
     def _look_at_kernel(self, now: float) -> str | None:
         """Why the session must end for what the kernel keeps for it."""
-        if now < self._kernel_due:
+        if now < self._kernel_due or self._tree.stood(self._kernel_at, self._kernel_at, now):
             return None
-        began = time.thread_time()
+        began, self._kernel_at = time.thread_time(), now
         pids, reason = self._tree.pids, None
         most = BUFFERS_PER_FILE * self._bounds.open_files
         if usage_kernel.locks(pids, LOCKS) > LOCKS:

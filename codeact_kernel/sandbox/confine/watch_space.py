@@ -7,6 +7,7 @@ stopped, counted, and goes on: other programs use room too, so that alone is no 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ URGENT_SHARE = 0.5
 neither, while the disk fills up."""
 IDLE = 0.05
 """Of one core: a session that uses less is idle."""
+EARLY = 0.2
+"""Part of a pause: a look that comes this much early is on time, and spares one that would come alone."""
 TORN = 10
 """Counts during which very deep folders were moved away; that often, it is on purpose."""
 APART = 4
@@ -85,6 +88,9 @@ class Space:
         # Whether a folder was closed before is only known when nothing could be moved before it was seen.
         self._closed = self._baseline.closed if self._baseline.done else None
         self._count: Count | None = None
+        self._began_at = -math.inf
+        self._counted = -math.inf, -math.inf
+        """When the count began, and the last whole one began and ended."""
         self._torn = 0
         self._free = self._begin_free = self._free_now()
         self._without = self._free
@@ -96,6 +102,8 @@ class Space:
         self._cost = 0.0
         self._cpu = 0.0
         self.due = 0.0
+        self.hurried = True
+        """Whether it must be looked at when it is `due`, not some tenths of a second later."""
 
     def look(self, now: float, besides: int = 0) -> str | None:
         """Why the session must end, if it must. `besides`: files of it that are elsewhere."""
@@ -105,15 +113,24 @@ class Space:
             self._count = None
             self._stopped_at = now
         share = self._share(now)
-        self.due = self._looked_at + self._pause(share)
-        if now < self.due:
+        pause = self._pause(share)
+        self.due, self.hurried = self._looked_at + pause, pause < CALM_S
+        if now < self.due - EARLY * pause:
             return None
-        began = time.thread_time()
-        reason = self._go_on(now, share, besides)
-        self._cost = time.thread_time() - began
+        reason = None
+        if not self._stood(now):
+            began = time.thread_time()
+            reason = self._go_on(now, share, besides)
+            self._cost = time.thread_time() - began
         self._looked_at, self._cpu = now, self._tree.seconds
-        self.due = now + self._pause(share)
+        pause = self._pause(share)
+        self.due, self.hurried = now + pause, pause < CALM_S
         return reason
+
+    def _stood(self, now: float) -> bool:
+        """Whether another count would find the same."""
+        counted = self._count is None and not self._tree.frozen
+        return counted and self._tree.stood(*self._counted, now)
 
     def _share(self, now: float) -> float:
         # Since the count began. A whole limit can be allocated in no time, by a session that seems idle.
@@ -139,7 +156,7 @@ class Space:
             self._baseline.go_on(seconds)
             return None
         if self._count is None:
-            self._begin_free = self._free
+            self._begin_free, self._began_at = self._free, now
             self._count = Count(self._folders, self._since, pids=self._tree.pids, closed=self._closed)
         count = self._count
         count.go_on(seconds)
@@ -151,7 +168,7 @@ class Space:
 
     def _finish(self, count: Count, growth: Room, now: float) -> None:
         """Takes a whole count. After one of a session that stood still, what is gone besides is others'."""
-        self._count = None
+        self._count, self._counted = None, (self._began_at, now)
         self._growth = growth
         self._free = self._free_now()
         explained = self._free.plus(growth)

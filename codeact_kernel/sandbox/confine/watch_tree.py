@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Iterable
@@ -11,6 +12,9 @@ from .usage import children
 
 TREE_S = 0.5
 """Seconds between two searches for new processes."""
+PATROL_S = 5.0
+"""Seconds between looks at a session that does not run. Little grows without it, and slowly: pages that
+Linux puts together, what it was asked to write."""
 ROUNDS = 50
 """Of stopping what was started meanwhile, at most: who is stopped starts nothing."""
 
@@ -26,6 +30,10 @@ class Tree:
         self._strangers = {pid, *children(os.getpid())}
         self.pids = [pid]
         self._due = 0.0
+        self.searched_at = -math.inf
+        """When it last looked at all processes there are."""
+        self._clocks: tuple[int, ...] | None = None
+        self._ran_at = 0.0
         self._ticks: dict[tuple[int, int], int] = {}
         self._spent = 0
         self.seconds = 0.0
@@ -36,6 +44,16 @@ class Tree:
         """Between `freeze` and `thaw`."""
         return bool(self._stopped)
 
+    def feel(self, now: float) -> None:
+        """Notes whether something has run. Called before a look: what runs meanwhile the next one notes."""
+        clocks = usage.clocks(self.pids)
+        if clocks is None or clocks != self._clocks:
+            self._clocks, self._ran_at = clocks, now
+
+    def stood(self, began: float, ended: float, now: float) -> bool:
+        """Whether nothing has run since a look that began and ended then: what it found still holds."""
+        return began >= self._ran_at and now < ended + PATROL_S
+
     def look(self, now: float, enough: int) -> list[usage.Process]:
         """What the processes use. No new ones are searched for when these have more threads than `enough`:
         that is slow with many, and decides nothing."""
@@ -45,7 +63,7 @@ class Tree:
             self._search()
             fresh = _look_at(pid for pid in self.pids if pid not in known)
             processes = [*(known[pid] for pid in self.pids if pid in known), *fresh]
-            self._due = now + TREE_S
+            self._due, self.searched_at = now + TREE_S, now
         self._add_up(processes)
         return processes
 

@@ -14,7 +14,7 @@ import pytest
 from codeact_kernel.sandbox.confine import usage, usage_kernel
 from codeact_kernel.sandbox.confine.policy import MIB, Bounds
 from codeact_kernel.sandbox.confine.watch import Watch
-from codeact_kernel.sandbox.confine.watch_tree import Tree
+from codeact_kernel.sandbox.confine.watch_tree import PATROL_S, Tree
 
 from .hostile import child, never_over, until_over, watch
 
@@ -283,3 +283,44 @@ def test_watching_an_idle_session_costs_next_to_nothing(tmp_path: Path) -> None:
             assert watched.look(now) is None
             now += watched.next_in
         assert (time.thread_time() - start) / now < 0.005
+
+
+def test_what_does_not_run_is_not_looked_at_again_but_for_a_patrol() -> None:
+    with child() as process:
+        watched = watch(process)
+        now, seen = standing(watched, 100.0)
+        assert watched.look(now + PATROL_S - 1) is None
+        assert watched._tree.searched_at == seen
+        assert watched.look(seen + PATROL_S) is None
+        assert watched._tree.searched_at == seen + PATROL_S
+
+
+def test_running_for_a_moment_is_enough_to_be_looked_at() -> None:
+    with child() as process:
+        watched = watch(process)
+        now, _ = standing(watched, 100.0)
+        process.do("pass")
+        assert watched.look(now + 1) is None
+        assert watched._tree.searched_at == watched._space._counted[0] == now + 1
+
+
+def test_clocks_of_processes_that_are_gone() -> None:
+    with child() as process:
+        before = usage.clocks([process.pid, os.getpid()])
+        process.do("pass")
+        after = usage.clocks([process.pid, os.getpid()])
+        assert before is not None
+        assert after is not None
+        assert after[0] > before[0]
+    assert usage.clocks([process.pid, os.getpid()]) is None
+
+
+def standing(watched: Watch, now: float) -> tuple[float, float]:
+    """The time of a look that had nothing to look at, as the child waits; and of the last that had."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        assert watched.look(now) is None
+        if watched._tree.searched_at < now and watched._space._counted[0] == watched._tree.searched_at:
+            return now, watched._tree.searched_at
+        now += watched.next_in
+    raise AssertionError("the child went on running")
