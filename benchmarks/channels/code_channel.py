@@ -70,9 +70,9 @@ def _uncached(message: Block) -> Block:
 
 
 def _printed(observation: ObservationMessage) -> str:
-    """What the cell printed. Raises ValueError when it printed nothing, or failed."""
+    """What the cell printed. Raises RuntimeError when it printed nothing, or failed."""
     text = "".join(part.text for part in observation.parts if isinstance(part, Text))
     found = PRINTED.search(text)
     if found is None or observation.is_error:
-        raise ValueError(f"the cell printed nothing: {text!r:.500}")
+        raise RuntimeError(f"the cell printed nothing: {text!r:.500}")
     return found[1]

@@ -16,8 +16,10 @@ from anthropic import beta_tool
 
 from codeact_kernel.interfaces import CallHandler, Emit
 from codeact_kernel.outputs import Error, Finished, Output, Stream
+from codeact_kernel.tools.plain import plain
 from codeact_kernel.trajectory import Action, Reply, Trajectory
 from codeact_kernel.wire.messages import Raised, ToolRequest
+from codeact_kernel.wire.values import decode
 
 from .task import Call, Plan, Task
 from .tokens import Block, Meter, compact
@@ -46,7 +48,7 @@ class JsonCalls:
                 yield Error(outcome.type, outcome.message)
                 yield Finished("error")
                 return
-            yield Stream("stdout", compact(outcome.value) + "\n")
+            yield Stream("stdout", compact(plain(decode(outcome.value))) + "\n")
         yield Finished("ok")
 
     async def interrupt(self) -> None: ...
@@ -69,6 +71,7 @@ class JsonPolicy:
         self._results: list[Any] = []
 
     async def act(self, trajectory: Trajectory, emit: Emit) -> Reply:
+        """Raises RuntimeError when a call failed."""
         self._hear(trajectory)
         self._meter.request(self._system, self._tools, self._messages)
         content = next(self._replies)
@@ -87,7 +90,10 @@ class JsonPolicy:
             self._turns += 1
             self._replies = self._follow(asked.plan(self._parallel))
         else:
-            lines = turn.steps[-1].observation.text("stdout").splitlines()
+            observation = turn.steps[-1].observation
+            if observation.error is not None:
+                raise RuntimeError(f"a call of a perfect policy failed: {observation.error}")
+            lines = observation.text("stdout").splitlines()
             self._results += map(json.loads, lines)
             said = [_result(*each) for each in zip(self._messages[-1]["content"], lines, strict=True)]
         self._messages.append({"role": "user", "content": said})

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from typing_extensions import TypedDict
+from dataclasses import dataclass
 
 from codeact_kernel.wire.messages import Json
 
 from .task import Call, Plan, Round, Task, chance_of, made
 
-LATE, PAGE = 5, 10
+LATE, PAGE, WANTED = 5, 10, "pump stopped"
 BATCH = 200
 """Calls that a cell makes at once; more than `ToolLimits.max_concurrent` are refused."""
 
 
-class Order(TypedDict):
+@dataclass(frozen=True)
+class Order:
     order_id: int
     customer: str
     total_cents: int
     days_late: int
 
 
-class Entry(TypedDict):
+@dataclass(frozen=True)
+class Entry:
     serial: int
     title: str
 
 
-class Stop(TypedDict):
+@dataclass(frozen=True)
+class Stop:
     next_stop: str
     minutes: int
 
@@ -35,12 +38,8 @@ class Stop(TypedDict):
 
 def _order(order_id: int) -> Order:
     chance = chance_of("order", order_id)
-    return {
-        "order_id": order_id,
-        "customer": f"C-{chance.randrange(10_000):04}",
-        "total_cents": chance.randint(500, 20_000),
-        "days_late": max(0, chance.randint(-20, 9)),
-    }
+    customer, cents = f"C-{chance.randrange(10_000):04}", chance.randint(500, 20_000)
+    return Order(order_id, customer, cents, max(0, chance.randint(-20, 9)))
 
 
 def _refunded(paid: list[tuple[int, int]]) -> str:
@@ -66,16 +65,16 @@ def refunds(n: int) -> Task:
         return _refunded(late)
 
     orders = map(_order, range(1, n + 1))
-    right = [(order["order_id"], order["total_cents"]) for order in orders if order["days_late"] > LATE]
+    right = [(order.order_id, order.total_cents) for order in orders if order.days_late > LATE]
     cell = f"""\
 import asyncio
 numbers, orders = range(1, {n} + 1), []
 for i in range(0, len(numbers), {BATCH}):
     orders += await asyncio.gather(*(fetch_order(n) for n in numbers[i:i + {BATCH}]))
-late = [o for o in orders if o["days_late"] > {LATE}]
+late = [o for o in orders if o.days_late > {LATE}]
 for o in late:
-    refund(o["order_id"], o["total_cents"])
-print(f"{{len(late)}} orders refunded, {{sum(o['total_cents'] for o in late)}} cents in all")"""
+    refund(o.order_id, o.total_cents)
+print(f"{{len(late)}} orders refunded, {{sum(o.total_cents for o in late)}} cents in all")"""
     words = f"Refund the full total of those of the orders 1 to {n} that came more than {LATE} days late."
     thought = "I fetch the orders in batches, refund those that came late, and print how many and how much."
     tools = made(fetch_order), made(refund, "write")
@@ -127,12 +126,8 @@ print("alarm order", set_alarm(sum(levels) // len(levels) + 500))"""
 def _page(page: int, n: int) -> list[Entry]:
     """The entry that is looked for is on page `n`."""
     serials = [chance_of("serial", page, place).randrange(10**6, 10**7) for place in range(PAGE)]
-    titles = ["pump stopped" if page == n and place == 4 else "pump checked" for place in range(PAGE)]
-    return [{"serial": serial, "title": title} for serial, title in zip(serials, titles, strict=True)]
-
-
-def _stopped(entries: list[Entry]) -> int | None:
-    return next((entry["serial"] for entry in entries if entry["title"] == "pump stopped"), None)
+    titles = [WANTED if page == n and place == 4 else "pump checked" for place in range(PAGE)]
+    return [Entry(*each) for each in zip(serials, titles, strict=True)]
 
 
 def search(n: int) -> Task:
@@ -146,20 +141,22 @@ def search(n: int) -> Task:
             asked = range(page, page + width)
             pages = yield [Call("search_log", {"page": each}) for each in asked]
             for number, entries in zip(asked, pages, strict=True):
-                if serial := _stopped(entries):
-                    return f"serial {serial}, page {number}"
+                for entry in entries:
+                    if entry["title"] == WANTED:
+                        return f"serial {entry['serial']}, page {number}"
             page, width = page + width, 2 * width if parallel else 1
 
-    cell = """\
+    cell = f"""\
 from itertools import count
 for page in count(1):
-    found = [e["serial"] for e in search_log(page) if e["title"] == "pump stopped"]
+    found = [e.serial for e in search_log(page) if e.title == "{WANTED}"]
     if found:
         break
-print(f"serial {found[0]}, page {page}")"""
-    words = 'What is the serial of the newest entry of the log with the title "pump stopped", on which page?'
+print(f"serial {{found[0]}}, page {{page}}")"""
+    words = f'What is the serial of the newest entry of the log with the title "{WANTED}", on which page?'
     thought = "I read page after page until an entry has that title."
-    answer = f"serial {_stopped(_page(n, n))}, page {n}"
+    (serial,) = [entry.serial for entry in _page(n, n) if entry.title == WANTED]
+    answer = f"serial {serial}, page {n}"
     return Task((made(search_log),), (Round(words, plan, thought, cell, answer),), [], [])
 
 
@@ -172,11 +169,8 @@ def _names(n: int) -> list[str]:
 
 def chain(n: int) -> Task:
     names = _names(n)
-    ways: dict[str, Stop] = {
-        name: {"next_stop": after, "minutes": chance_of("way", each).randint(1, 30)}
-        for each, (name, after) in enumerate(zip(names, [*names[1:], ""], strict=True))
-    }
-    ways[names[n]]["minutes"] = 0
+    ways = {names[each]: Stop(names[each + 1], chance_of("way", each).randint(1, 30)) for each in range(n)}
+    ways[names[n]] = Stop("", 0)
 
     def next_stop(stop: str) -> Stop:
         """The stop after this one ("" after the last), and the minutes to it."""
@@ -192,10 +186,10 @@ def chain(n: int) -> Task:
 
     cell = f"""\
 stop, total = "{names[0]}", 0
-while (way := next_stop(stop))["next_stop"]:
-    stop, total = way["next_stop"], total + way["minutes"]
+while (way := next_stop(stop)).next_stop:
+    stop, total = way.next_stop, total + way.minutes
 print(f"{{stop}} after {{total}} minutes")"""
     words = f"Where does the line that begins at {names[0]} end, and after how many minutes?"
     thought = "I follow the line to its end and add up the minutes."
-    answer = f"{names[n]} after {sum(way['minutes'] for way in ways.values())} minutes"
+    answer = f"{names[n]} after {sum(way.minutes for way in ways.values())} minutes"
     return Task((made(next_stop),), (Round(words, plan, thought, cell, answer),), [], [])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-
-from typing_extensions import TypedDict
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from codeact_kernel.wire.messages import Json
 
@@ -13,23 +13,27 @@ from .task import Call, Plan, Round, Task, chance_of, made
 TOP = 3
 
 
-class Customer(TypedDict):
+@dataclass(frozen=True)
+class Customer:
     customer_id: int
     name: str
     region: str
 
 
-class Payment(TypedDict):
+@dataclass(frozen=True)
+class Payment:
     customer_id: int
     cents: int
 
 
-class Reading(TypedDict):
+@dataclass(frozen=True)
+class Reading:
     hour: int
     fahrenheit: float
 
 
-class Converted(TypedDict):
+@dataclass(frozen=True)
+class Converted:
     hour: int
     celsius: float
 
@@ -37,7 +41,7 @@ class Converted(TypedDict):
 # --- join two sources --------------------------------------------------------------------------
 
 
-def _best(customers: list[Customer], payments: list[Payment]) -> str:
+def _best(customers: list[Any], payments: list[Any]) -> str:
     north = {c["customer_id"]: c["name"] for c in customers if c["region"] == "north"}
     totals: Counter[int] = Counter()
     for payment in payments:
@@ -49,13 +53,9 @@ def _best(customers: list[Customer], payments: list[Payment]) -> str:
 
 def join(n: int) -> Task:
     regions = ("north", "south", "east", "west")
-    people: list[Customer] = [
-        {"customer_id": i, "name": f"Customer {i}", "region": regions[(i - 1) % 4]} for i in range(1, n + 1)
-    ]
+    people = [Customer(each, f"Customer {each}", regions[(each - 1) % 4]) for each in range(1, n + 1)]
     chance = chance_of("payments", n)
-    paid: list[Payment] = [
-        {"customer_id": chance.randint(1, n), "cents": chance.randint(100, 50_000)} for _ in range(3 * n)
-    ]
+    paid = [Payment(chance.randint(1, n), chance.randint(100, 50_000)) for _ in range(3 * n)]
 
     def customers() -> list[Customer]:
         """All customers."""
@@ -71,16 +71,18 @@ def join(n: int) -> Task:
 
     cell = f"""\
 from collections import Counter
-north = {{c["customer_id"]: c["name"] for c in customers() if c["region"] == "north"}}
+from dataclasses import asdict, dataclass
+from typing import Any
+north = {{c.customer_id: c.name for c in customers() if c.region == "north"}}
 totals = Counter()
 for p in payments():
-    if p["customer_id"] in north:
-        totals[p["customer_id"]] += p["cents"]
+    if p.customer_id in north:
+        totals[p.customer_id] += p.cents
 ranked = sorted(totals, key=lambda each: (-totals[each], each))[:{TOP}]
 print(", ".join(f"{{north[each]}} {{totals[each]}}" for each in ranked) or "nobody")"""
     words = f"Which {TOP} customers of the region north paid most this year, and how many cents each?"
     thought = "I add up the payments of the customers of the region, and print the top of the list."
-    asked = Round(words, plan, thought, cell, _best(people, paid))
+    asked = Round(words, plan, thought, cell, _best([*map(asdict, people)], [*map(asdict, paid)]))
     return Task((made(customers), made(payments)), (asked,), [], [])
 
 
@@ -90,15 +92,15 @@ print(", ".join(f"{{north[each]}} {{totals[each]}}" for each in ranked) or "nobo
 def convert(n: int) -> Task:
     changed: list[Json] = []
     chance = chance_of("readings")
-    rows: list[Reading] = [{"hour": i, "fahrenheit": chance.randint(-100, 1000) / 10} for i in range(n)]
+    measured = [Reading(hour, chance.randint(-100, 1000) / 10) for hour in range(n)]
 
     def readings() -> list[Reading]:
         """All readings of the station, in Fahrenheit."""
-        return rows
+        return measured
 
     def store(rows: list[Converted]) -> int:
         """Stores readings in Celsius. Returns how many there were."""
-        changed.extend((row["hour"], row["celsius"]) for row in rows)
+        changed.extend((row.hour, row.celsius) for row in rows)
         return len(rows)
 
     def plan(parallel: bool) -> Plan:
@@ -108,12 +110,12 @@ def convert(n: int) -> Task:
         return f"{stored} readings stored"
 
     cell = """\
-rows = [{"hour": r["hour"], "celsius": round((r["fahrenheit"] - 32) / 1.8, 1)} for r in readings()]
+rows = [{"hour": r.hour, "celsius": round((r.fahrenheit - 32) / 1.8, 1)} for r in readings()]
 print(f"{store(rows)} readings stored")"""
     words = "Convert the readings of the station to Celsius, to one decimal, and store them."
     thought = "I convert what is read and hand it on."
     asked = Round(words, plan, thought, cell, f"{n} readings stored")
-    right: list[Json] = [(row["hour"], _celsius(row["fahrenheit"])) for row in rows]
+    right: list[Json] = [(one.hour, _celsius(one.fahrenheit)) for one in measured]
     return Task((made(readings), made(store, "write")), (asked,), changed, right)
 
 

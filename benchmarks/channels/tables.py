@@ -46,7 +46,7 @@ def verdicts(runs: Sequence[Measured]) -> str:
         "JSON reads … times as much",
         CACHED,
         "takes … times as long",
-        f"of a window of {WINDOW:,} tokens JSON fills",
+        f"a window of {WINDOW:,} tokens holds JSON up to about N =",
     ]
     values = (COLUMNS[INPUT], COLUMNS[CACHED])
     lines = [_line(head), _line(["---"] * len(head))]
@@ -58,7 +58,7 @@ def verdicts(runs: Sequence[Measured]) -> str:
         cells.append(f"{last.size:,}")
         for of in (*values, COLUMNS[WALL]):
             cells.append(" / ".join(f"{of(rival) / of(last):,.1f}" for rival in rivals))
-        cells.append(" / ".join(f"{rival.spent.largest / WINDOW:.0%}" for rival in rivals))
+        cells.append(" / ".join(_fits(other) for other in others))
         lines.append(_line([kind.name, *cells]))
     return "\n".join(lines)
 
@@ -75,6 +75,14 @@ def _cheaper_from(of: Callable[[Measured], float], code: list[Measured], other: 
             break
         first = f"{mine.size:,}"
     return first
+
+
+def _fits(runs: list[Measured]) -> str:
+    """The N at which the largest request fills the window: measured, or in a straight line from there."""
+    first, last = runs[0], runs[-1]
+    a_piece = (last.spent.largest - first.spent.largest) / (last.size - first.size)
+    most = first.size + (WINDOW - first.spent.largest) / a_piece
+    return f"{float(f'{most:.1e}'):,.0f}"
 
 
 def _line(cells: Iterable[str]) -> str:
