@@ -29,7 +29,7 @@ def figures(runs: Sequence[Measured]) -> str:
         for size in SHOWN:
             of = [one for one in runs if (one.task, one.size) == (kind.name, size)]
             if of:
-                cells = [" / ".join(f"{value(one):,.0f}" for one in of) for value in COLUMNS.values()]
+                cells = [" / ".join(_number(value(one)) for one in of) for value in COLUMNS.values()]
                 lines.append(_line([f"{kind.name} ({kind.n})", f"{size:,}", *cells]))
     return "\n".join(lines)
 
@@ -57,7 +57,7 @@ def verdicts(runs: Sequence[Measured]) -> str:
         cells = [" / ".join(_cheaper_from(of, code, other) for other in others) for of in points]
         cells.append(f"{last.size:,}")
         for of in (*values, COLUMNS[WALL]):
-            cells.append(" / ".join(f"{of(rival) / of(last):,.1f}" for rival in rivals))
+            cells.append(" / ".join(_number(of(rival) / of(last)) for rival in rivals))
         cells.append(" / ".join(_fits(other) for other in others))
         lines.append(_line([kind.name, *cells]))
     return "\n".join(lines)
@@ -83,6 +83,10 @@ def _fits(runs: list[Measured]) -> str:
     a_piece = (last.spent.largest - first.spent.largest) / (last.size - first.size)
     most = first.size + (WINDOW - first.spent.largest) / a_piece
     return f"{float(f'{most:.1e}'):,.0f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.1f}" if value < 100 and value != int(value) else f"{value:,.0f}"
 
 
 def _line(cells: Iterable[str]) -> str:
