@@ -79,7 +79,7 @@ def test_single_calls_are_where_code_loses(runs: list[Measured]) -> None:
         assert code.input > one.input
         assert code.output > one.output
     row = next(line for line in verdicts(runs).splitlines() if line.startswith("| single calls"))
-    assert row.count("never / never") == 4
+    assert row.split(" | ")[1:4] == ["never / never"] * 3  # The rest is of the clock.
 
 
 @pytest.mark.kernel
