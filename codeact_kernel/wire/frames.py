@@ -17,13 +17,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from .compact import compact
 from .messages import Json, Raised, Returned, ToolOutcome
 
 HEADER = 4
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the body of one frame, both ways. Honest ends check before they send; the host's own
 limit on payloads (`ToolLimits.max_payload_bytes`) is this or less."""
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_encode = compact()
 MAX_PARTS = 1_000_000
 """`structure_of` one frame from the kernel: parsing so many takes tenths of a second and 100 MB. Arrays
 and frames of numbers travel as bytes, and long texts have no parts."""
@@ -44,7 +45,7 @@ def _int(text: str) -> int:
     return int(text)
 
 
-_decode = json.JSONDecoder(parse_int=_int).decode  # Both kept: making one costs more than a small frame.
+_decode = json.JSONDecoder(parse_int=_int).raw_decode  # Kept: making one costs more than a small frame.
 
 
 class FrameError(ValueError):
@@ -80,14 +81,14 @@ def called(tool: str) -> str:
     return f"{tool}()" if len(tool) <= _MAX_CALLED else f"{tool[:_MAX_CALLED]}…()"
 
 
-def structure_of(data: bytes | str, enough: int | None = None) -> int:
+def structure_of(data: bytes | bytearray | str, enough: int | None = None) -> int:
     """How many ``[``, ``{`` and ``,`` JSON text has outside its strings: each is about one object.
 
     For a look before parsing: 9 MB of ``[],`` become a quarter of a gigabyte. What is no JSON is counted
     in full up to the place where a parser stops. Takes some nanoseconds per byte, whatever the text; a
     third of that where `enough` is given: counting stops soon after that number.
     """
-    raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
     if b"\\" in raw:
         raw = raw.replace(rb"\\", b"").replace(rb"\"", b"")
     bones = raw.translate(None, _FLESH).replace(b'""', b"")  # two quotes change nothing for what is around
@@ -120,37 +121,45 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[dict[str, Json]]:
         """The frames that `data` completes, in order. Raises FrameError."""
-        self._buffer += data
-        start = 0
+        buffer: bytes | bytearray = data
+        if self._buffer:  # Most often there is nothing, and `data` is one frame.
+            self._buffer += data
+            buffer = self._buffer
+        start, there = 0, len(buffer)
         try:
-            while len(self._buffer) - start >= HEADER:
-                size = int.from_bytes(self._buffer[start : start + HEADER], "big")
+            while there - start >= HEADER:
+                body_at = start + HEADER
+                size = int.from_bytes(buffer[start:body_at], "big")
                 if size > self._max:
                     raise FrameError(f"a frame of {size} bytes; at most {self._max} are taken")
-                end = start + HEADER + size
-                if len(self._buffer) < end:
+                if there - body_at < size:
                     break
-                body = bytes(self._buffer[start + HEADER : end])
-                start, self.size = end, size
-                yield self._crowded(body) or _parse(body)
+                start, self.size = body_at + size, size
+                yield self._message(buffer[body_at:start])
         finally:
-            del self._buffer[:start]
+            if buffer is self._buffer:
+                del self._buffer[:start]
+            elif start < there:
+                self._buffer += buffer[start:]
 
-    def _crowded(self, body: bytes) -> dict[str, Json] | None:
+    def _message(self, body: bytes | bytearray) -> dict[str, Json]:
         most = self._max_parts
         if most is None or len(body) <= most or structure_of(body, most) <= most:
-            return None
+            return _parse(body)
         call = _CALL.match(body)
         if call is None:
             raise FrameError(f"a frame of more than {most:,} parts")
         return {"t": "crowded", "id": int(call[1]), "tool": call[2].decode("ascii")}
 
 
-def _parse(body: bytes) -> dict[str, Json]:
+def _parse(body: bytes | bytearray) -> dict[str, Json]:
     try:
-        message = _decode(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        message, end = _decode(text)
     except (ValueError, RecursionError) as problem:
         raise FrameError(f"not JSON: {problem}") from None
+    if end != len(text):
+        raise FrameError("not JSON: there is more behind it")
     if not isinstance(message, dict):
         raise FrameError(f"not a JSON object: {type(message).__name__}")
     return message

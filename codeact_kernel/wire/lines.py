@@ -11,13 +11,14 @@ import math
 from collections.abc import Mapping
 from typing import NoReturn
 
+from .compact import compact
 from .messages import Json
 
 MAX_DEPTH = 150
 """Levels kept of a value that is nested too deep to be written at once; only hostile ones are."""
 TOO_DEEP = "… (nested too deep)"
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_encode_canonical = json.JSONEncoder(separators=(",", ":"), allow_nan=False, sort_keys=True).encode
+_encode = compact(allow_nan=False)
+_encode_canonical = compact(allow_nan=False, sort_keys=True)
 
 
 def dump_line(value: Json) -> str:
