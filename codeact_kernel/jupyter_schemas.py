@@ -2,6 +2,7 @@
 
 Where JupyterLab is installed, jsonschema finds a checker of IRIs, whose grammar takes two to three seconds to
 compile, at each start of each process. It is compiled when the first IRI is checked instead: never, here.
+Who needs either imports this module within the function that does: a tenth of a second is much for a command.
 """
 
 from __future__ import annotations

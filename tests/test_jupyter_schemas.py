@@ -28,7 +28,8 @@ def python(code: str) -> str:
 
 
 def test_no_door_compiles_the_grammar_of_iris() -> None:
-    imports = ", ".join(f"codeact_kernel.frontends.{door}" for door in DOORS)
+    doors = ", ".join(f"codeact_kernel.frontends.{door}" for door in DOORS)
+    imports = f"codeact_kernel.jupyter_schemas, {doors}"
     assert python(f"import sys, {imports}; print('lark' in sys.modules, 'jsonschema' in sys.modules)") == (
         "False True\n"
     )

@@ -25,6 +25,7 @@ LAYERS = {
     "wire": 0,
     "inert": 1,
     "interfaces": 1,
+    "ahead": 1,
     "jupyter_schemas": 1,
     "waiting": 1,
     "models": 2,
@@ -98,7 +99,9 @@ def test_imports_point_down(path: Path) -> None:
             continue
         there = room(target)
         if name_of(path) == "codeact_kernel.sandbox.launcher":
-            assert target.startswith(("codeact_kernel.in_kernel", "codeact_kernel.sandbox.confine"))
+            others = ("confine", "forkserver")
+            rooms = ("codeact_kernel.in_kernel", *(f"codeact_kernel.sandbox.{name}" for name in others))
+            assert target.startswith(rooms)
             continue  # It becomes the sandbox kernel.
         if here == "in_kernel":
             assert there in {"in_kernel", "wire"}, f"{path.name} imports {target}"
@@ -136,6 +139,7 @@ def test_the_boundary_is_stdlib_only(path: Path) -> None:
     """It runs before the kernel's code, and in any interpreter that has ipykernel."""
     for target in imports_of(path):
         ours = target.startswith(("codeact_kernel.sandbox.confine", "codeact_kernel.in_kernel"))
+        ours = ours or target == "codeact_kernel.sandbox.forkserver"  # Only where it is told to serve.
         assert ours or target.split(".")[0] in sys.stdlib_module_names, f"{path.name} imports {target}"
 
 

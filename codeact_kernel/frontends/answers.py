@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import CodeActError, ToolCallError
 from ..tools.failures import failure
-from ..tools.output_type import OutputType
 from ..wire.messages import Json, Raised, Returned, ToolOutcome
 from ..wire.values import DecodeError, decode
+
+if TYPE_CHECKING:
+    from ..tools.output_type import OutputType
 
 
 class AnswerCheck:
@@ -23,7 +25,12 @@ class AnswerCheck:
     """
 
     def __init__(self, output_type: Any = None) -> None:
-        self._type = OutputType.of(output_type) if output_type is not None else None
+        self._type: OutputType | None = None
+        if output_type is not None:
+            # pydantic and jsonschema are dear, and most answers may be anything.
+            from ..tools.output_type import OutputType
+
+            self._type = OutputType.of(output_type)
 
     @property
     def description(self) -> str:

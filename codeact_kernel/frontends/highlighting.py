@@ -12,15 +12,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pygments.formatters import HtmlFormatter
-from pygments.lexers import PythonLexer
-from pygments.token import Token
-
 from .terminal import clean
 
 MAX_CODE = 50_000
 _BUSY = re.compile(r"\s{200}")
-_FORMATTER = HtmlFormatter(nowrap=True)
 
 
 def highlightable(code: str) -> bool:
@@ -33,6 +28,10 @@ def code_html(code: str) -> str:
     code = clean(code).strip("\n")
     if not highlightable(code):
         return html.escape(code)
+    # Dear, and a page on a terminal asks only what may be highlighted.
+    from pygments.lexers import PythonLexer
+    from pygments.token import Token
+
     # What is no Python (a magic, `!`) is no mistake here.
     tokens = (
         (Token.Text if kind is Token.Error else kind, text) for kind, text in PythonLexer().get_tokens(code)
@@ -41,6 +40,8 @@ def code_html(code: str) -> str:
 
 
 def _as_html(tokens: Iterable[tuple[Any, str]]) -> str:
+    from pygments.formatters import HtmlFormatter  # As above.
+
     out = io.StringIO()
-    _FORMATTER.format(tokens, out)
+    HtmlFormatter(nowrap=True).format(tokens, out)
     return out.getvalue()

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.syntax import Syntax
 from rich.text import Text
 
 from .highlighting import highlightable
@@ -105,5 +104,7 @@ class Page:
 
 def highlighted(code: str) -> Padding:
     """Python code in the colours of the terminal's own palette."""
+    from rich.syntax import Syntax  # With Pygments; only a terminal is shown colours.
+
     syntax = Syntax(code, "python", theme=THEME, background_color="default", word_wrap=True)
     return Padding(syntax, (0, 0, 0, 2))

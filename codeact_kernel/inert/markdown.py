@@ -9,13 +9,15 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import cache
-
-from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
-from markdown_it.rules_inline import StateInline
-from markdown_it.token import Token
+from typing import TYPE_CHECKING
 
 from .markup import inert_html
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
 
 MAX_MARKDOWN = 50_000
 """Characters; what is longer is shown as text."""
@@ -29,6 +31,8 @@ def rendered(text: str) -> str | None:
 
 @cache
 def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # Dear, and not needed before there is Markdown.
+
     parser = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
     parser.inline.ruler.before("escape", "math", _math)
     parser.add_render_rule("link_open", lambda *_: "")

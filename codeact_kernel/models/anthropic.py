@@ -21,6 +21,7 @@ from . import catalog, pricing
 from ._failures import FAILURES, Failure, backoff, judge
 from ._messages import api_messages, system_blocks
 from ._received import Broken, Collector, Received
+from .coming import sendable
 from .dialects import Dialect, TextDialect, ToolDialect
 
 NO_KEY = (
@@ -217,7 +218,7 @@ def _client(
             raise CredentialsError(NO_KEY)
         client.api_key = PLACEHOLDER_KEY
     for secret in (client.api_key, client.auth_token):
-        if secret and not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+        if secret and not sendable(secret):
             raise CredentialsError(
                 "The key has blanks at an end or characters that cannot be sent. Check ANTHROPIC_API_KEY."
             )

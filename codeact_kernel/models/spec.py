@@ -8,6 +8,7 @@ from typing import Any, Literal
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.interfaces import Model
 
+from .coming import ADAPTER, ComingModel, plain_key
 from .scripted import ScriptedModel
 
 DEFAULT_SPEC = "anthropic:claude-sonnet-5-5"
@@ -35,7 +36,9 @@ def load_model(spec: str, *, api_key: str | None = None, base_url: str | None = 
 def _anthropic(
     name: str, dialect: Literal["tool", "text"], api_key: str | None, base_url: str | None
 ) -> Model:
-    # The SDK takes seconds to import, and who runs a script never needs it.
-    module: Any = import_module("codeact_kernel.models.anthropic")
+    # The SDK takes seconds to import: who runs a script never needs it, and who has a key need not wait.
+    if api_key is None and base_url is None and (key := plain_key()) is not None:
+        return ComingModel(name, dialect, key)
+    module: Any = import_module(ADAPTER)
     model: Model = module.AnthropicModel(name, dialect=dialect, api_key=api_key, base_url=base_url)
     return model

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..jupyter_schemas import nbformat
 from ..trajectory import Trajectory
 from ..wire.messages import Json
 from .cells import setup_cells, title_cell, turn_cells, usage_cell
 from .codec import to_json
 from .progress import progress_of
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 SCHEMA_VERSION = 1
 KERNEL = "codeact-python"
 
 
-def render(trajectory: Trajectory, redacted: str = "") -> nbformat.NotebookNode:
+def render(trajectory: Trajectory, redacted: str = "") -> NotebookNode:
     """The notebook, the same for the same trajectory. Secrets are `writer.write`'s part; `redacted`: what it
     has replaced, for a person."""
+    from ..jupyter_schemas import nbformat  # Dear, and who only reads notebooks needs it not.
+
     calls = [call for step in trajectory.steps for call in step.observation.tool_calls]
     cells = [title_cell(trajectory, redacted), *setup_cells(trajectory.info, calls)]
     for number, turn in enumerate(trajectory.turns, 1):

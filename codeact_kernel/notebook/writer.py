@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..jupyter_schemas import nbformat
 from ..trajectory import Trajectory
 from ..wire.lines import writable
 from .chain import seal
 from .redact import Redactor
 from .render import render
 from .replacing import replace_file
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 SHARE = 0.005
 """Of the time since the start that `NotebookWriter` means to spend on writing. One that has grown costs more
@@ -79,6 +82,8 @@ class NotebookWriter:
 
 
 def _text(trajectory: Trajectory, redactor: Redactor) -> str:
+    from ..jupyter_schemas import nbformat  # Dear, and not needed before something is written.
+
     notebook = render(redactor.record(trajectory), redacted=redactor.summary)
     if redactor.names:
         notebook.metadata.codeact["redacted"] = list(redactor.names)
@@ -88,6 +93,8 @@ def _text(trajectory: Trajectory, redactor: Redactor) -> str:
         return _sealed(nbformat.from_dict(writable(notebook)))
 
 
-def _sealed(notebook: nbformat.NotebookNode) -> str:
+def _sealed(notebook: NotebookNode) -> str:
+    from ..jupyter_schemas import nbformat  # As above.
+
     seal(notebook)
     return str(nbformat.v4.writes(notebook, allow_nan=False)) + "\n"

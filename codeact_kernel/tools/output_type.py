@@ -16,8 +16,9 @@ from ..jupyter_schemas import jsonschema
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from ..wire.values import DecodeError, Record, decode
-from .checking import Checker, Mismatch, path_text
+from .checking import Checker
 from .failures import cut, failure
+from .mismatch import Mismatch, path_text
 from .plain import TooLong, jsonable
 
 _MAX_VALUES = 100_000

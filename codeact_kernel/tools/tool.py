@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import keyword
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args, overload
 
-from ..exceptions import ToolCallError, ToolDefinitionError
+from ..exceptions import ToolDefinitionError
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Effect, ToolSpec
 from .approval import Way, checked_way
-from .checking import Checker, Mismatch
+from .mismatch import Mismatch
 from .signature import parameters_of, resolve, returns_of
 from .typetext import described_types
 
@@ -29,6 +29,7 @@ class Tool:
         function: what runs.
         thread: where a sync tool must run, None for the door's default.
         is_async: defined with `async def`.
+        arguments: binds, checks and converts decoded arguments. Raises ToolCallError.
         spec: what the sandbox kernel and the model are told.
         approval: what was said of its calls; None: nothing. The sandbox kernel does not learn it.
     """
@@ -42,6 +43,8 @@ class Tool:
         effect: Effect = "write",
         approval: Way | None = None,
     ) -> None:
+        from .checking import Checker  # pydantic is dear, and who makes no tool needs none.
+
         self.function = function
         self.thread = thread
         self.name = _checked_name(function, name)
@@ -52,10 +55,11 @@ class Tool:
             raise ToolDefinitionError(f"tool {self.name!r}: effect={effect!r}; use one of {get_args(Effect)}")
         self.signature, hints = resolve(function, self.name)
         self.approval = None if approval is None else checked_way(approval, self.name, self.signature)
-        self._checkers = {
+        checkers = {
             parameter: Checker(hints.get(parameter, Any), f"tool {self.name!r}: parameter {parameter!r}")
             for parameter in self.signature.parameters
         }
+        self.arguments = Binding(self.name, self.signature, checkers)
         doc = "\n\n".join(filter(None, [_doc(function), described_types(hints.values())]))
         self.spec = ToolSpec(
             name=self.name,
@@ -72,36 +76,6 @@ class Tool:
 
     def __repr__(self) -> str:
         return f"<tool {self.name}{self.signature}>"
-
-    def arguments(
-        self, args: Sequence[object], kwargs: Mapping[str, object]
-    ) -> tuple[tuple[object, ...], dict[str, object]]:
-        """Decoded arguments bound to the signature, each checked and converted to its annotation.
-
-        Raises:
-            ToolCallError: naming the tool and the parameter; `kind` is TypeError or ValueError.
-        """
-        try:
-            bound = self.signature.bind(*args, **kwargs)
-        except TypeError as problem:
-            raise ToolCallError(f"{self.name}() {problem}", "TypeError") from None
-        for parameter, value in bound.arguments.items():
-            bound.arguments[parameter] = self._checked(parameter, value)
-        return bound.args, bound.kwargs
-
-    def _checked(self, parameter: str, value: Any) -> object:
-        checker = self._checkers[parameter]
-        try:
-            match self.signature.parameters[parameter].kind:
-                case inspect.Parameter.VAR_POSITIONAL:
-                    return tuple(checker.convert(item) for item in value)
-                case inspect.Parameter.VAR_KEYWORD:
-                    return {key: checker.convert(item) for key, item in value.items()}
-                case _:
-                    return checker.convert(value)
-        except Mismatch as problem:
-            place = f"{self.name}(): argument {parameter!r}"
-            raise ToolCallError(problem.at(place), problem.kind) from None
 
 
 @overload

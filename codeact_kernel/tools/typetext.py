@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
-from pydantic import BaseModel
-
 MAX_TYPES = 20
 MAX_MEMBERS = 20
 
@@ -76,6 +74,8 @@ def _field_texts(fields: Mapping[str, Any]) -> Iterator[str]:
 
 def _fields(kind: Any) -> Mapping[str, Any] | None:
     """Name to annotation, for a dataclass, pydantic model, namedtuple or TypedDict."""
+    from pydantic import BaseModel  # Dear, and who makes no tool needs none.
+
     if issubclass(kind, BaseModel):
         return {name: field.annotation for name, field in kind.model_fields.items()}
     names: Iterable[str]
