@@ -12,7 +12,7 @@ from ..exceptions import ToolDefinitionError
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Effect, ToolSpec
 from .approval import Way, checked_way
-from .mismatch import Mismatch
+from .binding import Binding
 from .signature import parameters_of, resolve, returns_of
 from .typetext import described_types
 
