@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from .frontends.assembly import Agent
     from .frontends.finished import Run
     from .models.scripted import ScriptedModel
+    from .sandbox.launching import Launcher
     from .tools.registry import tool
 
 # Lazy, so that `import codeact_kernel` (and with it `codeact --help`, and the launcher of the
 # sandbox kernel) costs nothing that it does not use.
 _WHERE = {
     "Agent": "frontends.assembly",
+    "Launcher": "sandbox.launching",
     "Run": "frontends.finished",
     "tool": "tools.registry",
     "ScriptedModel": "models.scripted",
@@ -40,6 +42,7 @@ _WHERE = {
 __all__ = [
     "Agent",
     "ContextLimits",
+    "Launcher",
     "Limits",
     "OutputLimits",
     "Run",

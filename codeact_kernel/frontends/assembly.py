@@ -18,6 +18,7 @@ from ..interfaces import Model
 from ..models.spec import DEFAULT_SPEC, load_model
 from ..outputs import WorkspaceFile
 from ..sandbox.artefacts import Copied, copy_artefacts
+from ..sandbox.launching import Launcher
 from ..tools.registry import ToolRegistry
 from ..trajectory import Trajectory
 from . import cage
@@ -52,6 +53,7 @@ class Agent(GoingOn, Interactive, Closing):
             but those declared as reading), "deny"; or by tool, `{"refund": "ask", "*": "allow"}`, also a
             function of the arguments. What a tool says itself (`tool(approval=…)`) holds if it is stricter.
         asker: where a person is asked; by default the terminal, or the notebook that this runs in.
+        launcher: makes the kernels, in a fraction of the time; the caller's to close.
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
     manager, or call `close`. Raises UsageError, CredentialsError, BudgetError here already;
@@ -72,6 +74,7 @@ class Agent(GoingOn, Interactive, Closing):
         redact: Mapping[str, str] | None = None,
         approve: Approve | None = None,
         asker: Asker | None = None,
+        launcher: Launcher | None = None,
     ) -> None:
         profile = cage.with_sandbox(profile or settings.profile, sandbox)
         cage.warn(profile)
@@ -85,7 +88,7 @@ class Agent(GoingOn, Interactive, Closing):
         name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
-        self._work = Work(settings, registry, runner, loaded, path, desk, verify=verify)
+        self._work = Work(settings, registry, runner, loaded, path, desk, launcher, verify=verify)
 
     @property
     def trajectory(self) -> Trajectory | None:

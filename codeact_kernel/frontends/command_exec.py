@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..events import Event, SandboxReady, TurnFinished, TurnStarted
 from ..exceptions import UsageError
-from ..sandbox.session import versions
+from ..sandbox.versions import versions
 from .app import CodeactApp
 from .approving_terminal import TerminalAsker
 from .cellrun import exec_cells

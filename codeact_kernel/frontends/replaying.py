@@ -16,6 +16,7 @@ from ..notebook.null import NullRecorder
 from ..profile_drift import profile_drift
 from ..rebuild import TapeCalls
 from ..replay import ReplayReport, StepVerdict, counted, replay
+from ..sandbox.launching import Launcher
 from ..sandbox.session import KernelSession
 from ..tools.registry import ToolRegistry
 from ..trajectory import Trajectory
@@ -53,6 +54,7 @@ def replay_notebook(
     strict: bool = False,
     excepted: Iterable[str] = (),
     live: LiveTools | None = None,
+    launcher: Launcher | None = None,
 ) -> ReplayReport:
     """Runs a saved trajectory again in a fresh isolated kernel, its tools answered from its tape.
 
@@ -62,7 +64,7 @@ def replay_notebook(
     time it had when it was recorded, unless `settings` limit it otherwise than by default. Everything else
     is as `settings` say; recorded paths are never used. `to`: the last step that is run. `strict`: what it
     runs on counts too; `excepted`: kinds of drift that do not count. What a person has changed in the
-    notebook is run as it stands there, and told in the remarks.
+    notebook is run as it stands there, and told in the remarks. `launcher`: makes the kernel.
     Raises: NotebookError, SandboxError, UsageError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
@@ -84,7 +86,9 @@ def replay_notebook(
     runner.door = door
     try:
         called = None if live is None else _called(trajectory, live, settings, runner)
-        report = door.run(replay_trajectory(trajectory, settings, tell, ready, to=to, live=called))
+        report = door.run(
+            replay_trajectory(trajectory, settings, tell, ready, to=to, live=called, launcher=launcher)
+        )
     finally:
         runner.close()
     told = tuple(edit.text for edit in edited.edits[:MAX_EDITS])
@@ -130,6 +134,7 @@ async def replay_trajectory(
     *,
     to: int | None = None,
     live: Live | None = None,
+    launcher: Launcher | None = None,
 ) -> ReplayReport:
     """`replay_notebook` for callers on the portal thread, where the callbacks run too.
 
@@ -141,7 +146,7 @@ async def replay_trajectory(
     with provided(trajectory, settings.profile) as data:
         # What the notebook asks to import is in its setup.
         profile = replace(settings.profile, allow_imports=(), data=data)
-        session = KernelSession(replace(settings, profile=profile, limits=limits))
+        session = KernelSession(replace(settings, profile=profile, limits=limits), launcher=launcher)
         try:
             versions, sandbox = await session.start(setup), cage.entry_of(session)
             on_ready(SandboxReady(sandbox))

@@ -16,6 +16,7 @@ from ..notebook.data import record_data
 from ..notebook.redact import Redactor
 from ..prompt import system_prompt
 from ..rebuild import RECORDED_NAMES, Rebuilt, restore, restored_note
+from ..sandbox.launching import Launcher
 from ..sandbox.session import KernelSession
 from ..trajectory import Observation, RunInfo, Step, Trajectory, Turn
 from ..wire.setup import SetupSpec, setup_source
@@ -45,6 +46,7 @@ async def start(
     redactor: Redactor,
     origin: Origin | None,
     tell: Callable[[str], None],
+    launcher: Launcher | None = None,
 ) -> Started:
     """Starts the kernel, and restores what `origin` says. Raises: SandboxError, UsageError."""
     profile, held = settings.profile, ExitStack()
@@ -55,7 +57,7 @@ async def start(
         if origin is not None:
             spec = _merged(spec, origin)
             profile = replace(profile, data=held.enter_context(provided(origin.restored, profile)))
-        session = KernelSession(replace(settings, profile=profile))
+        session = KernelSession(replace(settings, profile=profile), launcher=launcher)
         versions = await session.start(hosted_setup(setup_source(spec), profile))
         try:
             info = RunInfo(

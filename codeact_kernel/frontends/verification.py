@@ -9,6 +9,7 @@ from pathlib import Path
 from ..config import Settings
 from ..exceptions import CodeActError
 from ..notebook.load import load
+from ..sandbox.launching import Launcher
 from ..trajectory import Stop, Trajectory, Verdict
 from .replaying import replay_trajectory
 
@@ -37,11 +38,19 @@ class Verification:
         self.done = self.total = 0
         self._verdict = verdict
         self._why = "it was cancelled"
+        self._launcher: Launcher | None = None
         self._task: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[int, int], None]] = []
 
-    def begin(self, path: Path, settings: Settings, on_verdict: Callable[[Verdict], None]) -> None:
+    def begin(
+        self,
+        path: Path,
+        settings: Settings,
+        on_verdict: Callable[[Verdict], None],
+        launcher: Launcher | None = None,
+    ) -> None:
         """Starts it; on the portal. `on_verdict` is called there at its end, also when it is cancelled."""
+        self._launcher = launcher
         self._task = asyncio.ensure_future(self._run(path, settings, on_verdict))
 
     def cancel(self, why: str) -> None:
@@ -84,7 +93,9 @@ class Verification:
         limit = bound(trajectory)
         try:
             async with asyncio.timeout(limit):
-                report = await replay_trajectory(trajectory, settings, lambda _: self._tell())
+                report = await replay_trajectory(
+                    trajectory, settings, lambda _: self._tell(), launcher=self._launcher
+                )
         except TimeoutError:
             reason = f"the replay took longer than {limit:.0f} s, after {self.done} of {self.total} steps"
             return Verdict("unverified", reason=reason)

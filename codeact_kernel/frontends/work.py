@@ -21,6 +21,7 @@ from ..notebook.redact import Redactor
 from ..notebook.writer import NotebookWriter
 from ..policy import CodeActPolicy
 from ..resuming import own_cell
+from ..sandbox.launching import Launcher
 from ..sandbox.session import KernelSession, to_the_end
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
@@ -47,12 +48,14 @@ class Work:
         model: Model,
         path: Path,
         desk: Desk,
+        launcher: Launcher | None,
         *,
         verify: bool,
     ) -> None:
         self._settings = settings
         self.tools = registry.specs()
         self._desk = desk
+        self._launcher = launcher
         self._redactor = redactor = Redactor.of_host(patterns=settings.redact)
         keep = partial(redactor.keep, "password")
         self.person = PersonTools(registry, keep, desk.turn, settings.tools.approval_timeout_s)
@@ -159,7 +162,7 @@ class Work:
         files = self.workspace.since(before)
         self._verification = Verification(None if self._verify else NOT_ASKED)
         if self._verify:
-            self._verification.begin(self.path, self._settings, self._verified)
+            self._verification.begin(self.path, self._settings, self._verified, self._launcher)
         spent = (len(turn.steps), turn.usage, turn.cost_usd)
         return Run(answer, stop, *spent, trajectory, self.path, files, self._verification)
 
@@ -182,7 +185,9 @@ class Work:
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
         tell = partial(_tell, self._emit)
-        started = await start(self._settings, self.person, self._model, self._redactor, origin, tell)
+        started = await start(
+            self._settings, self.person, self._model, self._redactor, origin, tell, self._launcher
+        )
         session, trajectory = started.session, started.trajectory
         if goes_on:
             trajectory = trajectory.with_notes(started.notes)

@@ -28,16 +28,16 @@ MAX_REFUSALS = 1000
 
 
 class Carrier:
-    """One end of a socket pair, served on the running event loop.
+    """Our end of a socket pair, served on the running event loop.
 
     `on_trouble` is called when `broken` or `failure` has been set.
     """
 
-    def __init__(self, limits: ToolLimits, on_trouble: Callable[[], None]) -> None:
+    def __init__(self, limits: ToolLimits, on_trouble: Callable[[], None], sock: socket.socket) -> None:
         self._limits = limits
         self._max_payload = min(limits.max_payload_bytes, MAX_FRAME)
         self._on_trouble = on_trouble
-        self._sock, self.kernel_end = socket.socketpair()
+        self._sock = sock
         self._sock.setblocking(False)
         self._reader = FrameReader(max_parts=MAX_PARTS)
         self._handler: CallHandler | None = None
@@ -76,7 +76,6 @@ class Carrier:
             self._loop.remove_writer(self._sock)
         await self.cancel_calls()
         self._sock.close()
-        self.kernel_end.close()
 
     # --- from the kernel ---
 

@@ -19,7 +19,8 @@ from .data_links import DataLinks
 MAX_SOCKET_PATH = 107
 
 
-def _base() -> Path:
+def base() -> Path:
+    """Where session folders are made. Raises SandboxError."""
     for candidate in (tempfile.gettempdir(), "/tmp"):
         longest = len(os.path.join(candidate, f"codeact-{'9' * 10}-{'9' * 7}-{'f' * 12}/rt-99/k-5"))
         if longest <= MAX_SOCKET_PATH and os.access(candidate, os.W_OK | os.X_OK):
@@ -32,14 +33,14 @@ def _base() -> Path:
 
 def sweep() -> None:
     """Removes what sessions left behind whose host and supervisor were both killed."""
-    sessions.sweep(str(_base()))
+    sessions.sweep(str(base()))
 
 
 class SessionFolder:
     """The folder of one session. The workspace outlives restarts of the kernel."""
 
     def __init__(self, profile: SandboxProfile) -> None:
-        self.path = Path(sessions.make(str(_base())))
+        self.path = Path(sessions.make(str(base())))
         self._starts = 0
         self._links: DataLinks | None = None
         try:

@@ -2,14 +2,22 @@
 
 Run by path as `python -I launcher.py POLICY`, so that nothing is imported from a folder that action code
 can write. Until `confine` has returned, only the standard library and this package's own modules run.
+
+As `launcher.py --serve DESCRIPTOR ROOTS MODULES` it is the process that kernels are forked from, and these
+modules have been imported by then.
 """
 
 from __future__ import annotations
 
 import gc
+import json
 import os
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codeact_kernel.sandbox.confine.policy import Policy
 
 PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 REFUSED = 98
@@ -28,12 +36,11 @@ def load_package() -> None:
     spec.loader.exec_module(module)
 
 
-def main() -> None:
-    load_package()
+def enter(policy: Policy) -> None:
+    """Into the cage that `policy` describes, and then the kernel, until it is told to shut down."""
     from codeact_kernel.sandbox.confine.apply import confine
-    from codeact_kernel.sandbox.confine.policy import dumps, load_policy
+    from codeact_kernel.sandbox.confine.policy import dumps
 
-    policy = load_policy(sys.argv[1])
     report = confine(policy)
     os.write(policy.report, dumps(report).encode() + b"\n")
     os.close(policy.report)
@@ -46,6 +53,20 @@ def main() -> None:
 
     cage = policy if policy.confined else None
     launch(policy.connection_file, policy.sockets, policy.arguments, cage)
+
+
+def main() -> None:
+    load_package()
+    match sys.argv[1:]:
+        case ["--serve", descriptor, roots, modules]:
+            sys.path.extend(root for root in json.loads(roots) if root not in sys.path)
+            from codeact_kernel.sandbox.forkserver import serve
+
+            serve(descriptor, modules)
+        case [policy]:
+            from codeact_kernel.sandbox.confine.policy import load_policy
+
+            enter(load_policy(policy))
 
 
 if __name__ == "__main__":

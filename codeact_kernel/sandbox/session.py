@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import platform
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
 
 from ..config import Settings
@@ -22,14 +20,17 @@ from .carrier import Carrier
 from .confine.policy import Report
 from .confine.preparation import refuse_platform
 from .folders import SessionFolder, sweep
+from .forked import Order
+from .launching import Launcher, kernel_for
 from .mailbox import COMMS, KernelDied, Mailbox
+from .managed import Managed
 from .process import KernelProcess
 from .run import Run
 from .translate import output_of
+from .versions import versions
 from .workspace import Workspace
 
 SETUP_S = 60.0
-REPORTED = ("codeact_kernel", "ipykernel", "ipython", "numpy", "pandas", "matplotlib")
 
 
 class NoCalls:
@@ -46,12 +47,13 @@ class KernelSession(Attended):
 
     The kill ladder is here: at the step's limit the cell is interrupted, after the grace its whole
     process group is killed, and the session says so (`Finished("killed", reason)`). Restoring state
-    is `rebuild`'s.
+    is `rebuild`'s. `launcher`: makes its kernels, where it can; else they start cold.
     """
 
-    def __init__(self, settings: Settings = Settings()) -> None:
+    def __init__(self, settings: Settings = Settings(), *, launcher: Launcher | None = None) -> None:
         super().__init__()
         self._settings = settings
+        self._launcher = launcher
         self._limits = settings.limits
         self._folder: SessionFolder | None = None
         self._process: KernelProcess | None = None
@@ -70,11 +72,13 @@ class KernelSession(Attended):
         refusal = refuse_platform()
         if refusal:
             raise SandboxError(refusal)
-        sweep()
         self._setup = setup
-        self._folder = SessionFolder(self._settings.profile)
+        spare = self._launcher.take(self._settings.profile) if self._launcher is not None else None
+        if spare is None:
+            sweep()
+        self._folder = spare.folder if spare is not None else SessionFolder(self._settings.profile)
         try:
-            await self._launch()
+            await self._launch(spare)
         except BaseException:
             await self.aclose()
             raise
@@ -234,11 +238,14 @@ class KernelSession(Attended):
 
     # --- the process ---
 
-    async def _launch(self) -> None:
+    async def _launch(self, spare: Order | None = None) -> None:
         assert self._folder is not None
-        self._process = KernelProcess(self._folder, self._settings.profile)
-        self._carrier = Carrier(self._settings.tools, self._on_trouble)
-        self._mailbox = await self._process.start(self._carrier)
+        supervised = spare or kernel_for(self._folder, self._settings.profile, self._launcher)
+        self._process = KernelProcess(supervised)
+        self._carrier = Carrier(self._settings.tools, self._on_trouble, supervised.channel)
+        if isinstance(supervised, Managed):
+            await supervised.launch()
+        self._mailbox = await self._process.start()
         await self._mailbox.ready(SETUP_S)
         problem: list[str] = []
         async with aclosing(self._cell(self._setup, NoCalls(), SETUP_S)) as outputs:
@@ -279,14 +286,3 @@ async def to_the_end(closing: Coroutine[Any, Any, None]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-def versions() -> dict[str, str]:
-    """Of Python and the packages that matter to a re-run. The kernel has the host's interpreter."""
-    found = {"python": platform.python_version()}
-    for name in REPORTED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            pass
-    return found

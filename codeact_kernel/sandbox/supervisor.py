@@ -22,6 +22,7 @@ import signal
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 
 PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 if __name__ == "__main__":
@@ -29,7 +30,7 @@ if __name__ == "__main__":
 
 from codeact_kernel.sandbox.confine import cgroup, preparation, sessions  # noqa: E402  # once the path is set
 from codeact_kernel.sandbox.confine.cgroup import Cgroup  # noqa: E402  # as above
-from codeact_kernel.sandbox.confine.policy import Report  # noqa: E402  # as above
+from codeact_kernel.sandbox.confine.policy import Policy, Report  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.start import Refused, end, start  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.usage import children, look_at  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.watch import Watch, size  # noqa: E402  # as above
@@ -44,10 +45,23 @@ ORDERLY = (0, 128 + signal.SIGKILL, 128 + signal.SIGTERM)
 
 
 class Supervisor:
-    """One kernel process, its output, and the end of both."""
+    """One kernel process, its output, and the end of both.
 
-    def __init__(self, connection_file: str, python: str = "", arguments: tuple[str, ...] = ()) -> None:
-        self._prepared = preparation.prepare(connection_file, python, arguments)
+    `enter`: as in `start.Plan`. `tell`: takes the report of the cage.
+    """
+
+    def __init__(
+        self,
+        connection_file: str,
+        python: str = "",
+        arguments: tuple[str, ...] = (),
+        *,
+        enter: Callable[[Policy], None] | None = None,
+        tell: Callable[[Report], None] = preparation.report,
+    ) -> None:
+        prepared = preparation.prepare(connection_file, python, arguments)
+        self._prepared = prepared._replace(plan=prepared.plan._replace(enter=enter))
+        self._tell = tell
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
         self._parent = os.getppid()
@@ -64,7 +78,7 @@ class Supervisor:
             self._start()
             client_gone = self._watch()
         except Refused as problem:
-            preparation.report(Report(problem=str(problem)))
+            self._tell(Report(problem=str(problem)))
             sys.stderr.write(f"{problem}\n")
             return REFUSED
         finally:
@@ -100,7 +114,7 @@ class Supervisor:
         for descriptor in (plan.channel, *plan.sockets.values()):
             if descriptor >= 0:
                 os.close(descriptor)  # Only the kernel's end may keep it open.
-        preparation.report(report)
+        self._tell(report)
         if profile.sandbox == "none" and "CODEACT_REPORT" not in os.environ:  # Our own host says it itself.
             sys.stderr.write("codeact: this kernel runs WITHOUT a sandbox, with all rights of your user.\n")
             sys.stderr.flush()

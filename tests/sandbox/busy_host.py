@@ -22,7 +22,7 @@ DAEMON = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'], start_n
 async def main(sandbox: str) -> None:
     session = KernelSession(Settings(profile=SandboxProfile(sandbox=sandbox)))
     await session.start("pass")
-    supervisor = session._process._manager.provisioner.process.pid
+    supervisor = session._process.supervisor
     code = (DAEMON if sandbox == "none" else "") + CELL
     async with aclosing(session.execute(Action(code), NoCalls())) as outputs:
         async for output in outputs:

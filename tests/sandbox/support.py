@@ -177,7 +177,7 @@ def value_of(lab: Lab, code: str, handler: CallHandler | None = None) -> str:
 def supervisor_of(lab: Lab) -> int:
     """Process id of the supervisor of a running session."""
     assert lab.session._process is not None
-    pid: int = lab.session._process._manager.provisioner.process.pid
+    pid: int = lab.session._process.supervisor
     return pid
 
 

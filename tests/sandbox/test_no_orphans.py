@@ -263,7 +263,7 @@ def test_closing_that_is_cancelled_is_finished_all_the_same() -> None:
     async def scenario() -> tuple[Path, int]:
         session = KernelSession()
         await session.start("pass")
-        folder, pid = session._folder, session._process._manager.provisioner.process.pid
+        folder, pid = session._folder, session._process.supervisor
         assert folder is not None
         closing = asyncio.ensure_future(session.aclose())
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ import codeact_kernel
 from codeact_kernel.config import Limits, SandboxLimits, SandboxProfile, Settings
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.sandbox.confine import bwrap, landlock, policy
-from codeact_kernel.sandbox.process import request
+from codeact_kernel.sandbox.request import request
 
 from . import as_user
 from .support import SLOW, Lab, OpenLab, value_of

@@ -84,6 +84,8 @@ class Report(NamedTuple):
     `tier`: one of `TIERS`, "M", or "none". `filter`: digest of the system-call filter. `limits`: how each
     bound is enforced ("kernel", "watchdog", "cgroup"). `selftest`: "held" or what went wrong, by what was
     tried. `problem`: why there is no cage. `remarks`: what was tried before, and why it was not to be had.
+    `start`: how the kernel came to be: "cold" (a new interpreter), "fork" (of a preloaded process) or "spare"
+    (such a fork, made beforehand).
     """
 
     tier: str = "none"
@@ -95,6 +97,7 @@ class Report(NamedTuple):
     problem: str = ""
     remarks: tuple[str, ...] = ()
     milliseconds: float = 0.0
+    start: str = "cold"
 
 
 def dumps(value: Profile | Policy | Report) -> str:

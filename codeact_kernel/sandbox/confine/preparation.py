@@ -13,6 +13,11 @@ from .start import Plan
 PASSED_ON = ("LANG", "LC_ALL", "LC_CTYPE", "TZ")
 FONT_CACHE = "fontlist-"
 THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
+FOR_FORKS = {
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""As the kernel has it when matplotlib is imported; and no thread of pyarrow's, which pandas imports."""
 MOST_THREADS = 8
 """Each takes up to 40 MiB of the memory limit, used or not; large machines would have a hundred."""
 
@@ -103,6 +108,15 @@ def environment(session: str, profile: Profile, host: dict[str, str]) -> dict[st
     if profile.import_ceiling is not None:
         env["CODEACT_IMPORT_CEILING"] = ",".join(profile.import_ceiling)
     return env | {name: host[name] for name in (*PASSED_ON, *profile.env) if name in host}
+
+
+def of_launcher(folder: str) -> dict[str, str]:
+    """The environment of a process that kernels are forked from, and its folders, in `folder`."""
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    for name in sessions.OWN:
+        os.makedirs(os.path.join(folder, name), mode=0o700)
+    _copy_font_cache(os.path.join(folder, "home", "matplotlib"))
+    return environment(folder, Profile(), passed) | FOR_FORKS
 
 
 def report(found: Report) -> None:

@@ -7,10 +7,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
 
-from . import bwrap, seatbelt, sessions
+from . import bwrap, forked, seatbelt, sessions
 from .policy import REPORT_BYTES, TIERS, Policy, Profile, Report, dumps, load_report
 
 LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "launcher.py")
@@ -33,7 +34,8 @@ SANDBOX_EXEC = "/usr/bin/sandbox-exec"
 class Plan(NamedTuple):
     """What all attempts have in common. `python`: path of the interpreter. `roots`: where it imports from.
     `output`: descriptor for what the kernel's process writes itself; `read_output` is its other end.
-    `group`: file that takes who enters the control group of the kernel, "" without one."""
+    `group`: file that takes who enters the control group of the kernel, "" without one. `enter`: makes a fork
+    of this process the kernel, whose libraries are loaded already; None: that is a new interpreter."""
 
     profile: Profile
     session: str
@@ -50,6 +52,17 @@ class Plan(NamedTuple):
     environment: dict[str, str]
     arguments: tuple[str, ...] = ()
     group: str = ""
+    enter: Callable[[Policy], None] | None = None
+
+
+class Attempt(NamedTuple):
+    """One way to a cage. `policy`: without the report's descriptor. `around`: the program to put around it.
+    `enter`: as in the plan."""
+
+    name: str
+    policy: Policy
+    around: str | None
+    enter: Callable[[Policy], None] | None = None
 
 
 class Cage(NamedTuple):
@@ -63,14 +76,14 @@ def start(plan: Plan) -> Cage:
     """Starts the kernel; returns once it is confined and its self-test has passed. Raises Refused."""
     demanded = plan.profile.sandbox
     remarks: list[str] = []
-    for name, policy, around in _attempts(plan, remarks):
-        cage, problem = _attempt(plan, policy, around)
+    for attempt in _attempts(plan, remarks):
+        cage, problem = _try(plan, attempt)
         if cage is not None:
             if demanded not in TIERS or cage.report.tier <= demanded:
                 return cage._replace(report=cage.report._replace(remarks=tuple(remarks)))
             end(cage.pid)
             problem = f"only tier {cage.report.tier}"
-        remarks.append(f"{name}: {problem}")
+        remarks.append(f"{attempt.name}: {problem}")
     wanted = f"tier {demanded} is demanded" if demanded in TIERS else "no cage is to be had"
     raise Refused(f"{wanted}, and this machine does not give it ({'; '.join(remarks)}). {REMEDY}")
 
@@ -85,14 +98,21 @@ def end(pid: int) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def _attempts(plan: Plan, remarks: list[str]) -> Iterator[tuple[str, Policy, str | None]]:
-    """Name, policy without the report's descriptor, and the program to put around it, best first."""
+def _attempts(plan: Plan, remarks: list[str]) -> Iterator[Attempt]:
+    """Best first; what a fork does not give, a new interpreter may."""
+    for attempt in _cages(plan, remarks):
+        if plan.enter is not None:
+            yield attempt._replace(name=f"fork, {attempt.name}", enter=plan.enter)
+        yield attempt
+
+
+def _cages(plan: Plan, remarks: list[str]) -> Iterator[Attempt]:
     profile = plan.profile
     if profile.sandbox == "none":
-        yield "without a sandbox", _policy(plan, namespaces=False)._replace(confined=False), None
+        yield Attempt("without a sandbox", _policy(plan, namespaces=False)._replace(confined=False), None)
         return
     if sys.platform == "darwin":
-        yield "Seatbelt", _policy(plan, namespaces=False), SANDBOX_EXEC
+        yield Attempt("Seatbelt", _policy(plan, namespaces=False), SANDBOX_EXEC)
         return
     found = bwrap.find_all()
     if "namespaces" in profile.without:
@@ -101,8 +121,8 @@ def _attempts(plan: Plan, remarks: list[str]) -> Iterator[tuple[str, Policy, str
         remarks.append("namespaces: bubblewrap is not installed")
     else:
         for path in found:
-            yield f"namespaces ({path})", _policy(plan, namespaces=True), path
-    yield "without namespaces", _policy(plan, namespaces=False), None
+            yield Attempt(f"namespaces ({path})", _policy(plan, namespaces=True), path)
+    yield Attempt("without namespaces", _policy(plan, namespaces=False), None)
 
 
 def _policy(plan: Plan, *, namespaces: bool) -> Policy:
@@ -130,17 +150,15 @@ def _policy(plan: Plan, *, namespaces: bool) -> Policy:
     )
 
 
-def _attempt(plan: Plan, policy: Policy, around: str | None) -> tuple[Cage | None, str]:
+def _try(plan: Plan, attempt: Attempt) -> tuple[Cage | None, str]:
     """A started kernel, or why there is none."""
     read_end, write_end = os.pipe()
     try:
-        policy = policy._replace(report=write_end)
-        command = [plan.python, "-I", "-B", LAUNCHER, dumps(policy)]
-        if around == SANDBOX_EXEC:
-            command = [around, "-p", seatbelt.profile_text(policy, plan.python), *command]
-        elif around is not None:
-            command = bwrap.arguments(around, policy, command)
-        pid = _spawn(plan, command, write_end)
+        attempt = attempt._replace(policy=attempt.policy._replace(report=write_end))
+        try:
+            pid = _begin(plan, attempt)
+        except OSError as problem:
+            return None, str(problem)
         os.close(write_end)
         write_end = -1
         line = _first_line(read_end)
@@ -155,20 +173,42 @@ def _attempt(plan: Plan, policy: Policy, around: str | None) -> tuple[Cage | Non
     if report.problem:
         end(pid)
         return None, report.problem
-    return Cage(pid, report), ""
+    return Cage(pid, report._replace(start="cold" if attempt.enter is None else "fork")), ""
 
 
-def _spawn(plan: Plan, command: list[str], report: int) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _become(plan, command, report)
-        finally:
-            os._exit(127)
-    return pid
+def _begin(plan: Plan, attempt: Attempt) -> int:
+    """The process that becomes the kernel, or bubblewrap around it. Raises OSError."""
+    policy, around, enter = attempt.policy, attempt.around, attempt.enter
+    if enter is not None:
+        body = partial(_go_on, plan, policy, enter)
+        return forked.start(body, forked.hold(around, policy, plan.output) if around else None)
+    command = [plan.python, "-I", "-B", LAUNCHER, dumps(policy)]
+    if around == SANDBOX_EXEC:
+        command = [around, "-p", seatbelt.profile_text(policy, plan.python), *command]
+    elif around is not None:
+        command = bwrap.arguments(around, policy, command)
+    return forked.start(partial(_become, plan, command, policy.report))
 
 
-def _become(plan: Plan, command: list[str], report: int) -> NoReturn:
+def _go_on(plan: Plan, policy: Policy, enter: Callable[[Policy], None]) -> None:
+    _prepare(plan, policy.report)
+    os.environ.clear()
+    os.environ.update(plan.environment)
+    enter(policy)
+
+
+def _become(plan: Plan, command: list[str], report: int) -> None:
+    for descriptor in _prepare(plan, report):
+        os.set_inheritable(descriptor, True)
+    try:
+        os.execve(command[0], command, plan.environment)
+    except OSError as problem:
+        os.write(2, f"{command[0]!r} cannot be started: {problem.strerror}".encode())
+
+
+def _prepare(plan: Plan, report: int) -> list[int]:
+    """A session and a control group of its own, no signal handler and no descriptor that it need not have;
+    those it keeps."""
     os.setsid()
     if plan.group:
         with open(plan.group, "w", encoding="ascii") as file:
@@ -181,14 +221,8 @@ def _become(plan: Plan, command: list[str], report: int) -> NoReturn:
     keep = sorted({0, 1, 2, plan.channel, report, *plan.sockets.values()} - {-1})
     for low, high in zip(keep, [*keep[1:], 65536], strict=True):
         os.closerange(low + 1, high)
-    for descriptor in keep:
-        os.set_inheritable(descriptor, True)
     os.chdir(plan.workspace)
-    try:
-        os.execve(command[0], command, plan.environment)
-    except OSError as problem:
-        os.write(2, f"{command[0]!r} cannot be started: {problem.strerror}".encode())
-        os._exit(127)
+    return keep
 
 
 def _first_line(descriptor: int) -> str:

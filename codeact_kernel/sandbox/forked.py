@@ -1,0 +1,150 @@
+"""Owns one kernel that was ordered from a launcher: its sockets, what is heard of it, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from jupyter_client.connect import write_connection_file
+
+from ..config import SandboxProfile
+from .confine.policy import Report, load_report
+from .folders import SessionFolder
+from .request import environment
+
+MESSAGE_BYTES = 256 * 1024
+STOP_S = 3.0
+KILLED = -int(signal.SIGKILL)
+
+
+class Order:
+    """A `process.Supervised`, made by `Launcher`. Bound to no event loop until it is waited for.
+
+    `folder` of its session; `channel`: our end of its tool channel.
+    """
+
+    def __init__(self, folder: SessionFolder, profile: SandboxProfile) -> None:
+        self.folder = folder
+        self.spare = False
+        runtime = folder.runtime()
+        path, info = write_connection_file(
+            str(runtime / "c.json"),
+            ip=str(runtime / "k"),
+            transport="ipc",
+            key=os.urandom(32).hex().encode(),
+        )
+        self.connection: Mapping[str, Any] = {**info, "key": str(info["key"]).encode()}
+        self._request = {"connection_file": path, "environment": environment(profile, folder)}
+        self._sock, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._sock.setblocking(False)  # `recv_fds` passes no flags on.
+        self.channel, self._kernel_end = socket.socketpair()
+        self.pid = 0
+        self._pidfd = -1
+        self._report: Report | None = None
+        self._code: int | None = None
+        self._words = ""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def send(self, control: socket.socket) -> None:
+        """Orders it. Raises OSError."""
+        request = json.dumps(self._request).encode()
+        socket.send_fds(self._sock, [request], [self._kernel_end.fileno()])
+        socket.send_fds(control, [b"\n"], [self._theirs.fileno()])
+        self._kernel_end.close()  # Only the kernel's side may keep it open, so that its end is noticed.
+        self._theirs.close()
+
+    # --- a `Supervised` ---
+
+    def pidfd(self) -> int:
+        """The caller's to close."""
+        return os.dup(self._pidfd)
+
+    def poll(self) -> int | None:
+        self._hear()
+        return self._code
+
+    def words(self) -> str:
+        self._hear()
+        return self._words
+
+    async def report(self) -> Report | None:
+        while self.poll() is None and self._report is None:
+            await _readable(self._sock.fileno(), None)
+        if self._report is None:
+            return None
+        return self._report._replace(start="spare") if self.spare else self._report
+
+    async def stop(self) -> None:
+        self._hear()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._signal(number) and await _readable(self._pidfd, STOP_S):
+                break
+        self._close()
+
+    # --- without an event loop ---
+
+    def close(self, *, folder: bool = True) -> None:
+        """Ends what was ordered, and waits for it. `folder`: whether that goes as well."""
+        self._hear()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._signal(number) and select.select([self._pidfd], [], [], STOP_S)[0]:
+                break
+        self._close()
+        self.channel.close()
+        if folder:
+            self.folder.remove()
+
+    def _close(self) -> None:
+        for sock in (self._sock, self._theirs, self._kernel_end):
+            sock.close()  # If it has not begun, it finds that nobody asks.
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def _signal(self, number: int) -> bool:
+        if self._pidfd < 0:
+            return False
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            pass  # It has ended.
+        return True
+
+    def _hear(self) -> None:
+        """What has been said so far. The end of it without an exit code: it was killed."""
+        while self._code is None and self._sock.fileno() >= 0:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            match json.loads(data) if data else None:
+                case {"pid": int(pid)} if descriptors:
+                    self.pid, self._pidfd = pid, descriptors[0]
+                case {"report": str(report)}:
+                    self._report = load_report(report)
+                case {"exit": int(code), "words": str(words)}:
+                    self._code, self._words = code, words
+                case _:
+                    self._code = KILLED
+
+
+async def _readable(descriptor: int, seconds: float | None) -> bool:
+    """Waits until something is to be read; False when that takes longer."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(descriptor, ready.set)
+    try:
+        await asyncio.wait_for(ready.wait(), seconds)
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(descriptor)
+    return True

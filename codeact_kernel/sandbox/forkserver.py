@@ -1,0 +1,171 @@
+"""Owns the preloaded process that sessions are forks of: it imports, waits, and forks.
+
+One thread, no secret, and nothing of any session: it takes one byte and one descriptor for each, forks, and
+only the fork reads from that descriptor what it is to do. The fork is the supervisor of the session, as a
+cold start has one, and forks the kernel in turn, which enters the same cage (`confine`) before any code of a
+session runs in it. What they share is what forks share: the layout of memory, and the seed of hashes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import io
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from codeact_kernel.sandbox import launcher
+from codeact_kernel.sandbox.confine.policy import Policy, dumps
+from codeact_kernel.sandbox.supervisor import Supervisor
+
+OWN = tuple(
+    f"codeact_kernel.in_kernel.{name}"
+    for name in ("app", "session", "channel", "awaiting", "guard", "tools", "digest", "recorded", "hostless")
+)
+"""What every kernel imports, at its start or for its setup cell."""
+REQUEST_BYTES = 256 * 1024
+PARENT_CHECK_S = 1.0
+
+
+def serve(descriptor: str, modules: str) -> None:
+    """Until the host closes its end, or has ended.
+
+    Args:
+        descriptor: of a socket. Each message brings the socket of a session; first we say how it went.
+        modules: JSON: what to import besides the kernel's own.
+    """
+    parent, control = os.getppid(), socket.socket(fileno=int(descriptor))
+    sys.argv[1:] = []
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's.
+    problem = preload(json.loads(modules))
+    control.send(json.dumps({"problem": problem}).encode())
+    if problem:
+        return
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # So no fork that ends has to be waited for.
+    waiting = select.poll()
+    waiting.register(control, select.POLLIN)
+    while True:
+        if not waiting.poll(PARENT_CHECK_S * 1000):
+            if os.getppid() != parent:
+                return
+            continue
+        _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not descriptors:
+            return
+        if os.fork() == 0:
+            control.close()
+            _supervise(socket.socket(fileno=descriptors[0]))
+        os.close(descriptors[0])
+
+
+def preload(modules: Iterable[str]) -> str:
+    """Imports; "", or why this process should not be forked."""
+    sys.modules["debugpy"] = None  # type: ignore[assignment]  # As the kernel does (`in_kernel.app`).
+    for name in (*OWN, *modules):
+        try:
+            importlib.import_module(name)
+        except Exception as problem:
+            return f"{name!r} cannot be imported: {type(problem).__name__}: {problem}"
+    _warm()
+    # Libraries for linear algebra have threads, which they end by themselves before a fork.
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    threads = len(os.listdir("/proc/self/task"))
+    if threads > 1:
+        return (
+            f"{threads - 1} threads run after {', '.join(modules)} were imported, and a fork would lose them"
+        )
+    gc.collect()
+    gc.freeze()  # Or collecting garbage would copy every page that is shared.
+    return ""
+
+
+def _warm() -> None:
+    """The first figure loads fonts and more; every session would."""
+    if "matplotlib" not in sys.modules:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    figure.subplots().plot([0, 1])
+    FigureCanvasAgg(figure)
+    figure.savefig(io.BytesIO())
+
+
+# --- in a fork: the supervisor ---
+
+
+def _supervise(session: socket.socket) -> NoReturn:
+    code = 1
+    try:
+        gc.disable()
+        for number in (signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.setsid()
+        code = _run(session)
+    except BaseException as problem:
+        _say(session, exit=1, words=f"{type(problem).__name__}: {problem}")
+    finally:
+        os._exit(code)
+
+
+def _run(session: socket.socket) -> int:
+    own = os.pidfd_open(os.getpid())
+    socket.send_fds(session, [json.dumps({"pid": os.getpid()}).encode()], [own])
+    os.close(own)
+    request, descriptors, _, _ = socket.recv_fds(session, REQUEST_BYTES, 1)
+    if not request:
+        return 1  # The host is gone.
+    asked = json.loads(request)
+    os.environ.clear()
+    os.environ.update(asked["environment"])
+    os.environ["CODEACT_LIFELINE_FD"] = str(session.fileno())
+    os.environ["CODEACT_CHANNEL_FD"] = str(descriptors[0])
+    sys.stderr = words = io.StringIO()
+    code = Supervisor(
+        asked["connection_file"], enter=enter, tell=lambda report: _say(session, report=dumps(report))
+    ).run()
+    _say(session, exit=code, words=words.getvalue())
+    return code
+
+
+def _say(session: socket.socket, **message: object) -> None:
+    try:
+        session.send(json.dumps(message).encode(), socket.MSG_DONTWAIT)
+    except OSError:
+        pass  # The host is gone, and is told by that.
+
+
+# --- in a fork of that: the kernel ---
+
+
+def enter(policy: Policy) -> None:
+    """Becomes the kernel, and ends with it."""
+    sys.stderr = sys.__stderr__
+    renew()
+    launcher.enter(policy)
+    atexit._run_exitfuncs()
+    os._exit(0)
+
+
+def renew() -> None:
+    """What must not be the same in every fork, or is of another environment."""
+    time.tzset()
+    tempfile.tempdir = None
+    loaded: dict[str, Any] = dict(sys.modules)
+    if numpy := loaded.get("numpy"):
+        numpy.random.seed()  # Python's own it has renewed itself.
+    if matplotlib := loaded.get("matplotlib"):
+        matplotlib.get_configdir = matplotlib.get_cachedir = lambda: os.environ["MPLCONFIGDIR"]
