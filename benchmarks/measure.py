@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import ClassVar, Literal, TypeAlias
 
@@ -50,6 +52,11 @@ class Ratio:
             f"| {short(self.ratio)} | {short(self.upper)} | {target} | {self.verdict} | {self.pairs} |"
         )
 
+    def claim(self) -> str:
+        """A row of the README."""
+        measured = f"{short(self.ratio)} × ({short(self.upper)})"
+        return f"| {self.name} | {self.tier} | {measured} | ≤ {short(self.target or 0)} × | {self.verdict} |"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -76,6 +83,10 @@ class Figure:
         return (
             f"| {named(self)} | {self.tier} | {short(self.value)} {self.unit} | {target} | {self.verdict} |"
         )
+
+    def claim(self) -> str:
+        """A row of the README."""
+        return replace(self, note="").row()
 
 
 @dataclass(frozen=True)
@@ -146,10 +157,15 @@ def tables(rows: Iterable[Row], heading: str = "## ") -> str:
 
 
 def show(measure: Callable[[bool], Sequence[Row]]) -> None:
-    """What a benchmark does when it is run alone."""
+    """What a benchmark does when it is run alone. `--json` is how run.py gets its rows."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="few pairs: does it run at all?")
-    print(tables(measure(parser.parse_args().quick)))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the rows go as well")
+    asked = parser.parse_args()
+    rows = measure(asked.quick)
+    print(tables(rows))
+    if asked.json is not None:
+        asked.json.write_text(json.dumps([to_json(row) for row in rows]))
 
 
 def paired(

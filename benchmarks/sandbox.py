@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 
 from jupyter_client import BlockingKernelClient, KernelManager
-from measure import Ratio, paired
-from steps import bare_step
+from measure import Missing, Row, paired, show
+from plain import step
 
 OURS, STOCK = "codeact-python", "python3"
 TIERS: dict[str, tuple[str, ...]] = {"A": (), "B": ("namespaces",)}
@@ -27,6 +26,7 @@ CELLS = {
     ),
 }
 START_TARGET = 1.0
+GROUP = "What the cage costs: our kernelspec in a stock client"
 WARM = 30
 PATIENCE_S = 5
 
@@ -73,29 +73,36 @@ def start(name: str, tier: str) -> float:
         return seconds
 
 
-def measure_sandbox(starts: int, steps: int) -> list[Ratio]:
+def measure(quick: bool) -> list[Row]:
     """Start, step and file access, in each tier that this machine gives."""
-    found = []
+    rows = list[Row]()
     for tier in TIERS:
         try:
             for name in (OURS, STOCK):
                 start(name, tier)  # The first one reads everything from the disk.
         except RuntimeError as problem:
-            print(f"tier {tier} is not measured: {problem}")
+            rows.append(Missing("start, steps and files", str(problem), GROUP, tier))
             continue
         begin: list[Callable[[], float]] = [partial(start, name, tier) for name in (OURS, STOCK)]
-        found.append(paired(f"start to first reply, tier {tier}", *begin, starts, START_TARGET))
-        with ExitStack() as stack:
-            clients = [stack.enter_context(started(name, tier))[0] for name in (OURS, STOCK)]
-            for client in clients:
-                bare_step(client, "with open('probe', 'w') as file:\n    file.write('x' * 100)")
-            for label, (code, target) in CELLS.items():
-                cell: list[Callable[[], float]] = [partial(bare_step, client, code) for client in clients]
-                for run in cell * WARM:
-                    run()
-                found.append(paired(f"{label}, tier {tier}", *cell, steps, target))
-    return found
+        pairs = 2 if quick else 15
+        rows.append(paired("start to first reply", *begin, pairs, START_TARGET, group=GROUP, tier=tier))
+        rows += _cells(tier, 20 if quick else 500)
+    return rows
+
+
+def _cells(tier: str, pairs: int) -> list[Row]:
+    rows = list[Row]()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(started(name, tier))[0] for name in (OURS, STOCK)]
+        for client in clients:
+            step(client, "with open('probe', 'w') as file:\n    file.write('x' * 100)")
+        for label, (code, target) in CELLS.items():
+            cell: list[Callable[[], float]] = [partial(step, client, code) for client in clients]
+            for run in cell * WARM:
+                run()
+            rows.append(paired(label, *cell, pairs, target, group=GROUP, tier=tier))
+    return rows
 
 
 if __name__ == "__main__":
-    print(Path(__file__).name, *(ratio.row() for ratio in measure_sandbox(31, 500)), sep="\n")
+    show(measure)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 import nbformat
-from measure import HEAD, Ratio, ratio_of
+from measure import Ratio, Row, ratio_of, show
 
 from codeact_kernel.notebook.journal import JournalRecorder
 from codeact_kernel.notebook.redact import Redactor
@@ -30,6 +30,7 @@ STEPS, STEP_SECONDS = 1000, 0.5
 GROWTH, COST, WRITE = 2.0, 1.0, 3.0
 """Targets: step 1,000 against step 10; all saving against `SHARE` of the run; a notebook against nbformat."""
 SHARE = 0.02
+GROUP = "What saving a run costs"
 EMAIL = r"email=[\w.+-]+@[\w-]+(\.[\w-]+)+"
 SIZES = {"400 B": (400, ()), "20 kB": (20_000, ()), "20 kB and `--redact`": (20_000, (EMAIL,))}
 """Of text that a step prints, and the patterns that are masked in it."""
@@ -95,8 +96,8 @@ def run(steps: Sequence[Step], patterns: tuple[str, ...], folder: Path) -> tuple
     return journal, saving + time.perf_counter() - began
 
 
-def measure_saving(runs: int) -> list[Ratio]:
-    found = []
+def measure(quick: bool) -> list[Row]:
+    rows, runs = list[Row](), 1 if quick else 2
     for name, (size, patterns) in SIZES.items():
         steps = [step(index, size) for index in range(1, STEPS + 1)]
         growth, cost = list[tuple[float, float]](), list[tuple[float, float]]()
@@ -105,9 +106,13 @@ def measure_saving(runs: int) -> list[Ratio]:
                 journal, saving = run(steps, patterns, Path(folder))
             growth.append((median(journal[-20:]), median(journal[:20])))
             cost.append((saving, SHARE * STEPS * STEP_SECONDS))
-        found.append(ratio_of(f"journal, step 1,000 against step 10, {name}", growth, GROWTH))
-        found.append(ratio_of(f"all saving of 1,000 steps of 0.5 s against 2 % of them, {name}", cost, COST))
-    return [*found, _written(runs)]
+        rows.append(ratio_of(f"journal, step 1,000 against step 10, {name}", growth, GROWTH, group=GROUP))
+        rows.append(
+            ratio_of(
+                f"all saving of 1,000 steps of 0.5 s against 2 % of them, {name}", cost, COST, group=GROUP
+            )
+        )
+    return [*rows, _written(runs)]
 
 
 def _written(runs: int) -> Ratio:
@@ -124,8 +129,10 @@ def _written(runs: int) -> Ratio:
             began = time.perf_counter()
             nbformat.write(notebook, Path(folder, "plain.ipynb"))
             measured.append((ours, time.perf_counter() - began))
-    return ratio_of("notebook of 1,000 steps, 400 B a step, against nbformat.write", measured, WRITE)
+    return ratio_of(
+        "notebook of 1,000 steps, 400 B a step, against nbformat.write", measured, WRITE, group=GROUP
+    )
 
 
 if __name__ == "__main__":
-    print(HEAD, *(ratio.row() for ratio in measure_saving(5)), sep="\n")
+    show(measure)

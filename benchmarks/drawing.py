@@ -1,0 +1,54 @@
+"""Owns the plots of what is in results.json: the start and the memory of a session, as bars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from measure import Ratio
+
+if TYPE_CHECKING:
+    from saved import Part
+
+OURS, PLAIN = "#2a6f97", "#8d99ae"
+BASELINE = "stock ipykernel"
+PICTURES = {"start.svg": ("ms", "Session start to first result, ms"), "memory.svg": ("MiB", "Memory, MiB")}
+"""By file: the unit of the rows of `launch` that it shows, and its title."""
+
+
+def draw(parts: Mapping[str, Part], folder: Path) -> None:
+    """Raises ImportError without matplotlib."""
+    if "launch" not in parts:
+        return
+    rows = [row for row in parts["launch"].rows if isinstance(row, Ratio)]
+    folder.mkdir(exist_ok=True)
+    for name, (unit, title) in PICTURES.items():
+        _bars([row for row in rows if row.unit == unit], title, folder / name)
+
+
+def _bars(rows: Sequence[Ratio], title: str, path: Path) -> None:
+    """All rows against the largest baseline among them: rows with another one are left out."""
+    import matplotlib as mpl  # of the extra `dev`
+    from matplotlib.figure import Figure
+
+    if not rows:
+        return
+    most = max(row.baseline for row in rows)
+    rows = [row for row in rows if row.baseline > most / 2]
+    bars = [
+        (BASELINE, most),
+        *((f"{row.name.split(',')[1].strip()}, tier {row.tier}", row.ours) for row in rows),
+    ]
+    scale = 1e3 if rows[0].unit == "ms" else 1.0
+    mpl.rcParams["svg.hashsalt"] = path.name  # The same picture twice is the same file.
+    figure = Figure(figsize=(7, 0.4 * len(bars) + 0.8), layout="constrained")
+    axes: Any = figure.subplots()
+    colours = [PLAIN if name == BASELINE else OURS for name, _ in bars]
+    drawn = axes.barh([name for name, _ in bars], [value * scale for _, value in bars], color=colours)
+    axes.bar_label(drawn, fmt="%.0f", padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.1)
+    axes.set_title(title, loc="left", fontsize="medium")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, metadata={"Date": None})

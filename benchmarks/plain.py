@@ -1,0 +1,69 @@
+"""Owns the baseline: a stock ipykernel over ipc and a bare jupyter_client, both at their best."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from types import TracebackType
+from typing import Self
+
+from jupyter_client import BlockingKernelClient, KernelManager
+
+CHANNELS = 5
+PATIENCE_S = 60.0
+
+
+class Plain:
+    """One kernel. Its client connects when all sockets are there: zmq waits 100 ms before it tries again."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="bk-")
+        runtime = self._folder.name
+        self._manager = KernelManager(
+            kernel_name="python3", transport="ipc", ip=f"{runtime}/k", connection_file=f"{runtime}/c.json"
+        )
+        self._manager.start_kernel(cwd=runtime)
+        deadline = time.monotonic() + PATIENCE_S
+        while sum(name.startswith("k-") for name in os.listdir(runtime)) < CHANNELS:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the stock kernel made no sockets in {PATIENCE_S:.0f} s")
+            time.sleep(0.001)
+        self.client: BlockingKernelClient = self._manager.client()
+        self.client.start_channels(hb=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+        self._folder.cleanup()
+
+    def value(self, code: str, name: str) -> str:
+        """Runs a cell; the repr of a variable comes with the reply."""
+        asked = self.client.execute(code, user_expressions={name: name})
+        while True:
+            reply = self.client.get_shell_msg(timeout=PATIENCE_S)
+            if reply["parent_header"].get("msg_id") == asked:
+                return str(reply["content"]["user_expressions"][name]["data"]["text/plain"])
+
+    def step(self, code: str) -> float:
+        return step(self.client, code)
+
+
+def step(client: BlockingKernelClient, code: str) -> float:
+    """Seconds until the reply and the idle status of one cell are in."""
+    started = time.perf_counter()
+    asked = client.execute(code)
+    while True:
+        message = client.get_iopub_msg(timeout=PATIENCE_S)
+        if message["parent_header"].get("msg_id") != asked:
+            continue
+        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            break
+    client.get_shell_msg(timeout=PATIENCE_S)
+    return time.perf_counter() - started
