@@ -1,0 +1,305 @@
+"""Owns the start: until the first result with numpy, pandas and matplotlib, and what an idle session weighs.
+
+The baseline is at its best: a stock ipykernel over ipc, connected the moment its sockets are there, and its
+cell sent without asking first whether it is ready. Ours is `KernelSession` in three ways (cold; a fork of a
+launcher that has imported the libraries; a spare that is ready), each in the tiers that this machine gives,
+with the cage, its self-test and the setup cell. All run the same cell, which imports the three and uses each,
+in rounds: one start of each, in random order. What a launcher does before the first session is a figure of
+its own.
+
+Memory is the unique set size (USS, from smaps_rollup) of all processes of a session that has run that cell
+and idles: supervisor, bubblewrap, kernel. It is measured while a stock kernel and a launcher live as well, so
+that the files that they map count for neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Figure, Missing, Row, paired, ratio_of, show
+from plain import Plain
+
+from codeact_kernel import Launcher
+from codeact_kernel.config import SandboxProfile, Settings
+from codeact_kernel.exceptions import SandboxError
+from codeact_kernel.outputs import Finished, Stream
+from codeact_kernel.sandbox.confine.usage import tree
+from codeact_kernel.sandbox.session import KernelSession, NoCalls
+from codeact_kernel.trajectory import Action
+from codeact_kernel.wire.setup import SetupSpec, setup_source
+
+TARGET, STRETCH = 1 / 10, 1 / 15
+SPARE_TARGET, MEMORY_TARGET = 3.0, 1 / 3
+TIERS: dict[str, tuple[str, ...]] = {"A": (), "B": ("namespaces",)}
+"""What is switched off to get each."""
+LIBRARIES = ("numpy", "pandas", "matplotlib.pyplot")
+IMPORTS = f"import {', '.join(LIBRARIES)}"
+USE = f"""{IMPORTS}
+frame = pandas.DataFrame({{"x": numpy.arange(100.0), "y": numpy.arange(100.0) ** 2}})
+figure, axes = matplotlib.pyplot.subplots()
+axes.plot(frame["x"], frame["y"])
+matplotlib.pyplot.close(figure)
+mean = float(frame["y"].mean())"""
+MEAN = "3283.5"
+SETUP = setup_source(SetupSpec("bench", (), (), ()))
+QUIET_S, PATIENCE_S = 0.2, 60.0
+MEMORY = "Memory of an idle session"
+START = "Session start to first result"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a session of ours comes to be: "cold", "fork" or "spare", in a tier."""
+
+    start: str
+    tier: str
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(profile=SandboxProfile(sandbox=self.tier, without=TIERS[self.tier]))
+
+
+class Ours:
+    """Sessions that start in one way. Refuses to measure another one."""
+
+    def __init__(self, way: Way, runner: asyncio.Runner, launcher: Launcher | None) -> None:
+        self.way, self._run, self._launcher = way, runner.run, launcher
+
+    def begin(self) -> KernelSession:
+        session = KernelSession(self.way.settings, launcher=self._launcher)
+        self._run(session.start(SETUP))
+        return session
+
+    def cell(self, session: KernelSession, code: str) -> str:
+        return self._run(_cell(session, code))
+
+    def end(self, session: KernelSession) -> None:
+        self._run(session.aclose())
+
+    def seconds(self, code: str = USE) -> float:
+        """From nothing to the first result."""
+        quiet()  # What the last session left, and the making of the next spare, are over.
+        started = time.perf_counter()
+        session = self.begin()
+        try:
+            printed = self.cell(session, f"{code}\nprint({'mean' if code == USE else repr(MEAN)})")
+            seconds = time.perf_counter() - started
+            self._check(session, printed)
+        finally:
+            self.end(session)
+        return seconds
+
+    def _check(self, session: KernelSession, printed: str) -> None:
+        report = session.report
+        if (report.start, report.tier) != (self.way.start, self.way.tier):
+            raise SandboxError(
+                f"wanted {self.way}, got {report.start!r} in tier {report.tier!r}: {report.remarks}"
+            )
+        assert printed.strip() == MEAN, printed
+
+
+async def _cell(session: KernelSession, code: str) -> str:
+    """What it printed; raises when it failed."""
+    printed = ""
+    async for output in session.execute(Action(code), NoCalls()):
+        if isinstance(output, Stream):
+            printed += output.text
+        if isinstance(output, Finished):
+            assert output.status == "ok", printed
+    return printed
+
+
+def plain_seconds() -> float:
+    quiet()
+    started = time.perf_counter()
+    with Plain() as plain:
+        mean = plain.value(USE, "mean")
+        seconds = time.perf_counter() - started
+    assert mean == MEAN, mean
+    return seconds
+
+
+# --- what processes use ---
+
+
+def below() -> set[int]:
+    return set(tree([os.getpid()])) - {os.getpid()}
+
+
+def quiet() -> None:
+    """Waits until no process of ours computes."""
+    deadline, before, since = time.monotonic() + PATIENCE_S, -1.0, time.monotonic()
+    while time.monotonic() - since < QUIET_S and time.monotonic() < deadline:
+        spent = sum(_computed(pid) for pid in below())
+        if abs(spent - before) > 0.002:  # A supervisor's look at its kernel is no work.
+            before, since = spent, time.monotonic()
+        time.sleep(0.02)
+
+
+def _computed(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except OSError:
+        return 0.0
+
+
+def unique(pids: Iterable[int]) -> float:
+    """MiB that only these processes hold, each for itself."""
+    kib = 0
+    for pid in pids:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:")):
+                kib += int(line.split()[1])
+    return kib / 1024
+
+
+# --- the ways there are ---
+
+
+@contextmanager
+def launcher_for(way: Way) -> Iterator[Launcher | None]:
+    if way.start == "cold":
+        yield None
+        return
+    spares = 2 if way.start == "spare" else 0
+    with Launcher(preload=LIBRARIES, spares=spares, profile=way.settings.profile) as launcher:
+        problem = launcher.ready()
+        if problem:
+            raise SandboxError(problem)
+        yield launcher
+
+
+def ways(runner: asyncio.Runner, stack: ExitStack) -> tuple[list[Ours], list[Row]]:
+    """Each way that works here, after one start that reads everything from the disk; why others do not."""
+    found, missing = list[Ours](), list[Row]()
+    for way in (Way(start, tier) for tier in TIERS for start in ("cold", "fork", "spare")):
+        with ExitStack() as own:
+            try:
+                ours = Ours(way, runner, own.enter_context(launcher_for(way)))
+                ours.seconds()
+            except (SandboxError, OSError) as problem:
+                missing.append(Missing(f"start, {way.start}", str(problem), START, way.tier))
+                continue
+            stack.push(own.pop_all())
+            found.append(ours)
+    return found, missing
+
+
+# --- the rows ---
+
+
+def measure(quick: bool) -> list[Row]:
+    with asyncio.Runner() as runner, ExitStack() as stack:
+        there, rows = ways(runner, stack)
+        rows = [*_starts(there, 2 if quick else 9), *rows]
+        spares = [ours for ours in there if ours.way.start == "spare"]
+        rows += _from_the_pool(spares, 3 if quick else 25)
+        rows += _memory([ours for ours in there if ours.way.start != "spare"], 1 if quick else 3)
+        rows += _launchers(there)
+    return rows
+
+
+def _starts(there: list[Ours], rounds: int) -> list[Row]:
+    """One start of each a round, in random order; every one of ours against the plain one of its round."""
+    chance = random.Random(3)
+    found: dict[Way, list[float]] = {ours.way: [] for ours in there}
+    plain = list[float]()
+    plain_seconds()
+    for _ in range(rounds):
+        for ours in chance.sample([None, *there], len(there) + 1):
+            if ours is None:
+                plain.append(plain_seconds())
+            else:
+                found[ours.way].append(ours.seconds())
+    return [_start(way, list(zip(times, plain, strict=True))) for way, times in found.items()]
+
+
+def _start(way: Way, pairs: list[tuple[float, float]]) -> Row:
+    target = None if way.start == "cold" else TARGET
+    note = "" if target is None else f"stretch: {STRETCH:.3f}"
+    return ratio_of(
+        f"start, {way.start}, imports and a use of each", pairs, target, group=START, tier=way.tier, note=note
+    )
+
+
+def _from_the_pool(spares: list[Ours], pairs: int) -> list[Row]:
+    """A spare until its first result, against one warm cell of a stock kernel that runs for long."""
+    rows: list[Row] = []
+    with Plain() as plain:
+        for code in ["pass"] * 30 + [USE] * 3:
+            plain.step(code)
+        for ours in spares:
+            cells: list[tuple[str, str, Callable[[], float], float | None]] = [
+                ("imports, against a warm `pass`", IMPORTS, lambda: plain.step("pass"), SPARE_TARGET),
+                (
+                    "imports and a use of each, against the same cell, warm",
+                    USE,
+                    lambda: plain.step(USE),
+                    None,
+                ),
+            ]
+            for name, code, warm, target in cells:
+                begin: Callable[[], float] = lambda code=code, ours=ours: ours.seconds(code)  # noqa: E731  # one line in a loop
+                rows.append(
+                    paired(
+                        f"start, spare, {name}", begin, warm, pairs, target, group=START, tier=ours.way.tier
+                    )
+                )
+    return rows
+
+
+def _memory(there: list[Ours], rounds: int) -> list[Row]:
+    rows: list[Row] = []
+    with Launcher(
+        preload=LIBRARIES
+    ) as launcher:  # So that libraries are mapped elsewhere, also beside a cold start.
+        launcher.ready()
+        for ours in there:
+            pairs = [_weights(ours) for _ in range(rounds)]
+            target = MEMORY_TARGET if ours.way.start == "fork" else None
+            name = f"session, {ours.way.start}, after the same cell"
+            rows.append(ratio_of(name, pairs, target, group=MEMORY, tier=ours.way.tier, unit="MiB"))
+    return rows
+
+
+def _weights(ours: Ours) -> tuple[float, float]:
+    """MiB of a session of ours and of a stock kernel, both alive and idle."""
+    quiet()
+    before = below()
+    session = ours.begin()
+    try:
+        ours.cell(session, USE)
+        quiet()
+        own = below() - before
+        with Plain() as plain:
+            plain.value(USE, "mean")
+            quiet()
+            return unique(own), unique(below() - before - own)
+    finally:
+        ours.end(session)
+
+
+def _launchers(there: list[Ours]) -> list[Row]:
+    """What a host pays once for all its forks."""
+    if not any(ours.way.start == "fork" for ours in there):
+        return []
+    quiet()
+    before, started = below(), time.perf_counter()
+    with Launcher(preload=LIBRARIES) as launcher:
+        launcher.ready()
+        seconds = time.perf_counter() - started
+        return [
+            Figure("launcher: until it is ready", seconds * 1e3, "ms", group=START, note="once a host"),
+            Figure("launcher", unique(below() - before), "MiB", group=MEMORY, note="once a host, USS"),
+        ]
+
+
+if __name__ == "__main__":
+    show(measure)
