@@ -33,7 +33,17 @@ from codeact_kernel.exceptions import BudgetError
 from codeact_kernel.interfaces import Emit
 from codeact_kernel.outputs import Display, Error, Stream
 from codeact_kernel.policy import MAX_OUTPUT, CodeActPolicy
-from codeact_kernel.trajectory import Action, Observation, Reply, RunInfo, Step, Stop, Trajectory, Usage
+from codeact_kernel.trajectory import (
+    OWN_CELL,
+    Action,
+    Observation,
+    Reply,
+    RunInfo,
+    Step,
+    Stop,
+    Trajectory,
+    Usage,
+)
 
 SYSTEM = "You write Python." * 20
 EMPTY = Trajectory(RunInfo("r1", "fake", "2026-01-01T00:00:00", ""))
@@ -218,14 +228,19 @@ def changed(before: tuple[Message, ...], after: tuple[Message, ...]) -> bool:
 
 def run(model: CountingModel, outputs: list[int], config: Settings) -> tuple[Trajectory, list[int]]:
     """A run through all outputs in two turns; which requests condensed."""
+    trajectory = ran(model, outputs, config)
+    seen = [request.messages for request in model.requests]
+    return trajectory, [n for n, pair in enumerate(pairwise(seen), 1) if changed(*pair)]
+
+
+def ran(model: CountingModel, outputs: list[int], config: Settings) -> Trajectory:
     policy = CodeActPolicy(model, config, SYSTEM)
     trajectory = EMPTY.with_task("count the words")
     for index, chars in enumerate(outputs, start=1):
         trajectory = advance(trajectory, policy, printed(index, chars))
         if index == len(outputs) // 2:
             trajectory = trajectory.with_stop(Stop("answer")).with_task("and the lines")
-    seen = [request.messages for request in model.requests]
-    return trajectory, [n for n, pair in enumerate(pairwise(seen), 1) if changed(*pair)]
+    return trajectory
 
 
 UNBOUNDED = Limits(max_steps=None, max_tokens=None)
@@ -312,6 +327,45 @@ def test_notes_survive_condensation() -> None:
     assert context.condensed > 0
     observed = [m for m in context.messages if isinstance(m, ObservationMessage)]
     assert [m.parts[-1] for m in observed] == [Text(note(step.notes[0])) for step in steps]
+
+
+@pytest.mark.parametrize("reports", [True, False], ids=["usage", "no-usage"])
+def test_where_one_liners_fill_the_window_the_oldest_steps_are_left_out(reports: bool) -> None:
+    """The task at hand stays, what it was asked with too, and no observation stays without its reply."""
+    model = CountingModel(8_000, reports)
+    trajectory = ran(model, [300] * 500, Settings(UNBOUNDED))
+    sizes = [size(request.messages) for request in model.requests]
+    assert max(sizes) < 8_000 * (1.0 if reports else 1.5), "an endpoint counts more than we estimate"
+    cuts = [n for n, (a, b) in enumerate(pairwise(model.requests), 1) if len(a.messages) > len(b.messages)]
+    assert 2 < len(cuts) < 10, "rarely"
+    for number in cuts:
+        first, *rest = model.requests[number].messages
+        left_out = sum(isinstance(one, AssistantMessage) for one in rest)
+        said, task = first.parts if isinstance(first, UserMessage) else ()
+        assert isinstance(said, Text)
+        assert said.text.startswith(f"<note>{number - left_out} earlier steps are left out here")
+        assert task == Text("count the words" if number < 250 else "and the lines")
+        kinds = [type(one) for one in rest if not isinstance(one, UserMessage)]
+        assert kinds == [AssistantMessage, ObservationMessage] * (len(kinds) // 2)
+    context = Conversation(Settings(UNBOUNDED), 8_000, len(SYSTEM) // 4).context(trajectory)
+    assert context.left_out + sum(isinstance(one, AssistantMessage) for one in context.messages) == 500
+
+
+@settings(max_examples=25, deadline=None)
+@given(chars=st.lists(st.integers(0, 2_000), min_size=1, max_size=80), window=st.integers(3_000, 12_000))
+def test_a_conversation_that_goes_on_is_the_one_made_afresh(chars: list[int], window: int) -> None:
+    going_on = Conversation(Settings(UNBOUNDED), window, 100)
+    trajectory = EMPTY.with_task("a")
+    for index, count in enumerate(chars, 1):
+        trajectory = trajectory.with_step(code_step(index, observation=printed(index, count)))
+        if count % 7 == 0:
+            answer = Reply(answer="7", raw="7" * count) if count % 2 else None
+            trajectory = trajectory.with_stop(Stop("answer", reply=answer))
+        if count % 5 == 0 or trajectory.stop is not None:
+            trajectory = trajectory.with_task(OWN_CELL if count % 3 else "b")
+        assert going_on.context(trajectory) == Conversation(Settings(UNBOUNDED), window, 100).context(
+            trajectory
+        )
 
 
 def test_the_estimate_follows_recorded_usage_and_counts_images() -> None:
