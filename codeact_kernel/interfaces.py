@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Protocol, TypeAlias
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from typing import Any, Protocol, TypeAlias
 
 from .events import Event, ModelRequest
 from .outputs import CommMessage, Output
@@ -12,6 +12,9 @@ from .wire.messages import Json, ToolCall, ToolOutcome, ToolRequest, ToolSpec
 
 Emit: TypeAlias = Callable[[Event], None]
 """Called for every live event, on the loop's thread; must return at once."""
+Later: TypeAlias = Coroutine[Any, Any, ToolOutcome]
+OnTheSpot: TypeAlias = Callable[[ToolRequest], "ToolOutcome | Later"]
+"""Validates, runs, encodes a call, here and now; of a function that turns out to give an awaitable, later."""
 
 
 class Model(Protocol):
@@ -54,11 +57,19 @@ class ToolSource(Protocol):
         """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here."""
         ...
 
+    def at_once(self, tool: str) -> OnTheSpot | None:
+        """What does for this tool as `call`, on the loop's thread; None: its calls have to be awaited."""
+        return None
+
 
 class CallHandler(Protocol):
     """What an executor does with what comes out of the running cell beside its outputs."""
 
     async def call(self, request: ToolRequest) -> ToolOutcome: ...
+
+    def at_once(self, request: ToolRequest) -> ToolOutcome | Later | None:
+        """As `call`, where nothing has to be waited for; None: nothing was done, `call` it."""
+        return None
 
     def refused(self, refusal: Refusal) -> None: ...
 

@@ -59,7 +59,7 @@ class Rebuilt:
     changes: tuple[str, ...] = ()
 
 
-class TapeCalls:
+class TapeCalls(CallHandler):
     """The CallHandler of a step that is run again. No tool is called.
 
     What it keeps is bounded by the tape: a notebook may ask for calls without end.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from .config import ToolLimits
 from .events import ToolFinished, ToolStarted
-from .interfaces import Approver, Emit, Recorder, ToolSource
+from .interfaces import Approver, CallHandler, Emit, Later, OnTheSpot, Recorder, ToolSource
 from .resuming import Earlier, skipped
 from .trajectory import Approval, Refusal
 from .wire.frames import FINAL_ANSWER, HEADER, MAX_FRAME, answer, called, too_large
@@ -66,7 +66,7 @@ def _refused(call: ToolCall, approval: Approval) -> Raised:
     return Raised(approval.error, ": ".join(filter(None, said)))
 
 
-class StepCalls:
+class StepCalls(CallHandler):
     """The CallHandler of one step: every tool call of its cell passes through here.
 
     `calls` is the step's part of the tape, `answer` the last accepted final answer (encoded, wrapped
@@ -89,6 +89,8 @@ class StepCalls:
         self._step = step
         self._tools = tools
         self._names = frozenset(spec.name for spec in tools.specs()) | {FINAL_ANSWER}
+        self._known = self._names | OF_PERSONS  # These may be of a run that goes on unattended.
+        self._spots: dict[str, OnTheSpot | None] = {}
         self._recorder = recorder
         self._limits = limits
         self._approver = approver
@@ -114,25 +116,40 @@ class StepCalls:
     def calls(self) -> tuple[ToolCall, ...]:
         return tuple(self._calls)
 
+    def at_once(self, request: ToolRequest) -> ToolOutcome | Later | None:
+        """As `call`, but that nothing is waited for: None where something has to be."""
+        if self._approver is not None or self._earlier.calls:
+            return None
+        run = self._on_the_spot(request.tool)
+        if run is None:
+            return None
+        size = weight((request.args, request.kwargs))
+        refused = self._too_many(request) or self._no_room(request, size)
+        if refused is not None:
+            return refused
+        call = self._begun(request, ALLOWED, None)
+        started = time.perf_counter()
+        outcome = run(request)
+        if isinstance(outcome, Returned | Raised):
+            return self._done(request, call, outcome, started)
+        return self._later(request, call, outcome, started)
+
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """approve → record the intent → run → record the outcome."""
-        self._asked += 1  # Not `len(calls)`: many may wait for approval at once.
-        if self._asked > self._limits.max_calls:
-            most = self._limits.max_calls
-            return Raised("RuntimeError", f"{called(request.tool)}: more than {most} calls in one cell")
+        if (refused := self._too_many(request)) is not None:
+            return refused
         earlier = self._earlier.take(request)
         if earlier is not None and request.tool != FINAL_ANSWER:
             if earlier.outcome is not None:
                 return earlier.outcome
             if earlier.denied_by or not await self._earlier.may_repeat(earlier):
                 return self._settled(replace(earlier, outcome=skipped(earlier)))
-        if request.tool not in self._names | OF_PERSONS:  # These may be of a run that goes on unattended.
+        if request.tool not in self._known:
             names = ", ".join(sorted(self._names))
             return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
         size = weight((request.args, request.kwargs))
-        if self._kept + size > self._limits.max_cell_bytes:
-            return self._too_much(request, "arguments", size)
-        self._kept += size
+        if (refused := self._no_room(request, size)) is not None:
+            return refused
         approval = Approval(True, earlier.approved_by, edited=earlier.edited) if earlier else ALLOWED
         if self._approver is not None:
             approval = await self._decided(self._approver, request, size)
@@ -141,14 +158,39 @@ class StepCalls:
             return self._settled(replace(call, outcome=_refused(call, approval)))
         if approval.edited is not None:
             request = self._changed(request, call, approval.edited)
-        self._emit(ToolStarted(call.tool, call.index))
-        started = time.perf_counter()
+        return await self._later(request, call, self._run(request), time.perf_counter())
+
+    async def _later(self, request: ToolRequest, call: ToolCall, run: Later, started: float) -> ToolOutcome:
         # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
-        outcome = self._taken(request, await self._run(request))
+        return self._done(request, call, await self._limited(request, run), started)
+
+    def _done(self, request: ToolRequest, call: ToolCall, made: ToolOutcome, started: float) -> ToolOutcome:
+        """What the cell gets; the outcome on disk."""
+        outcome = self._taken(request, made)
         seconds = round(time.perf_counter() - started, 6)
         seen = Returned(outcome.mark) if isinstance(outcome, Secret) else outcome
         self._settled(replace(call, outcome=seen, duration_s=seconds))
         return outcome
+
+    def _on_the_spot(self, tool: str) -> OnTheSpot | None:
+        """Asked once of each tool there is, not for each call."""
+        if tool not in self._spots and tool in self._names:
+            self._spots[tool] = self._final if tool == FINAL_ANSWER else self._tools.at_once(tool)
+        return self._spots.get(tool)
+
+    def _too_many(self, request: ToolRequest) -> Raised | None:
+        self._asked += 1  # Not `len(calls)`: many may wait for approval at once.
+        most = self._limits.max_calls
+        if self._asked <= most:
+            return None
+        return Raised("RuntimeError", f"{called(request.tool)}: more than {most} calls in one cell")
+
+    def _no_room(self, request: ToolRequest, size: int) -> Raised | None:
+        """For its arguments, of which account is kept."""
+        if self._kept + size > self._limits.max_cell_bytes:
+            return self._too_much(request, "arguments", size)
+        self._kept += size
+        return None
 
     def _begun(self, request: ToolRequest, approval: Approval, earlier: ToolCall | None) -> ToolCall:
         """The call, its intent on disk. `earlier`: it is made again, and takes the place of this one."""
@@ -160,6 +202,8 @@ class StepCalls:
             self._calls.append(decided)
         if decided != earlier:
             self._recorder.tool_intent(decided)
+        if approval.allowed:
+            self._emit(ToolStarted(decided.tool, decided.index))
         return decided
 
     def _changed(self, request: ToolRequest, call: ToolCall, edited: Arguments) -> ToolRequest:
@@ -207,10 +251,12 @@ class StepCalls:
         self.refusals.append(refusal)
 
     async def _run(self, request: ToolRequest) -> ToolOutcome:
-        if request.tool == FINAL_ANSWER:
-            return self._final(request)
+        return self._final(request) if request.tool == FINAL_ANSWER else await self._tools.call(request)
+
+    async def _limited(self, request: ToolRequest, run: Later) -> ToolOutcome:
+        """The outcome, or that it took too long."""
         if self._limits.timeout_s is None:
-            return await self._tools.call(request)
+            return await run
         # What asyncio.timeout does, at a fraction of its cost: a call takes little more than this.
         task = asyncio.current_task()
         assert task is not None
@@ -228,7 +274,7 @@ class StepCalls:
 
         timer = later(self._limits.timeout_s, expire)
         try:
-            return await self._tools.call(request)
+            return await run
         except asyncio.CancelledError:
             if not expired.is_set() or task.uncancel() > 0:
                 raise

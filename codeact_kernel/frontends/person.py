@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from ..interfaces import Attendant, ToolSource
+from ..interfaces import Attendant, OnTheSpot, ToolSource
 from ..toolcalls import Secret
 from ..waiting import Waiting
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolParameter, ToolRequest, ToolSpec
@@ -72,6 +72,9 @@ class PersonTools:
             return own
         names = {spec.name for spec in own}
         return (*own, *(spec for spec in (INPUT, GETPASS) if spec.name not in names))
+
+    def at_once(self, tool: str) -> OnTheSpot | None:
+        return self._tools.at_once(tool)
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         if request.tool not in PROMPTS or any(spec.name == request.tool for spec in self._tools.specs()):

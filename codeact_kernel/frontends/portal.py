@@ -45,6 +45,8 @@ class Door(Protocol):
     """Where a synchronous tool runs that does not say."""
     context: contextvars.Context
     """Of the caller, when the call came in: its context variables are what tools see."""
+    is_portal: bool
+    """Whether the event loop of `at_loop` is the portal's."""
 
     async def at_caller(self, call: Callable[[], object]) -> object:
         """`call()` on the caller's thread."""
@@ -78,6 +80,11 @@ class PortalRunner:
             boxed: Any = await self._workers.run(tool, lambda: (door.context.copy().run(call),))
             result = boxed[0]
         return await door.at_loop(lambda: result) if isinstance(result, Awaitable) else result
+
+    def at_once(self, tool: Tool) -> contextvars.Context | None:
+        where = tool.thread or self.door.default
+        is_here = self.door.is_portal and where == "loop" and not tool.is_async
+        return self.door.context.copy() if is_here else None
 
     def close(self) -> None:
         """Ends the idle workers."""
@@ -114,6 +121,7 @@ class SyncDoor:
     nothing else is to be done, `on_tick` some twenty times a second."""
 
     default: Thread = "caller"
+    is_portal = True
 
     def __init__(self, on_tick: Callable[[], object] | None = None) -> None:
         self._on_tick = on_tick
@@ -181,6 +189,7 @@ class AsyncDoor:
     """A caller that awaits on its own event loop. Synchronous tools run in worker threads."""
 
     default: Thread = "worker"
+    is_portal = False
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

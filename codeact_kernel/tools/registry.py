@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import Context
+from functools import partial
 
 from ..exceptions import ToolCallError, ToolDefinitionError
+from ..interfaces import Later, OnTheSpot
 from ..wire.frames import called
 from ..wire.messages import Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
 from ..wire.values import DecodeError, encode, reader
@@ -58,10 +61,15 @@ class ToolRegistry:
         except ToolCallError as problem:
             return Raised(problem.kind, cut(str(problem)))
         try:
-            outcome = await self._runner.run(made, _attempt(made, args, kwargs))
+            outcome = await self._runner.run(made, partial(_attempt, made, args, kwargs))
         except (Exception, SystemExit) as problem:
             return raised(problem, made.name)
-        return outcome if isinstance(outcome, Returned | Raised) else Returned(encode(outcome, fallback=True))
+        return outcome if isinstance(outcome, Returned | Raised) else _returned(outcome)
+
+    def at_once(self, tool: str) -> OnTheSpot | None:
+        made = self._tools.get(tool)
+        context = None if made is None else self._runner.at_once(made)
+        return None if made is None or context is None else partial(_here, made, context)
 
 
 def checked(made: Tool, request: ToolRequest) -> tuple[tuple[object, ...], dict[str, object]]:
@@ -94,25 +102,34 @@ def _decoded(request: ToolRequest) -> tuple[list[object], dict[str, object]]:
     return args, kwargs
 
 
-def _attempt(made: Tool, args: tuple[object, ...], kwargs: Mapping[str, object]) -> Callable[[], object]:
-    """The call as the runner gets it: it returns the outcome, or a coroutine of it.
+def _here(made: Tool, context: Context, request: ToolRequest) -> ToolOutcome | Later:
+    try:
+        args, kwargs = checked(made, request)
+    except ToolCallError as problem:
+        return Raised(problem.kind, cut(str(problem)))
+    return context.copy().run(_attempt, made, args, kwargs)
+
+
+def _attempt(made: Tool, args: tuple[object, ...], kwargs: Mapping[str, object]) -> ToolOutcome | Later:
+    """The call as the runner gets it: the outcome, or a coroutine of it.
 
     Failures are turned into data here, in the thread they happened in: a StopIteration could not
     leave a future or a coroutine as itself.
     """
+    try:
+        value = made.function(*args, **kwargs)
+        return _finish(made, value) if inspect.isawaitable(value) else _returned(value)
+    except (Exception, SystemExit, CancelledError) as problem:
+        # CancelledError: something of the tool's own was cancelled; this call cannot be from here.
+        return raised(problem, made.name)
 
-    def sync() -> object:
-        try:
-            value = made.function(*args, **kwargs)
-            return _finish(value) if inspect.isawaitable(value) else Returned(encode(value, fallback=True))
-        except (Exception, SystemExit, CancelledError) as problem:
-            # CancelledError: something of the tool's own was cancelled; this call cannot be from here.
-            return raised(problem, made.name)
 
-    async def _finish(value: Awaitable[object]) -> ToolOutcome:
-        try:
-            return Returned(encode(await value, fallback=True))
-        except (Exception, SystemExit) as problem:
-            return raised(problem, made.name)
+async def _finish(made: Tool, value: Awaitable[object]) -> ToolOutcome:
+    try:
+        return _returned(await value)
+    except (Exception, SystemExit) as problem:
+        return raised(problem, made.name)
 
-    return sync
+
+def _returned(value: object) -> Returned:
+    return Returned(encode(value, fallback=True))

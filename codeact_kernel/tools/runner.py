@@ -25,6 +25,10 @@ class Runner(Protocol):
         """
         ...
 
+    def at_once(self, tool: Tool) -> contextvars.Context | None:
+        """Where `call()` may be made right here, the context to make it in; None: it has to be `run`."""
+        ...
+
 
 class InlineRunner:
     """Async tools and `thread="caller"` or `"loop"` on the current loop, all others in threads.
@@ -44,6 +48,10 @@ class InlineRunner:
         else:
             result = await self._in_thread(call)
         return await result if inspect.isawaitable(result) else result
+
+    def at_once(self, tool: Tool) -> contextvars.Context | None:
+        is_here = not tool.is_async and tool.thread in ("caller", "loop")
+        return contextvars.copy_context() if is_here else None
 
     def close(self) -> None:
         """Ends the idle threads; a busy one ends after its tool. May be called twice."""

@@ -215,7 +215,7 @@ def test_the_time_of_a_task_does_not_count_it(counts: bool) -> None:
     assert asyncio.run(scene()) == ("max_seconds" if counts else "answer")
 
 
-class Asks:
+class Asks(CallHandler):
     """A handler whose person answers after a while, or never."""
 
     def __init__(self, waiting: Waiting, seconds: float | None) -> None:

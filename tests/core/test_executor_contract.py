@@ -11,7 +11,7 @@ import pytest
 
 from codeact_kernel.config import Limits, Settings
 from codeact_kernel.exceptions import SandboxError
-from codeact_kernel.interfaces import Executor
+from codeact_kernel.interfaces import CallHandler, Executor
 from codeact_kernel.outputs import Display, Error, Finished, Output, Result, Status, Stream
 from codeact_kernel.rebuild import restore
 from codeact_kernel.sandbox.fake import Call, FakeExecutor, Hang, Moves
@@ -85,7 +85,7 @@ def play(source: str) -> Moves:
             raise AssertionError(source)
 
 
-class Handler:
+class Handler(CallHandler):
     """Adds, stalls, and keeps what it was asked."""
 
     def __init__(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from codeact_kernel.config import ToolLimits
 from codeact_kernel.events import Event, ToolFinished, ToolStarted
+from codeact_kernel.interfaces import ToolSource
 from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any, weight
 from codeact_kernel.trajectory import Approval, Refusal, Reply, RunInfo, Step, Stop
 from codeact_kernel.wire.frames import HEADER, answer, too_large
@@ -25,7 +26,7 @@ from codeact_kernel.wire.messages import (
 
 
 @dataclass
-class Log:
+class Log(ToolSource):
     """A Recorder, a ToolSource and an Approver that write one log."""
 
     said: list[str] = field(default_factory=list)

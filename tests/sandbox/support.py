@@ -76,7 +76,7 @@ Answer = Callable[[ToolRequest], ToolOutcome | Awaitable[ToolOutcome]]
 
 
 @dataclass
-class Calls:
+class Calls(CallHandler):
     """A CallHandler with functions for tools: gets decoded arguments, keeps what it was asked."""
 
     tools: Mapping[str, Callable[..., Any]] = field(default_factory=dict)

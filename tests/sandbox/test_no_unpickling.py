@@ -17,6 +17,7 @@ import codeact_kernel
 from codeact_kernel.config import OutputLimits
 from codeact_kernel.digest import digest
 from codeact_kernel.exceptions import CodeActError
+from codeact_kernel.interfaces import CallHandler
 from codeact_kernel.notebook.load import load
 from codeact_kernel.tools.registry import ToolRegistry
 from codeact_kernel.trajectory import Observation, Refusal
@@ -190,7 +191,7 @@ def take(value: Any) -> Any:
 
 
 @dataclass
-class Tools:
+class Tools(CallHandler):
     """A CallHandler with the real registry behind it."""
 
     registry: ToolRegistry
