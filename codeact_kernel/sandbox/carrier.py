@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, cast, get_args
 
 from ..config import ToolLimits
-from ..interfaces import CallHandler
+from ..interfaces import CallHandler, Later
 from ..trajectory import Refusal, RefusalKind
 from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, FrameReader, answer, called, too_large
-from ..wire.messages import Json, Raised, ToolOutcome, ToolRequest
+from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
 
 CHUNK = 1 << 18
 MAX_UNSENT = 4 * MAX_FRAME
 """Bytes of answers that wait for a kernel which does not read them."""
+BREATH = 64
+"""Messages taken before others on this event loop get a turn."""
 EAGER = sys.version_info >= (3, 12)
 REFUSAL_KINDS = get_args(RefusalKind)
 MAX_REFUSALS = 1000
@@ -40,6 +42,9 @@ class Carrier:
         self._sock = sock
         self._sock.setblocking(False)
         self._reader = FrameReader(max_parts=MAX_PARTS)
+        self._messages: Iterator[dict[str, Json]] = iter(())
+        self._left = False
+        """Some of these are not taken yet."""
         self._handler: CallHandler | None = None
         self._refusals = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
@@ -57,8 +62,8 @@ class Carrier:
 
     async def end(self) -> None:
         """The cell is over: what it still waits for is cancelled, what comes later is refused."""
-        if self.broken is None and self._sock.fileno() >= 0:
-            self._on_readable()  # Refusals and cancellations that the cell sent last.
+        while self._take_some():  # Refusals and cancellations that the cell sent last.
+            pass
         self._handler = None
         await self.cancel_calls()
 
@@ -80,19 +85,43 @@ class Carrier:
     # --- from the kernel ---
 
     def _on_readable(self) -> None:
+        if not self._left:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._take_some()
+        if self._left:
+            self._loop.call_soon(self._go_on)
+
+    def _take_some(self) -> bool:
+        """Takes messages, as many as others on this loop can wait for; whether there may be more."""
+        if self.broken is not None or self._sock.fileno() < 0:
+            self._left = False
+            return False
         try:
-            while data := self._sock.recv(CHUNK):
-                for message in self._reader.feed(data):
-                    self._on_message(message)
-                if len(data) < CHUNK:
-                    return
-            self._break("the kernel closed it")
+            more = self._left or self._read()
+            for _ in range(BREATH):
+                message = next(self._messages, None)
+                self._left = message is not None
+                if message is None:
+                    return more
+                self._on_message(message)
+            return True
         except BlockingIOError:
             pass
         except OSError as problem:
             self._break(str(problem))
         except FrameError as problem:
             self._break(f"the kernel broke the protocol: {problem}")
+        return False
+
+    def _read(self) -> bool:
+        """Whether there may be more."""
+        data = self._sock.recv(CHUNK)
+        if not data:
+            self._break("the kernel closed it")
+        self._messages = self._reader.feed(data)
+        return len(data) == CHUNK
 
     def _break(self, reason: str) -> None:
         if self.broken is not None:
@@ -108,16 +137,16 @@ class Carrier:
         self._on_trouble()
 
     def _on_message(self, message: Mapping[str, Json]) -> None:
+        kind, call_id = message.get("t"), message.get("id")
+        if kind == "call" and type(call_id) is int:
+            tool, args, kwargs = message.get("tool"), message.get("args"), message.get("kwargs")
+            if type(tool) is str and type(args) is list and type(kwargs) is dict:
+                self._on_call(ToolRequest(call_id, tool, tuple(args), kwargs))
+                return
+        self._on_other(message)
+
+    def _on_other(self, message: Mapping[str, Json]) -> None:
         match message:
-            case {
-                "t": "call",
-                "id": int(call_id),
-                "tool": str(tool),
-                "args": list(args),
-                "kwargs": dict(kwargs),
-            }:
-                request = ToolRequest(call_id, tool, tuple(args), cast("dict[str, Json]", kwargs))
-                self._on_call(request)
             case {"t": "cancel", "id": int(call_id)}:
                 if call_id in self._calls:
                     self._calls[call_id].cancel()
@@ -153,22 +182,36 @@ class Carrier:
             )
             self._answer(request, Raised("RuntimeError", problem))
         else:
-            task = start_task(self._serve(request, self._handler), self._loop)
-            if not task.done():
-                self._calls[request.call_id] = task
-                if not EAGER:
-                    # A task that is cancelled before it begins never comes to its own `finally`.
-                    task.add_done_callback(lambda done: self._forget(request.call_id, done))
+            self._begin(request, self._handler)
 
-    async def _serve(self, request: ToolRequest, handler: CallHandler) -> None:
+    def _begin(self, request: ToolRequest, handler: CallHandler) -> None:
+        """Most calls are answered on the spot; a task, and a turn of the loop, take longer than they do."""
         try:
-            outcome = await handler.call(request)
-            self._answer(request, outcome)
+            found = handler.at_once(request)
         except Exception as problem:
-            self.failure = self.failure or problem
-            self._on_trouble()
+            self._fail(problem)
+            return
+        if isinstance(found, Returned | Raised):
+            self._answer(request, found)
+            return
+        task = start_task(self._serve(request, handler, found), self._loop)
+        if not task.done():
+            self._calls[request.call_id] = task
+            if not EAGER:
+                # A task that is cancelled before it begins never comes to its own `finally`.
+                task.add_done_callback(lambda done: self._forget(request.call_id, done))
+
+    async def _serve(self, request: ToolRequest, handler: CallHandler, begun: Later | None) -> None:
+        try:
+            self._answer(request, await (begun or handler.call(request)))
+        except Exception as problem:
+            self._fail(problem)
         finally:
             self._calls.pop(request.call_id, None)
+
+    def _fail(self, problem: Exception) -> None:
+        self.failure = self.failure or problem
+        self._on_trouble()
 
     def _forget(self, call_id: int, task: asyncio.Task[None]) -> None:
         if self._calls.get(call_id) is task:

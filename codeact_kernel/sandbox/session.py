@@ -33,7 +33,7 @@ from .workspace import Workspace
 SETUP_S = 60.0
 
 
-class NoCalls:
+class NoCalls(CallHandler):
     """A handler for code that has no tools yet: the setup cell."""
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
