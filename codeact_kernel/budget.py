@@ -107,11 +107,12 @@ def budget_note(
     if not steps:
         return None
     facts = [*_step_facts(steps, limits)]
-    before = steps[:-1]
+    used = 0 if limits.max_tokens is None else _tokens(steps)
+    spent = (0.0, 0.0) if limits.max_cost_usd is None else (_spent(steps[:-1]) or 0.0, _spent(steps) or 0.0)
     measures = (
         ("time is", limits.max_seconds, previous_elapsed_s, elapsed_s),
-        ("tokens are", limits.max_tokens, _tokens(before), _tokens(steps)),
-        ("cost budget is", limits.max_cost_usd, _spent(before) or 0.0, _spent(steps) or 0.0),
+        ("tokens are", limits.max_tokens, used - steps[-1].reply.usage.total, used),
+        ("cost budget is", limits.max_cost_usd, *spent),
     )
     for name, bound, earlier, now in measures:
         if bound is not None and (share := _passed(1 - earlier / bound, 1 - now / bound)) is not None:
