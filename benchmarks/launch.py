@@ -18,9 +18,10 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from measure import Figure, Missing, Row, paired, ratio_of, show
@@ -28,7 +29,7 @@ from plain import Plain
 
 from codeact_kernel import Launcher
 from codeact_kernel.config import SandboxProfile, Settings
-from codeact_kernel.exceptions import SandboxError
+from codeact_kernel.exceptions import SandboxError, UsageError
 from codeact_kernel.outputs import Finished, Stream
 from codeact_kernel.sandbox.confine.usage import tree
 from codeact_kernel.sandbox.session import KernelSession, NoCalls
@@ -50,6 +51,8 @@ mean = float(frame["y"].mean())"""
 MEAN = "3283.5"
 SETUP = setup_source(SetupSpec("bench", (), (), ()))
 QUIET_S, PATIENCE_S = 0.2, 60.0
+COLD_EVERY = 3
+"""Rounds: a cold start is dear, and nothing is claimed of it."""
 MEMORY = "Memory of an idle session"
 START = "Session start to first result"
 
@@ -163,33 +166,28 @@ def unique(pids: Iterable[int]) -> float:
 # --- the ways there are ---
 
 
-@contextmanager
-def launcher_for(way: Way) -> Iterator[Launcher | None]:
-    if way.start == "cold":
-        yield None
-        return
-    spares = 2 if way.start == "spare" else 0
-    with Launcher(preload=LIBRARIES, spares=spares, profile=way.settings.profile) as launcher:
-        problem = launcher.ready()
-        if problem:
-            raise SandboxError(problem)
-        yield launcher
-
-
 def ways(runner: asyncio.Runner, stack: ExitStack) -> tuple[list[Ours], list[Row]]:
     """Each way that works here, after one start that reads everything from the disk; why others do not."""
     found, missing = list[Ours](), list[Row]()
+    forks = stack.enter_context(Launcher(preload=LIBRARIES))
     for way in (Way(start, tier) for tier in TIERS for start in ("cold", "fork", "spare")):
-        with ExitStack() as own:
-            try:
-                ours = Ours(way, runner, own.enter_context(launcher_for(way)))
-                ours.seconds()
-            except (SandboxError, OSError) as problem:
-                missing.append(Missing(f"start, {way.start}", str(problem), START, way.tier))
-                continue
-            stack.push(own.pop_all())
-            found.append(ours)
+        try:
+            launcher = _pool(way, stack) if way.start == "spare" else forks if way.start == "fork" else None
+            found.append(Ours(way, runner, launcher))
+            found[-1].seconds()
+        except (SandboxError, UsageError) as problem:
+            missing.append(Missing(f"start, {way.start}", str(problem), START, way.tier))
+            del found[-1:]
     return found, missing
+
+
+def _pool(way: Way, stack: ExitStack) -> Launcher:
+    """A launcher that keeps spares for this way. Raises SandboxError, UsageError."""
+    launcher = stack.enter_context(Launcher(preload=LIBRARIES, spares=2, profile=way.settings.profile))
+    problem = launcher.ready()
+    if problem:
+        raise SandboxError(problem)
+    return launcher
 
 
 # --- the rows ---
@@ -199,72 +197,63 @@ def measure(quick: bool) -> list[Row]:
     with asyncio.Runner() as runner, ExitStack() as stack:
         there, rows = ways(runner, stack)
         rows = [*_starts(there, 2 if quick else 9), *rows]
-        spares = [ours for ours in there if ours.way.start == "spare"]
-        rows += _from_the_pool(spares, 3 if quick else 25)
-        rows += _memory([ours for ours in there if ours.way.start != "spare"], 1 if quick else 3)
-        rows += _launchers(there)
-    return rows
+        rows += _from_the_pool([ours for ours in there if ours.way.start == "spare"], quick)
+        rows += _memory([ours for ours in there if ours.way.start != "spare"], quick)
+    return [*rows, *_launcher()]
 
 
 def _starts(there: list[Ours], rounds: int) -> list[Row]:
     """One start of each a round, in random order; every one of ours against the plain one of its round."""
     chance = random.Random(3)
-    found: dict[Way, list[float]] = {ours.way: [] for ours in there}
-    plain = list[float]()
+    found: dict[Way, list[tuple[float, float]]] = {ours.way: [] for ours in there}
     plain_seconds()
-    for _ in range(rounds):
-        for ours in chance.sample([None, *there], len(there) + 1):
-            if ours is None:
-                plain.append(plain_seconds())
-            else:
-                found[ours.way].append(ours.seconds())
-    return [_start(way, list(zip(times, plain, strict=True))) for way, times in found.items()]
+    for number in range(rounds):
+        turns = [ours for ours in there if ours.way.start != "cold" or number % COLD_EVERY == 0]
+        seconds = {
+            ours and ours.way: ours.seconds() if ours else plain_seconds()
+            for ours in chance.sample([None, *turns], len(turns) + 1)
+        }
+        for ours in turns:
+            found[ours.way].append((seconds[ours.way], seconds[None]))
+    return [_start(way, pairs) for way, pairs in found.items()]
 
 
 def _start(way: Way, pairs: list[tuple[float, float]]) -> Row:
-    target = None if way.start == "cold" else TARGET
-    note = "" if target is None else f"stretch: {STRETCH:.3f}"
-    return ratio_of(
-        f"start, {way.start}, imports and a use of each", pairs, target, group=START, tier=way.tier, note=note
+    target, note = (None, "") if way.start == "cold" else (TARGET, f"stretch: {STRETCH:.3f}")
+    name = f"start, {way.start}, imports and a use of each"
+    return ratio_of(name, pairs, target, group=START, tier=way.tier, note=note)
+
+
+def _from_the_pool(spares: list[Ours], quick: bool) -> list[Row]:
+    """A spare until its first result, against one warm cell of a stock kernel that has run for long."""
+    rows = list[Row]()
+    cells = (
+        ("imports, against a warm `pass`", IMPORTS, "pass", SPARE_TARGET, 15),
+        ("imports and a use of each, against the same cell, warm", USE, USE, None, 5),
     )
-
-
-def _from_the_pool(spares: list[Ours], pairs: int) -> list[Row]:
-    """A spare until its first result, against one warm cell of a stock kernel that runs for long."""
-    rows: list[Row] = []
     with Plain() as plain:
         for code in ["pass"] * 30 + [USE] * 3:
             plain.step(code)
-        for ours in spares:
-            cells: list[tuple[str, str, Callable[[], float], float | None]] = [
-                ("imports, against a warm `pass`", IMPORTS, lambda: plain.step("pass"), SPARE_TARGET),
-                (
-                    "imports and a use of each, against the same cell, warm",
-                    USE,
-                    lambda: plain.step(USE),
-                    None,
-                ),
-            ]
-            for name, code, warm, target in cells:
-                begin: Callable[[], float] = lambda code=code, ours=ours: ours.seconds(code)  # noqa: E731  # one line in a loop
-                rows.append(
-                    paired(
-                        f"start, spare, {name}", begin, warm, pairs, target, group=START, tier=ours.way.tier
-                    )
-                )
+        for name, code, warm, target, pairs in cells:
+            for ours in spares:
+                both = partial(ours.seconds, code), partial(plain.step, warm)
+                row = f"start, spare, {name}"
+                tier = ours.way.tier
+                rows.append(paired(row, *both, 2 if quick else pairs, target, group=START, tier=tier))
     return rows
 
 
-def _memory(there: list[Ours], rounds: int) -> list[Row]:
-    rows: list[Row] = []
-    with Launcher(
-        preload=LIBRARIES
-    ) as launcher:  # So that libraries are mapped elsewhere, also beside a cold start.
+def _memory(there: list[Ours], quick: bool) -> list[Row]:
+    rows = list[Row]()
+    with Launcher(preload=LIBRARIES) as launcher:  # Maps the libraries, beside a cold start too.
         launcher.ready()
         for ours in there:
-            pairs = [_weights(ours) for _ in range(rounds)]
-            target = MEMORY_TARGET if ours.way.start == "fork" else None
-            name = f"session, {ours.way.start}, after the same cell"
+            forked = ours.way.start == "fork"
+            pairs = [_weights(ours) for _ in range(3 if forked and not quick else 1)]
+            name, target = (
+                f"session, {ours.way.start}, after the same cell",
+                MEMORY_TARGET if forked else None,
+            )
             rows.append(ratio_of(name, pairs, target, group=MEMORY, tier=ours.way.tier, unit="MiB"))
     return rows
 
@@ -286,19 +275,18 @@ def _weights(ours: Ours) -> tuple[float, float]:
         ours.end(session)
 
 
-def _launchers(there: list[Ours]) -> list[Row]:
+def _launcher() -> list[Row]:
     """What a host pays once for all its forks."""
-    if not any(ours.way.start == "fork" for ours in there):
-        return []
-    quiet()
     before, started = below(), time.perf_counter()
     with Launcher(preload=LIBRARIES) as launcher:
-        launcher.ready()
-        seconds = time.perf_counter() - started
-        return [
-            Figure("launcher: until it is ready", seconds * 1e3, "ms", group=START, note="once a host"),
-            Figure("launcher", unique(below() - before), "MiB", group=MEMORY, note="once a host, USS"),
-        ]
+        if launcher.ready():
+            return []
+        ready = (time.perf_counter() - started) * 1e3
+        weight = unique(below() - before)
+    return [
+        Figure("launcher, once a host: until it is ready", ready, "ms", group=START),
+        Figure("launcher, once a host, alone", weight, "MiB", group=MEMORY),
+    ]
 
 
 if __name__ == "__main__":
