@@ -11,15 +11,15 @@ from typing import Any
 import zmq
 from ipykernel.control import ControlThread
 from ipykernel.heartbeat import Heartbeat
-from ipykernel.iostream import IOPubThread
 from ipykernel.kernelapp import IPKernelApp
 from ipykernel.shellchannel import ShellChannelThread
 
-from codeact_kernel.in_kernel import denials_hooks
+from codeact_kernel.in_kernel import attach, denials_hooks
 from codeact_kernel.in_kernel.attach import attach_from_environment
 from codeact_kernel.in_kernel.bounded import BoundedSession
 from codeact_kernel.in_kernel.denials import Cage
 from codeact_kernel.in_kernel.kernel import ActionKernel
+from codeact_kernel.in_kernel.publishing import NoSubshells, PublishingThread
 from codeact_kernel.in_kernel.streams import inherit_context
 
 IOPUB_QUEUE = 1000
@@ -85,7 +85,8 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
         self.debugpy_socket = context.socket(zmq.STREAM)
         self.debug_shell_socket = context.socket(zmq.DEALER)
         self.control_thread = ControlThread(daemon=True)
-        self.shell_channel_thread = ShellChannelThread(context, daemon=True)
+        agent = attach.channel is not None
+        self.shell_channel_thread = NoSubshells() if agent else ShellChannelThread(context, daemon=True)
 
     def init_iopub(self, context: zmq.Context[Any]) -> None:
         # Stock drops messages of a client that is slow, silently; and it listens on TCP for forks.
@@ -96,7 +97,7 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
         self._apply_curve_server_options(self.iopub_socket)
         self.iopub_port: int = self._bind_socket(self.iopub_socket, self.iopub_port)
         self.configure_tornado_logger()
-        self.iopub_thread = IOPubThread(self.iopub_socket, pipe=False, session=self.session)
+        self.iopub_thread = PublishingThread(self.iopub_socket, pipe=False, session=self.session)
         self.iopub_thread.start()
         self.iopub_socket = self.iopub_thread.background_socket
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from IPython.core.events import EventManager
 
 from codeact_kernel.in_kernel import attach, denials_hooks
 from codeact_kernel.in_kernel.bounded import BoundedSession
+from codeact_kernel.in_kernel.publishing import HeldSocket
 from codeact_kernel.in_kernel.shell import ActionShell
 from codeact_kernel.in_kernel.streams import OBSERVATIONS, CappedOutStream
 
@@ -41,6 +42,7 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
 
     shell_class = ActionShell
     compiler_class = CachingCompiler  # Code names without the pid: two runs give the same traceback.
+    _execute_sleep = 0.0  # Stock waits half a millisecond before each reply; outputs are in order anyway.
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -61,8 +63,7 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
             denials_hooks.end_cell()
         if not silent:
             OBSERVATIONS._close(int(reply.get("execution_count", 0)))
-            after = self._bindings()
-            names = [name for name, which in after.items() if before.get(name) != which]
+            names = self._rebound(before)
             reply["codeact"] = {"names": names, "truncated": any(missing) or self._messages_cut() > cut}
         return reply
 
@@ -85,12 +86,35 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
         return self.session.cut if isinstance(self.session, BoundedSession) else 0
 
     def _bindings(self) -> dict[str, int]:
+        names = self.shell.user_ns.copy()  # At once, since threads of the program may be at it.
+        return dict(zip(names, map(id, names.values()), strict=True))
+
+    def _rebound(self, before: Mapping[str, int]) -> list[str]:
+        """The user's variables that stand for something else than before, or are new."""
         hidden = self.shell.user_ns_hidden
-        return {
-            name: id(value)
+        return [
+            name
             for name, value in list(self.shell.user_ns.items())
-            if not name.startswith("_") and not (name in hidden and hidden[name] is value)
-        }
+            if before.get(name) != id(value)
+            and not name.startswith("_")
+            and not (name in hidden and hidden[name] is value)
+        ]
+
+    # --- threads ---
+
+    @property
+    def _supports_kernel_subshells(self) -> bool:
+        return bool(self.shell_channel_thread)
+
+    def _publish_status(self, status: str, channel: str, parent: Any = None) -> None:
+        """As stock. That a cell has begun goes out with its `execute_input`, which comes at once."""
+        request = parent or self.get_parent(channel)
+        cell = request.get("header", {}).get("msg_type") == "execute_request"
+        if status == "busy" and cell and not request.get("content", {}).get("silent", False):
+            content, ident = {"execution_state": status}, self._topic("status")
+            self.session.send(HeldSocket(self.iopub_thread), "status", content, parent=request, ident=ident)
+        else:
+            super()._publish_status(status, channel, parent)
 
     # --- interrupts ---
 

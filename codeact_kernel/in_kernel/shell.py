@@ -7,6 +7,7 @@ import sys
 import traceback
 import types
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ipykernel.zmqshell import ZMQInteractiveShell
@@ -31,6 +32,17 @@ class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publi
             code_obj, async_ = _INTERRUPTED, False
         failed: bool = await super().run_code(code_obj, result, async_=async_)
         return failed
+
+    def should_run_async(self, raw_cell: str, *, transformed_cell: str = "", **kwargs: Any) -> bool:
+        """As stock, which compiles each cell twice to find out."""
+        if "await" not in transformed_cell and "async" not in transformed_cell:
+            return False
+        awaits: bool = super().should_run_async(raw_cell, transformed_cell=transformed_cell, **kwargs)
+        return awaits
+
+    def _tee(self, channel: str) -> AbstractContextManager[None]:
+        """Stock keeps all that cells print for ever, for `%notebook`. `_obs` keeps it up to a bound."""
+        return nullcontext()
 
     def system(self, cmd: str) -> None:
         denials_hooks.refuse_program(cmd)

@@ -13,12 +13,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 from typing import Any
 
 from ipykernel.iostream import OutStream
 
 from codeact_kernel.in_kernel import attach
+from codeact_kernel.in_kernel.publishing import PublishingThread
 
 MIB = 1024 * 1024
 WIRE_CHARS = 8 * MIB
@@ -29,6 +31,8 @@ KEPT_CHARS = 2 * MIB
 KEPT_CELLS = 500
 PIPE_BYTES = 4096
 DRAIN_S = 0.2
+MAX_WAITING = 100
+"""Messages that may wait for the publishing thread when the reply of a cell is sent; if more do, it waits."""
 
 
 class Tail:
@@ -122,6 +126,7 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
     _cell: str | None = None
     """The message that asked for the current cell; None between two cells."""
     _pipe_lock = threading.Lock()
+    _order = threading.RLock()
 
     def begin_cell(self) -> None:
         """What is written from now on by whoever has this context is the cell's."""
@@ -137,6 +142,26 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
             self._sent += len(string)
         written: int | None = super().write(string)
         return written
+
+    def flush(self) -> None:
+        """As stock, but without a wait where there is nothing to wait for.
+
+        Stock hands over to the publishing thread and waits; and it does so four times for each cell, most of
+        them for nothing. What a cell flushes itself is waited for: so it is slowed down to what can be sent.
+        """
+        thread = self.pub_thread
+        if not isinstance(thread, PublishingThread) or not thread.thread.is_alive():
+            super().flush()
+        elif self._cell is None and thread.waiting < MAX_WAITING:
+            self._flush()
+        elif self._buffers or thread.waiting:
+            super().flush()
+
+    def _flush(self) -> None:
+        """In whichever thread: what is taken out first is to be sent first. Not in a forked child, whose
+        parent's other thread may have had the lock."""
+        with self._order if self._is_master_process() else nullcontext():
+            super()._flush()
 
     def _is_of_widget(self) -> bool:
         """Whether the callback of a widget writes: that is no cell's, whichever runs."""

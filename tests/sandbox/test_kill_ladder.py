@@ -121,7 +121,7 @@ def test_death_of_the_kernel_is_told_at_once(open_lab: OpenLab, code: str, how: 
     assert value_of(lab, "6 * 7") == "42"
 
 
-@pytest.mark.parametrize("thread", ["IOPub", "Shell channel", "Control"])
+@pytest.mark.parametrize("thread", ["IOPub", "Control"])
 def test_kernel_that_breaks_its_own_threads(hurried: Lab, thread: str) -> None:
     cell = hurried.run(
         "import ctypes, threading\n"

@@ -91,7 +91,7 @@ FORGE = """
 import socket, stat, threading, time
 kernel = get_ipython().kernel
 mine = kernel.get_parent("shell")
-back = kernel.shell_channel_thread.manager.get_subshell_to_shell_channel_socket(None)
+back = kernel.shell_stream.socket
 stream = {"name": "stdout", "text": "FORGED\\n"}
 def forge(kind, content, parent=mine):
     kernel.session.send(kernel.iopub_socket, kind, content, parent=parent)
