@@ -7,31 +7,28 @@ with the cage, its self-test and the setup cell. All run the same cell, which im
 in rounds: one start of each, in random order. What a launcher does before the first session is a figure of
 its own.
 
-Memory is the unique set size (USS, from smaps_rollup) of all processes of a session that has run that cell
-and idles: supervisor, bubblewrap, kernel. It is measured while a stock kernel and a launcher live as well, so
-that the files that they map count for neither.
+Memory is the unique set size (USS, from smaps_rollup) of all processes of a session that idles (supervisor,
+bubblewrap, kernel), when the three are imported and again when each was used. It is measured while a stock
+kernel and a launcher live as well, so that the files that they map count for neither.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from measure import Figure, Missing, Row, paired, ratio_of, show
 from plain import Plain
+from processes import below, quiet, unique
 
 from codeact_kernel import Launcher
 from codeact_kernel.config import SandboxProfile, Settings
 from codeact_kernel.exceptions import SandboxError, UsageError
 from codeact_kernel.outputs import Finished, Stream
-from codeact_kernel.sandbox.confine.usage import tree
 from codeact_kernel.sandbox.session import KernelSession, NoCalls
 from codeact_kernel.trajectory import Action
 from codeact_kernel.wire.setup import SetupSpec, setup_source
@@ -50,7 +47,6 @@ matplotlib.pyplot.close(figure)
 mean = float(frame["y"].mean())"""
 MEAN = "3283.5"
 SETUP = setup_source(SetupSpec("bench", (), (), ()))
-QUIET_S, PATIENCE_S = 0.2, 60.0
 COLD_EVERY = 3
 """Rounds: a cold start is dear, and nothing is claimed of it."""
 MEMORY = "Memory of an idle session"
@@ -127,40 +123,6 @@ def plain_seconds() -> float:
         seconds = time.perf_counter() - started
     assert mean == MEAN, mean
     return seconds
-
-
-# --- what processes use ---
-
-
-def below() -> set[int]:
-    return set(tree([os.getpid()])) - {os.getpid()}
-
-
-def quiet() -> None:
-    """Waits until no process of ours computes."""
-    deadline, before, since = time.monotonic() + PATIENCE_S, -1.0, time.monotonic()
-    while time.monotonic() - since < QUIET_S and time.monotonic() < deadline:
-        spent = sum(_computed(pid) for pid in below())
-        if abs(spent - before) > 0.002:  # A supervisor's look at its kernel is no work.
-            before, since = spent, time.monotonic()
-        time.sleep(0.02)
-
-
-def _computed(pid: int) -> float:
-    try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
-    except OSError:
-        return 0.0
-
-
-def unique(pids: Iterable[int]) -> float:
-    """MiB that only these processes hold, each for itself."""
-    kib = 0
-    for pid in pids:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith(("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:")):
-                kib += int(line.split()[1])
-    return kib / 1024
 
 
 # --- the ways there are ---
@@ -248,29 +210,34 @@ def _memory(there: list[Ours], quick: bool) -> list[Row]:
     with Launcher(preload=LIBRARIES) as launcher:  # Maps the libraries, beside a cold start too.
         launcher.ready()
         for ours in there:
-            forked = ours.way.start == "fork"
-            pairs = [_weights(ours) for _ in range(3 if forked and not quick else 1)]
-            name, target = (
-                f"session, {ours.way.start}, after the same cell",
-                MEMORY_TARGET if forked else None,
+            forked, tier = ours.way.start == "fork", ours.way.tier
+            imported, used = zip(
+                *(_weights(ours) for _ in range(3 if forked and not quick else 1)), strict=True
             )
-            rows.append(ratio_of(name, pairs, target, group=MEMORY, tier=ours.way.tier, unit="MiB"))
+            target = MEMORY_TARGET if forked else None
+            name = f"session, {ours.way.start}"
+            rows += [
+                ratio_of(f"{name}, imports", imported, target, group=MEMORY, tier=tier, unit="MiB"),
+                ratio_of(f"{name}, after a use of each", used, None, group=MEMORY, tier=tier, unit="MiB"),
+            ]
     return rows
 
 
-def _weights(ours: Ours) -> tuple[float, float]:
-    """MiB of a session of ours and of a stock kernel, both alive and idle."""
+def _weights(ours: Ours) -> tuple[tuple[float, float], tuple[float, float]]:
+    """MiB of a session of ours and of a stock kernel, both alive and idle: with the imports, and used."""
     quiet()
     before = below()
     session = ours.begin()
+    own = below() - before
     try:
-        ours.cell(session, USE)
-        quiet()
-        own = below() - before
         with Plain() as plain:
-            plain.value(USE, "mean")
-            quiet()
-            return unique(own), unique(below() - before - own)
+            found = []
+            for code in (IMPORTS, USE):
+                ours.cell(session, code)
+                plain.step(code)
+                quiet()
+                found.append((unique(own), unique(below() - before - own)))
+            return found[0], found[1]
     finally:
         ours.end(session)
 
