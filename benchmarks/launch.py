@@ -35,8 +35,9 @@ from codeact_kernel.wire.setup import SetupSpec, setup_source
 
 TARGET, STRETCH = 1 / 10, 1 / 15
 SPARE_TARGET, MEMORY_TARGET = 3.0, 1 / 3
-TIERS: dict[str, tuple[str, ...]] = {"A": (), "B": ("namespaces",)}
-"""What is switched off to get each."""
+TIERS = ("A", "B")
+WITHOUT: dict[str, tuple[str, ...]] = {"B": ("namespaces",)}
+"""What is switched off to get a tier."""
 LIBRARIES = ("numpy", "pandas", "matplotlib.pyplot")
 IMPORTS = f"import {', '.join(LIBRARIES)}"
 USE = f"""{IMPORTS}
@@ -62,7 +63,7 @@ class Way:
 
     @property
     def settings(self) -> Settings:
-        return Settings(profile=SandboxProfile(sandbox=self.tier, without=TIERS[self.tier]))
+        return Settings(profile=SandboxProfile(sandbox=self.tier, without=WITHOUT.get(self.tier, ())))
 
 
 class Ours:
@@ -78,6 +79,11 @@ class Ours:
 
     def cell(self, session: KernelSession, code: str) -> str:
         return self._run(_cell(session, code))
+
+    def step(self, session: KernelSession, code: str) -> float:
+        started = time.perf_counter()
+        self.cell(session, code)
+        return time.perf_counter() - started
 
     def end(self, session: KernelSession) -> None:
         self._run(session.aclose())
@@ -212,7 +218,7 @@ def _memory(there: list[Ours], quick: bool) -> list[Row]:
         for ours in there:
             forked, tier = ours.way.start == "fork", ours.way.tier
             imported, used = zip(
-                *(_weights(ours) for _ in range(3 if forked and not quick else 1)), strict=True
+                *(weights(ours) for _ in range(3 if forked and not quick else 1)), strict=True
             )
             target = MEMORY_TARGET if forked else None
             name = f"session, {ours.way.start}"
@@ -223,7 +229,7 @@ def _memory(there: list[Ours], quick: bool) -> list[Row]:
     return rows
 
 
-def _weights(ours: Ours) -> tuple[tuple[float, float], tuple[float, float]]:
+def weights(ours: Ours) -> tuple[tuple[float, float], tuple[float, float]]:
     """MiB of a session of ours and of a stock kernel, both alive and idle: with the imports, and used."""
     quiet()
     before = below()
