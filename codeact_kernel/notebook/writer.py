@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..ahead import import_ahead
 from ..trajectory import Trajectory
 from ..wire.lines import writable
 from .chain import seal
@@ -57,6 +58,7 @@ class NotebookWriter:
         self.path = Path(path)
         self._redactor = redactor or Redactor.of_host()
         self._clock = clock
+        import_ahead("codeact_kernel.jupyter_schemas")  # The kernel has yet to start.
         self._start = clock()
         self._spent = 0.0
         self._last = 0.0
