@@ -33,6 +33,7 @@ check-full: check
 	mv docs/kills.md.new docs/kills.md
 
 bench: .venv/dev.stamp
+	$(BIN)/python benchmarks/peer.py
 	$(BIN)/python benchmarks/run.py
 
 .venv/bin/python:

@@ -25,6 +25,7 @@ import codeact_kernel
 BOXES = {
     "launch": 150,
     "steps": 90,
+    "peers": 90,
     "cpu": 60,
     "toolcalls": 60,
     "frames": 60,
