@@ -24,6 +24,7 @@ FinalCheck = Callable[[Json], ToolOutcome]
 
 LEAST_S = 0.05
 _OF_ANY = 8
+_OF_NOTHING = frozenset({int, float, bool, type(None)})
 _ESCAPED = 6
 """Bytes that one of `weight` takes at most in a frame: a control character is `\\u0000` there."""
 
@@ -47,17 +48,17 @@ def accept_any(value: Json) -> ToolOutcome:
 def weight(value: Json) -> int:
     """About the bytes of encoded data, as text and in memory; texts count, the rest is a few a value."""
     total, todo = 0, [value]
-    while todo:
-        item = todo.pop()
+    for item in todo:  # It grows meanwhile.
+        if type(item) in _OF_NOTHING:
+            continue
         if isinstance(item, str):
             total += len(item) if item.isascii() else 4 * len(item)
+        elif isinstance(item, list | tuple):
+            todo.extend(item)
         elif isinstance(item, Mapping):
             todo.extend(item)
             todo.extend(item.values())
-        elif isinstance(item, list | tuple):
-            todo.extend(item)
-        total += _OF_ANY
-    return total
+    return total + _OF_ANY * len(todo)
 
 
 def _refused(call: ToolCall, approval: Approval) -> Raised:
@@ -169,7 +170,7 @@ class StepCalls(CallHandler):
         outcome = self._taken(request, made)
         seconds = round(time.perf_counter() - started, 6)
         seen = Returned(outcome.mark) if isinstance(outcome, Secret) else outcome
-        self._settled(replace(call, outcome=seen, duration_s=seconds))
+        self._settled(call.with_outcome(seen, seconds))
         return outcome
 
     def _on_the_spot(self, tool: str) -> OnTheSpot | None:
@@ -195,11 +196,13 @@ class StepCalls(CallHandler):
     def _begun(self, request: ToolRequest, approval: Approval, earlier: ToolCall | None) -> ToolCall:
         """The call, its intent on disk. `earlier`: it is made again, and takes the place of this one."""
         index = len(self._calls) + 1
-        call = earlier or ToolCall(self._step, index, request.tool, request.args, request.kwargs, None)
         allowed, denied = (approval.by, "") if approval.allowed else ("", approval.by)
-        decided = replace(call, approved_by=allowed, denied_by=denied, edited=approval.edited)
         if earlier is None:
+            asked = (request.tool, request.args, request.kwargs)
+            decided = ToolCall(self._step, index, *asked, None, 0.0, allowed, denied, approval.edited)
             self._calls.append(decided)
+        else:
+            decided = replace(earlier, approved_by=allowed, denied_by=denied, edited=approval.edited)
         if decided != earlier:
             self._recorder.tool_intent(decided)
         if approval.allowed:

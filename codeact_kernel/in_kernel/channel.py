@@ -8,17 +8,20 @@ thread switches a call, which is most of what a call costs.
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
+import struct
 import threading
 from collections.abc import Mapping
-from typing import Protocol
+from itertools import count
+from typing import Protocol, cast
 
 from codeact_kernel.in_kernel.interrupts import Deferral
 from codeact_kernel.wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolOutcome
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
+"""Bytes read at once. For more than 128 KiB the C library maps memory anew each time, which takes longer
+than a whole call."""
 LOOK_UP_S = 0.1
 """Seconds a waiting caller takes at most to notice an interrupt."""
 CLOSED = Raised("ConnectionError", "the agent's host has closed the tool channel")
@@ -52,22 +55,23 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._reader = FrameReader()
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        # A blocking read gives up by itself: one system call, where a poll before it would be a second.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, int(LOOK_UP_S * 1e6)))
         self._state = threading.Condition()
         self._sending = threading.Lock()
         self._reading = False
+        self._followers = 0
         self._pending: dict[int, _Pending] = {}
         self._watchers: dict[asyncio.AbstractEventLoop, int] = {}
         """Coroutines that wait, by the event loop that reads for them."""
-        self._next = 0
+        self._ids = count(1)
         self.interrupts = Deferral()
 
     # --- calls ---
 
     def call(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
         """Sends a call and waits. Raises ValueError when it is too large to send."""
-        with self.interrupts.deferred():
+        with self.interrupts:
             call_id, pending = self._register(None)
             try:
                 self._send_call(call_id, tool, args, kwargs)
@@ -86,13 +90,13 @@ class Channel:
         assert pending.waiter is not None
         self._watch(loop)
         try:
-            with self.interrupts.deferred():
+            with self.interrupts:
                 self._send_call(call_id, tool, args, kwargs)
             await pending.waiter
             assert pending.outcome is not None
             return pending.outcome
         except BaseException:
-            with self.interrupts.deferred():
+            with self.interrupts:
                 self._abandon(call_id)
             raise
         finally:
@@ -100,7 +104,7 @@ class Channel:
 
     def refused(self, kind: str, name: str) -> None:
         """Tells the host that the allow-lists refused something. Never raises."""
-        with self.interrupts.deferred():
+        with self.interrupts:
             try:
                 self._send(pack({"t": "refused", "kind": kind, "name": name}))
             except OSError:
@@ -113,35 +117,38 @@ class Channel:
             if pending.outcome is not None:
                 return
             if self._reading:
-                self._state.wait(LOOK_UP_S)
+                self._followers += 1
+                try:
+                    self._state.wait(LOOK_UP_S)
+                finally:
+                    self._followers -= 1
                 return
             self._reading = True
-        try:
-            if self._poll.poll(LOOK_UP_S * 1000):
-                self._read_available()
-        finally:
-            with self._state:
-                self._reading = False
-                self._state.notify_all()
+        self._lead(0, None)
 
-    def _on_readable(self) -> None:
-        with self.interrupts.deferred():
+    def _on_readable(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self.interrupts:
             with self._state:
                 if self._reading:
                     return  # A thread is at it; it delivers to coroutines too.
                 self._reading = True
-            try:
-                self._read_available()
-            finally:
-                with self._state:
-                    self._reading = False
+            self._lead(socket.MSG_DONTWAIT, loop)
+
+    def _lead(self, flags: int, here: asyncio.AbstractEventLoop | None) -> None:
+        try:
+            self._read_available(flags, here)
+        finally:
+            with self._state:
+                self._reading = False
+                if self._followers:
                     self._state.notify_all()
 
-    def _read_available(self) -> None:
+    def _read_available(self, flags: int, here: asyncio.AbstractEventLoop | None) -> None:
+        """Reads once. `here`: the event loop whose thread this is."""
         try:
-            data = self._sock.recv(CHUNK, socket.MSG_DONTWAIT)
+            data = self._sock.recv(CHUNK, flags)
             for message in self._reader.feed(data):
-                self._deliver(int(str(message["id"])), _outcome(message))
+                self._deliver(cast(int, message["id"]), _outcome(message), here)
         except BlockingIOError:
             return
         except (OSError, FrameError):
@@ -156,12 +163,18 @@ class Channel:
         for call_id in list(self._pending):
             self._deliver(call_id, CLOSED)
 
-    def _deliver(self, call_id: int, outcome: ToolOutcome) -> None:
+    def _deliver(
+        self, call_id: int, outcome: ToolOutcome, here: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         pending = self._pending.pop(call_id, None)
         if pending is None:
             return  # Nobody waits any more.
         pending.outcome = outcome
-        if pending.loop is not None and pending.waiter is not None:
+        if pending.loop is None or pending.waiter is None:
+            return
+        if pending.loop is here:
+            _wake(pending.waiter)
+        else:
             try:
                 pending.loop.call_soon_threadsafe(_wake, pending.waiter)
             except RuntimeError:
@@ -188,10 +201,9 @@ class Channel:
     # --- bookkeeping ---
 
     def _register(self, loop: asyncio.AbstractEventLoop | None) -> tuple[int, _Pending]:
-        with self._state:
-            self._next += 1
-            pending = self._pending[self._next] = _Pending(loop)
-            return self._next, pending
+        call_id = next(self._ids)
+        pending = self._pending[call_id] = _Pending(loop)
+        return call_id, pending
 
     def _abandon(self, call_id: int) -> None:
         if self._pending.pop(call_id, None) is None:
@@ -204,7 +216,7 @@ class Channel:
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watchers[loop] = self._watchers.get(loop, 0) + 1
         if self._watchers[loop] == 1:
-            loop.add_reader(self._sock.fileno(), self._on_readable)
+            loop.add_reader(self._sock.fileno(), self._on_readable, loop)
 
     def _unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watchers[loop] -= 1

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Deferral:
     """A part of the program that an interrupt must not leave half done.
 
-    While `active`, a signal handler sets `interrupted` and returns. The signal is raised again as soon
-    as it can do no harm, so that the handler then in force decides what it means. Handlers run in the
-    main thread only; for any other thread nothing is deferred.
+    A context manager, which may be entered again inside. While `active`, a signal handler sets
+    `interrupted` and returns. The signal is raised again as soon as it can do no harm, so that the handler
+    then in force decides what it means. Handlers run in the main thread only; for any other thread
+    nothing is deferred.
     """
 
     def __init__(self) -> None:
@@ -25,20 +24,17 @@ class Deferral:
     def active(self) -> bool:
         return self._depth > 0
 
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        if threading.get_ident() != self._main:
-            yield
-            return
-        self._depth += 1
-        try:
-            yield
-        finally:
+    def __enter__(self) -> None:
+        if threading.get_ident() == self._main:
+            self._depth += 1
+
+    def __exit__(self, *problem: object) -> None:
+        if threading.get_ident() == self._main:
             self._depth -= 1
             self._let_through(0)
 
     def checkpoint(self) -> None:
-        """Inside `deferred`: now an interrupt may come out."""
+        """Inside: now an interrupt may come out."""
         self._let_through(1)
 
     def _let_through(self, depth: int) -> None:

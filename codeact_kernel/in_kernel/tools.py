@@ -77,16 +77,18 @@ class ToolFunction:
     def _encode(
         self, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> tuple[tuple[Json, ...], dict[str, Json]]:
-        return (
-            tuple(self._encode_one(f"argument {i}", value) for i, value in enumerate(args, 1)),
-            {name: self._encode_one(f"argument {name!r}", value) for name, value in kwargs.items()},
-        )
-
-    def _encode_one(self, where: str, value: object) -> Json:
+        by_place: list[Json] = []
+        by_name: dict[str, Json] = {}
+        name: str | None = None
         try:
-            return encode(value)
+            for value in args:
+                by_place.append(encode(value))
+            for name, value in kwargs.items():
+                by_name[name] = encode(value)
         except EncodeError as problem:
-            raise TypeError(f"{self._spec.name}(): {where}: {problem}") from None
+            where = len(by_place) + 1 if name is None else repr(name)
+            raise TypeError(f"{self._spec.name}(): argument {where}: {problem}") from None
+        return tuple(by_place), by_name
 
     def __repr__(self) -> str:
         return f"<tool {self._spec.name}{self.__signature__}>"

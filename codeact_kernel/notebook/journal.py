@@ -180,13 +180,25 @@ def _turn_entry(turn: Turn) -> dict[str, Json]:
 
 
 def _intent_entry(call: ToolCall) -> dict[str, Json]:
-    entry: dict[str, Json] = {"t": "intent", "step": call.step, "call": call.index, "name": call.tool}
-    return {**entry, "args": call.args, "kwargs": call.kwargs, **decision_to_json(call)}
+    return {
+        "t": "intent",
+        "step": call.step,
+        "call": call.index,
+        "name": call.tool,
+        "args": call.args,
+        "kwargs": call.kwargs,
+        **decision_to_json(call),
+    }
 
 
 def _outcome_entry(call: ToolCall) -> dict[str, Json]:
-    entry: dict[str, Json] = {"t": "outcome", "step": call.step, "call": call.index}
-    return {**entry, **outcome_to_json(call.outcome), "seconds": call.duration_s}
+    return {
+        "t": "outcome",
+        "step": call.step,
+        "call": call.index,
+        **outcome_to_json(call.outcome),
+        "seconds": call.duration_s,
+    }
 
 
 def _end_entry(step: Step, known: _Known) -> dict[str, Json]:

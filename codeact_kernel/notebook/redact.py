@@ -41,6 +41,7 @@ class Redactor:
         self._forms = sorted(forms.items(), key=lambda item: (-len(item[0]), item[0]))
         self._needles = tuple({_escaped(form) for form in forms})
         self._patterns = Patterns(patterns, forms.values())
+        self._matches = bool(self._patterns)
         self._secrets: set[str] = set()
         self._clean: dict[int, tuple[Step, Step]] = {}
         self._walk = Walk(self.text if self._patterns else self._exact, self._exact)
@@ -97,7 +98,12 @@ class Redactor:
     def hits(self, line: str) -> bool:
         """Whether a line of ASCII JSON may hold something to replace; False is certain."""
         # What matches a pattern may stand escaped in a line, so only the record can tell.
-        return bool(self._patterns) or any(needle in line for needle in self._needles)
+        if self._matches:
+            return True
+        for needle in self._needles:  # noqa: SIM110  # this is asked twice a tool call
+            if needle in line:
+                return True
+        return False
 
     def holds_secret(self, data: bytes) -> bool:
         """Whether something to replace stands in these bytes as text; what is packed is not looked into."""

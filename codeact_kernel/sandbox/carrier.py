@@ -18,7 +18,9 @@ from ..trajectory import Refusal, RefusalKind
 from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, FrameReader, answer, called, too_large
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
+"""Bytes read at once. For more than 128 KiB the C library maps memory anew each time, which takes longer
+than a whole call."""
 MAX_UNSENT = 4 * MAX_FRAME
 """Bytes of answers that wait for a kernel which does not read them."""
 BREATH = 64

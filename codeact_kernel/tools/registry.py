@@ -12,7 +12,7 @@ from ..exceptions import ToolCallError, ToolDefinitionError
 from ..interfaces import Later, OnTheSpot
 from ..wire.frames import called
 from ..wire.messages import Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
-from ..wire.values import DecodeError, encode, reader
+from ..wire.values import SCALARS, DecodeError, encode, reader
 from .failures import cut, failure, raised
 from .runner import InlineRunner, Runner
 from .tool import Tool, tool
@@ -86,6 +86,8 @@ def checked(made: Tool, request: ToolRequest) -> tuple[tuple[object, ...], dict[
 
 def _decoded(request: ToolRequest) -> tuple[list[object], dict[str, object]]:
     """Raises ToolCallError."""
+    if SCALARS.issuperset(map(type, (*request.args, *request.kwargs.values()))):
+        return list(request.args), dict(request.kwargs)
     read = reader()
     args: list[object] = []
     kwargs: dict[str, object] = {}

@@ -26,7 +26,8 @@ half a second."""
 _FEW_DIGITS = 100
 MAX_COMPARISONS = 2_000_000
 """Of one document's keys and items of sets with others that have the same hash."""
-_SCALARS = frozenset({str, int, float, bool, type(None)})
+SCALARS = frozenset({str, int, float, bool, type(None)})
+"""Types of JSON values that are what they look like."""
 MAX_REPR = 200
 """Characters of an opaque value's repr."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -146,7 +147,7 @@ class Decoder:
 
     def __call__(self, data: Any) -> object:
         kind = type(data)
-        if kind in _SCALARS:
+        if kind in SCALARS:
             return data
         if self._depth >= MAX_DECODE_DEPTH:
             raise DecodeError(f"more than {MAX_DECODE_DEPTH} levels deep")
@@ -200,7 +201,7 @@ class Decoder:
 
     def each(self, items: object) -> list[object]:
         """All items of a JSON array."""
-        return [item if type(item) in _SCALARS else self(item) for item in array(items)]
+        return [item if type(item) in SCALARS else self(item) for item in array(items)]
 
     def named(self, items: object) -> dict[str, object]:
         """A JSON object whose keys are plain names."""

@@ -21,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import arrays, enums, pictures, scalars, structures, tables
-from .coding import Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, is_plain, opaque
+from .coding import SCALARS, Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, is_plain, opaque
 from .messages import Json
 from .pictures import Picture
 from .records import Opaque, Record, TupleRecord
 from .unknown import otherwise
 
 __all__ = [
+    "SCALARS",
     "DecodeError",
     "EncodeError",
     "Opaque",
@@ -78,7 +79,7 @@ def decode(data: Json) -> object:
     Raises:
         DecodeError: and nothing else, whatever `data` is.
     """
-    return reader()(data)
+    return data if type(data) in SCALARS else reader()(data)
 
 
 def reader() -> Callable[[Json], object]:
