@@ -98,8 +98,8 @@ def test_imports_point_down(path: Path) -> None:
         if not target.startswith("codeact_kernel"):
             continue
         there = room(target)
-        if name_of(path) == "codeact_kernel.sandbox.launcher":
-            others = ("confine", "forkserver")
+        if name_of(path) in ("codeact_kernel.sandbox.launcher", "codeact_kernel.sandbox.forkserver"):
+            others = ("confine", "forkserver", "launcher", "supervisor")
             rooms = ("codeact_kernel.in_kernel", *(f"codeact_kernel.sandbox.{name}" for name in others))
             assert target.startswith(rooms)
             continue  # It becomes the sandbox kernel.

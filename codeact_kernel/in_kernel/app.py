@@ -109,6 +109,13 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
             self.control_thread.join(2)
 
 
+def rehearse(shell: Any) -> None:
+    """What the first cell would wait for, which a kernel that is kept ready has done by then: what IPython makes
+    when it is first used."""
+    shell.display_formatter.formatters  # noqa: B018  # It is made when it is first looked at.
+    shell.run_cell("pass", store_history=False, silent=True)
+
+
 def launch(
     connection_file: str,
     sockets: Mapping[str, int],
@@ -138,6 +145,7 @@ def launch(
     app.config.IPCompleter.use_jedi = False
     app.initialize(list(arguments))
     inherit_context()
+    rehearse(app.shell)
     denials_hooks.ready()
     gc.enable()  # The launcher had it off.
     app.start()

@@ -20,8 +20,10 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from types import ModuleType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,15 @@ class AllowLists:
 _NOTHING = object()
 
 
+@cache
+def _packaged() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files(__package__).joinpath("allowlist.json").read_text("utf-8"))
+    return found
+
+
 def load_lists(allow_imports: Iterable[str] = ()) -> AllowLists:
     """The packaged lists, with `allow_imports` (dotted module names) allowed on top."""
-    data = json.loads(files(__package__).joinpath("allowlist.json").read_text("utf-8"))
+    data = _packaged()
     extra = frozenset(allow_imports)
     denied = frozenset(name for name in data["denied"] if not extra.intersection(_prefixes(name)))
     imports = frozenset(data["imports"]["standard"] + data["imports"]["science"]) | extra

@@ -27,11 +27,15 @@ from codeact_kernel.sandbox import launcher
 from codeact_kernel.sandbox.confine.policy import Policy, dumps
 from codeact_kernel.sandbox.supervisor import Supervisor
 
-OWN = tuple(
-    f"codeact_kernel.in_kernel.{name}"
-    for name in ("app", "session", "channel", "awaiting", "guard", "tools", "digest", "recorded", "hostless")
+OWN = (
+    "codeact_kernel.sandbox.confine.apply",
+    *(f"codeact_kernel.in_kernel.{name}" for name in ("app", "session", "channel")),
+    *("ipykernel.debugger", "pdb", "faulthandler", "importlib.readers"),
+    *(f"tornado.{name}" for name in ("gen", "locks", "queues", "platform.asyncio")),
+    *(f"IPython.core.{name}" for name in ("completerlib", "debugger", "logger", "oinspect", "pylabtools")),
+    *("IPython.extensions.storemagic", "IPython.utils.wildcard"),
 )
-"""What every kernel imports, at its start or for its setup cell."""
+"""What every kernel imports at its start, or for its setup cell, and when its first figure is shown."""
 REQUEST_BYTES = 256 * 1024
 PARENT_CHECK_S = 1.0
 
@@ -92,16 +96,25 @@ def preload(modules: Iterable[str]) -> str:
 
 
 def _warm() -> None:
-    """The first figure loads fonts and more; every session would."""
-    if "matplotlib" not in sys.modules:
-        return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """What is loaded and compiled when it is first used: every session would."""
+    from IPython.core.inputtransformer2 import TransformerManager
 
-    figure = Figure()
-    figure.subplots().plot([0, 1])
-    FigureCanvasAgg(figure)
-    figure.savefig(io.BytesIO())
+    from codeact_kernel.in_kernel.guard_lists import load_lists
+
+    TransformerManager().transform_cell("%pass\nprint(1)\n")
+    load_lists()
+    if "pandas" in sys.modules:
+        from pandas import DataFrame
+
+        repr(DataFrame({"a": [1]})), DataFrame({"a": [1]})._repr_html_()
+    if "matplotlib" in sys.modules:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure()
+        figure.subplots().plot([0, 1])
+        FigureCanvasAgg(figure)
+        figure.savefig(io.BytesIO())
 
 
 # --- in a fork: the supervisor ---

@@ -58,7 +58,7 @@ class Launcher:
         self._modules = tuple(preload)
         self._most, self._profile = spares, _of_cage(profile)
         self._spares: deque[Order] = deque()
-        self._lock = threading.Lock()
+        self._lock, self._filling = threading.Lock(), threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._folder = ""
@@ -69,7 +69,7 @@ class Launcher:
         self._problem = why_not(SandboxProfile())
         if not self._problem:
             self._start()
-            self._fill()
+            self.fill()
 
     def __enter__(self) -> Self:
         return self
@@ -106,14 +106,25 @@ class Launcher:
     # --- for sessions ---
 
     def take(self, profile: SandboxProfile) -> Order | None:
-        """A spare for a session with that profile, if there is one; another is made in its place."""
-        if _of_cage(profile) != self._profile:
+        """A spare for a session with that profile, if there is one. `fill` makes another, when it is time."""
+        if _of_cage(profile) != self._profile or self._owner != os.getpid():
             return None
         with self._lock:
-            spare = self._spares.popleft() if self._spares and self._owner == os.getpid() else None
-        if spare is not None:
-            self._fill()
-        return spare
+            return self._spares.popleft() if self._spares else None
+
+    def fill(self) -> None:
+        """Orders what is missing of the spares; they become ready by themselves."""
+        if self._owner != os.getpid():
+            return
+        with self._filling:
+            while self._control is not None and len(self._spares) < self._most:
+                folder = SessionFolder(self._profile)
+                order = self.fork(folder, self._profile)
+                if isinstance(order, str):
+                    folder.remove()
+                    return
+                order.spare = True
+                self._spares.append(order)
 
     def fork(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
         """Orders a kernel, which becomes ready by itself; or why none can be forked."""
@@ -172,16 +183,6 @@ class Launcher:
         self._problem = (
             str(json.loads(said)["problem"]) if said else self._problem or "the launcher has ended"
         )
-
-    def _fill(self) -> None:
-        while len(self._spares) < self._most:
-            folder = SessionFolder(self._profile)
-            order = self.fork(folder, self._profile)
-            if isinstance(order, str):
-                folder.remove()
-                return
-            order.spare = True
-            self._spares.append(order)
 
 
 def kernel_for(

@@ -31,6 +31,7 @@ from .versions import versions
 from .workspace import Workspace
 
 SETUP_S = 60.0
+REFILL_S = 0.1
 
 
 class NoCalls(CallHandler):
@@ -76,6 +77,8 @@ class KernelSession(Attended):
         spare = self._launcher.take(self._settings.profile) if self._launcher is not None else None
         if spare is None:
             sweep()
+        if self._launcher is not None:  # Not at once: it would compete with this start.
+            asyncio.get_running_loop().call_later(REFILL_S, self._launcher.fill)
         self._folder = spare.folder if spare is not None else SessionFolder(self._settings.profile)
         try:
             await self._launch(spare)
@@ -117,6 +120,8 @@ class KernelSession(Attended):
         finally:
             if self._folder is not None:
                 self._folder.remove()
+            if self._launcher is not None:
+                self._launcher.fill()  # Where the event loop ends before it was time.
 
     async def execute(self, action: Action, handler: CallHandler) -> AsyncGenerator[Output, None]:
         """As `Executor.execute`; what `handler` itself raises ends the cell and comes out of here."""
