@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -18,19 +19,20 @@ class Plain:
     """One kernel. Its client connects when all sockets are there: zmq waits 100 ms before it tries again."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bk-")
-        runtime = self._folder.name
-        self._manager = KernelManager(
-            kernel_name="python3", transport="ipc", ip=f"{runtime}/k", connection_file=f"{runtime}/c.json"
-        )
-        self._manager.start_kernel(cwd=runtime)
-        deadline = time.monotonic() + PATIENCE_S
-        while sum(name.startswith("k-") for name in os.listdir(runtime)) < CHANNELS:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the stock kernel made no sockets in {PATIENCE_S:.0f} s")
-            time.sleep(0.001)
-        self.client: BlockingKernelClient = self._manager.client()
-        self.client.start_channels(hb=False)
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bk-"))
+            manager = KernelManager(
+                kernel_name="python3", transport="ipc", ip=f"{folder}/k", connection_file=f"{folder}/c.json"
+            )
+            stack.callback(manager.cleanup_resources)
+            manager.start_kernel(cwd=folder)
+            stack.callback(manager.shutdown_kernel, now=True)
+            _wait_for_sockets(folder)
+            self.client: BlockingKernelClient = manager.client()
+            stack.callback(self.client.stop_channels)
+            self.client.start_channels(hb=False)
+            self._stack = stack.pop_all()
+        self._heard = False
 
     def __enter__(self) -> Self:
         return self
@@ -38,10 +40,7 @@ class Plain:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.client.stop_channels()
-        self._manager.shutdown_kernel(now=True)
-        self._manager.cleanup_resources()
-        self._folder.cleanup()
+        self._stack.close()
 
     def value(self, code: str, name: str) -> str:
         """Runs a cell; the repr of a variable comes with the reply."""
@@ -52,7 +51,18 @@ class Plain:
                 return str(reply["content"]["user_expressions"][name]["data"]["text/plain"])
 
     def step(self, code: str) -> float:
+        if not self._heard:  # What it publishes comes only when it knows of us.
+            self.client.wait_for_ready(timeout=PATIENCE_S)
+            self._heard = True
         return step(self.client, code)
+
+
+def _wait_for_sockets(folder: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while sum(name.startswith("k-") for name in os.listdir(folder)) < CHANNELS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the stock kernel made no sockets in {PATIENCE_S:.0f} s")
+        time.sleep(0.001)
 
 
 def step(client: BlockingKernelClient, code: str) -> float:

@@ -95,6 +95,7 @@ def _cells(tier: str, pairs: int) -> list[Row]:
     with ExitStack() as stack:
         clients = [stack.enter_context(started(name, tier))[0] for name in (OURS, STOCK)]
         for client in clients:
+            client.wait_for_ready(timeout=60)
             step(client, "with open('probe', 'w') as file:\n    file.write('x' * 100)")
         for label, (code, target) in CELLS.items():
             cell: list[Callable[[], float]] = [partial(step, client, code) for client in clients]
