@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # Known to type checkers by its name; `typing` would be half of the import.
 if TYPE_CHECKING:
     from IPython import InteractiveShell
 

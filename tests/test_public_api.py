@@ -16,6 +16,7 @@ import codeact_kernel
 NAMES = [
     "Agent",
     "ContextLimits",
+    "Launcher",
     "Limits",
     "OutputLimits",
     "Run",

@@ -24,14 +24,15 @@ class ComingModel:
     """An `AnthropicModel`, made at the first request or when a cost is asked for; both wait for the import.
 
     Args:
-        api_key: one that `sendable` takes; for Anthropic's own endpoint.
+        api_key: one that `sendable` takes.
+        base_url: a URL, as `AnthropicModel` takes it; default: Anthropic's.
     """
 
-    def __init__(self, name: str, dialect: Way, api_key: str) -> None:
+    def __init__(self, name: str, dialect: Way, api_key: str, base_url: str | None = None) -> None:
         self.name = name
         self.context_window = catalog.facts(name).context_window
         self.instructions = (TextDialect if dialect == "text" else ToolDialect).instructions
-        self._dialect, self._api_key = dialect, api_key
+        self._making = {"dialect": dialect, "api_key": api_key, "base_url": base_url}
         self._model: Model | None = None
         import_ahead(ADAPTER)
 
@@ -52,7 +53,7 @@ class ComingModel:
     def _made(self) -> Model:
         if self._model is None:
             module: Any = import_module(ADAPTER)
-            self._model = module.AnthropicModel(self.name, dialect=self._dialect, api_key=self._api_key)
+            self._model = module.AnthropicModel(self.name, **self._making)
         return self._model
 
 
