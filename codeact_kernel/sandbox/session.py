@@ -119,7 +119,8 @@ class KernelSession(Attended):
             await self._end_process()
         finally:
             if self._folder is not None:
-                self._folder.remove()
+                # In a thread: other sessions of this event loop do not wait for a folder to be emptied.
+                await to_the_end(asyncio.to_thread(self._folder.remove))
             if self._launcher is not None:
                 self._launcher.fill()  # Where the event loop ends before it was time.
 
