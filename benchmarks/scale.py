@@ -25,7 +25,7 @@ from statistics import median
 
 from measure import Figure, Missing, Row, show
 from scale_fleet import LEVELS, TIMES_ALONE, Fleet, Search, Stepped, one_alone, search
-from scale_growth import apart
+from scale_growth import GROWTH_MIB, PRINTED_MIB, apart
 
 from codeact_kernel import Launcher
 
@@ -38,9 +38,6 @@ ALIVE, OPENED, PRINTED, STEPS = (
 GOAL = 200
 LEVEL_S = 8.0
 BOX_S = 80.0
-GROWTH_MIB = 4.0
-"""What a host may keep after a thousand sessions: allocators do not give back every page."""
-PRINTED_MIB = 50.0
 
 
 def measure(quick: bool) -> list[Row]:

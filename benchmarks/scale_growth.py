@@ -34,6 +34,10 @@ WARM = 30
 """Sessions, or steps, before the first look: what is allocated once is no growth."""
 LINE = 1000
 MIB = 1024 * 1024
+GROWTH_MIB = 4.0
+"""What a host may keep after a thousand sessions: allocators do not give back every page."""
+PRINTED_MIB = 50.0
+"""What a host may need at most, while a cell prints whatever it likes."""
 
 
 def apart(name: str, count: int, timeout: float) -> dict[str, float]:
@@ -57,7 +61,7 @@ def opened_and_closed(count: int) -> dict[str, float]:
 
 
 async def _opened_and_closed(count: int, launcher: Launcher) -> dict[str, float]:
-    await _open_and_close(WARM, launcher)
+    await _open_and_close(min(WARM, count), launcher)
     before, in_launcher, its_mib = settled(), descriptors_of(_launcher()), resident(pid=_launcher())
     began = time.perf_counter()
     lost = await _open_and_close(count, launcher)
