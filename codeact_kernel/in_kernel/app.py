@@ -6,9 +6,11 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import zmq
+from ipykernel import ipkernel
 from ipykernel.control import ControlThread
 from ipykernel.heartbeat import Heartbeat
 from ipykernel.kernelapp import IPKernelApp
@@ -110,8 +112,7 @@ class ActionApp(IPKernelApp):  # type: ignore[misc]  # ipykernel publishes no ty
 
 
 def rehearse(shell: Any) -> None:
-    """What the first cell would wait for, which a kernel that is kept ready has done by then: what IPython makes
-    when it is first used."""
+    """Makes what IPython makes when it is first used: in a kernel that is kept ready, nobody waits for it."""
     shell.display_formatter.formatters  # noqa: B018  # It is made when it is first looked at.
     shell.run_cell("pass", store_history=False, silent=True)
 
@@ -143,7 +144,10 @@ def launch(
     app.config.HistoryManager.enabled = False
     # It takes seconds to load when first asked, longer than a front end waits.
     app.config.IPCompleter.use_jedi = False
+    # For a debugger, stock asks every module where its file is: a fork would copy the memory of them all.
+    ipkernel.sys = SimpleNamespace(modules={})
     app.initialize(list(arguments))
+    ipkernel.sys = sys
     inherit_context()
     rehearse(app.shell)
     denials_hooks.ready()

@@ -23,8 +23,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from codeact_kernel.sandbox import launcher
 from codeact_kernel.sandbox.confine.policy import Policy, dumps
+from codeact_kernel.sandbox.launcher import enter
 from codeact_kernel.sandbox.supervisor import Supervisor
 
 OWN = (
@@ -148,7 +148,7 @@ def _run(session: socket.socket) -> int:
     os.environ["CODEACT_CHANNEL_FD"] = str(descriptors[0])
     sys.stderr = words = io.StringIO()
     code = Supervisor(
-        asked["connection_file"], enter=enter, tell=lambda report: _say(session, report=dumps(report))
+        asked["connection_file"], enter=become, tell=lambda report: _say(session, report=dumps(report))
     ).run()
     _say(session, exit=code, words=words.getvalue())
     return code
@@ -164,11 +164,11 @@ def _say(session: socket.socket, **message: object) -> None:
 # --- in a fork of that: the kernel ---
 
 
-def enter(policy: Policy) -> None:
-    """Becomes the kernel, and ends with it."""
+def become(policy: Policy) -> None:
+    """The kernel, and ends with it."""
     sys.stderr = sys.__stderr__
     renew()
-    launcher.enter(policy)
+    enter(policy)
     atexit._run_exitfuncs()
     os._exit(0)
 
@@ -177,8 +177,9 @@ def renew() -> None:
     """What must not be the same in every fork, or is of another environment."""
     time.tzset()
     tempfile.tempdir = None
-    loaded: dict[str, Any] = dict(sys.modules)
-    if numpy := loaded.get("numpy"):
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is not None:
         numpy.random.seed()  # Python's own it has renewed itself.
-    if matplotlib := loaded.get("matplotlib"):
+    matplotlib: Any = sys.modules.get("matplotlib")
+    if matplotlib is not None:
         matplotlib.get_configdir = matplotlib.get_cachedir = lambda: os.environ["MPLCONFIGDIR"]

@@ -72,7 +72,8 @@ class Managed:
 
     @property
     def connection(self) -> Mapping[str, Any]:
-        return self._manager.get_connection_info(session=False)  # type: ignore[no-any-return]
+        info: Mapping[str, Any] = self._manager.get_connection_info(session=False)
+        return info
 
     @property
     def pid(self) -> int:

@@ -28,33 +28,33 @@ SPACES = {
 """Names in /proc/PID/ns, and flags of setns(2)."""
 
 
-class Spaces(NamedTuple):
-    """Namespaces to enter. `member`: descriptor of a process in them; `flags`: those that it does not share
-    with this one."""
+class Holder(NamedTuple):
+    """A bubblewrap whose namespaces are there until this process ends, or kills its children. `ready`: a
+    descriptor that brings a byte when they are there, and nothing when they are not to be had."""
 
-    member: int
-    flags: int
+    pid: int
+    ready: int
 
 
-def start(body: Callable[[], None], spaces: Spaces | None = None) -> int:
-    """A child that runs `body` and ends; its pid. Raises OSError when `spaces` cannot be entered."""
-    if spaces is not None:
-        return _start_in(spaces, body)
+def start(body: Callable[[], None], holder: Holder | None = None) -> int:
+    """A child that runs `body` and ends, in the namespaces of `holder` where there is one; its pid.
+
+    Raises OSError when these cannot be entered.
+    """
+    if holder is not None:
+        return _start_in(holder, body)
     pid = os.fork()
     if pid == 0:
         _run(body)
     return pid
 
 
-def hold(around: str, policy: Policy, output: int) -> Spaces:
-    """The namespaces of a policy. They are there until this process ends, or kills its children.
+def hold(around: str, policy: Policy, output: int) -> Holder:
+    """Begins to make the namespaces of a policy. Raises OSError.
 
     Args:
         around: bubblewrap.
         output: takes what that says when it fails.
-
-    Raises:
-        OSError: they are not to be had.
     """
     paths = [os.path.join(folder, "cat") for folder in os.get_exec_path() if os.path.isabs(folder)]
     cat = next((path for path in paths if os.access(path, os.X_OK)), "")
@@ -63,61 +63,76 @@ def hold(around: str, policy: Policy, output: int) -> Spaces:
     command = bwrap.arguments(around, policy._replace(read=(*policy.read, cat)), [cat])
     read_in, write_in = os.pipe()
     read_out, write_out = os.pipe()
+    ends = [(os.POSIX_SPAWN_DUP2, end, to) for end, to in ((read_in, 0), (write_out, 1), (output, 2))]
     try:
-        ends = [(os.POSIX_SPAWN_DUP2, end, to) for end, to in ((read_in, 0), (write_out, 1), (output, 2))]
         pid = os.posix_spawn(command[0], command, dict(os.environ), file_actions=ends)
-        os.close(write_out)
-        write_out = -1
         os.write(write_in, b"\n")
-        if not os.read(read_out, 1):
-            raise OSError("bubblewrap has ended")  # Why, it has said itself.
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            inside = int(file.read().split()[0])
-        own, its = _spaces_of(os.getpid()), _spaces_of(inside)
-        flags = sum(flag for name, flag in SPACES.items() if own[name] != its[name])
-        return Spaces(os.pidfd_open(inside), flags)
     except BaseException:
         os.close(write_in)
+        os.close(read_out)
         raise
     finally:
-        # `write_in` stays open: when it is closed, `cat` ends, and all that is in its namespaces.
-        for descriptor in {read_in, read_out, write_out} - {-1}:
-            os.close(descriptor)
+        os.close(read_in)
+        os.close(write_out)
+    return Holder(pid, read_out)  # `write_in` stays open: at its end `cat` ends, and all that is in there.
 
 
-def _spaces_of(pid: int) -> dict[str, str]:
-    return {name: os.readlink(f"/proc/{pid}/ns/{name}") for name in SPACES}
-
-
-def _start_in(spaces: Spaces, body: Callable[[], None]) -> int:
+def _start_in(holder: Holder, body: Callable[[], None]) -> int:
     """Only a child of whoever enters is in the namespace of processes: so a child of a child. It must not
     begin before it has become ours, or it would end with the one in between."""
     said, say = os.pipe()
     go, let_go = os.pipe()
+    told, tell = os.pipe()
+    between = os.fork()  # While bubblewrap is at work: it takes a while with much memory.
+    if between == 0:
+        for descriptor in (said, let_go, tell):
+            os.close(descriptor)
+        _run(lambda: _enter(told, say, go, body))
+    for descriptor in (say, go, told):
+        os.close(descriptor)
     try:
-        between = os.fork()
-        if between == 0:
-            os.close(let_go)
-            _run(lambda: _enter(spaces, say, go, body))
-        os.close(say)
-        say = -1
-        words = os.read(said, 1000).decode("utf-8", "replace")
-        os.waitpid(between, 0)
+        try:
+            os.write(tell, _inside(holder).encode())
+        finally:
+            os.close(tell)
+            words = os.read(said, 1000).decode("utf-8", "replace")
+            os.waitpid(between, 0)
         if not words.isdigit():
             raise OSError(f"the namespaces cannot be entered: {words or 'no word of who tried'}")
         os.write(let_go, b"\n")
         return int(words)
     finally:
-        for descriptor in {said, say, go, let_go, spaces.member} - {-1}:
-            os.close(descriptor)
+        os.close(said)
+        os.close(let_go)
 
 
-def _enter(spaces: Spaces, say: int, go: int, body: Callable[[], None]) -> None:
+def _inside(holder: Holder) -> str:
+    """The pid of a process in the namespaces, once they are there, and flags of those it does not share with
+    us. Raises OSError."""
+    try:
+        ready = os.read(holder.ready, 1)
+    finally:
+        os.close(holder.ready)
+    if not ready:
+        raise OSError("bubblewrap has ended")  # Why, it has said itself.
+    with open(f"/proc/{holder.pid}/task/{holder.pid}/children", encoding="ascii") as file:
+        pid = int(file.read().split()[0])
+    flags = sum(
+        flag
+        for name, flag in SPACES.items()
+        if os.readlink(f"/proc/self/ns/{name}") != os.readlink(f"/proc/{pid}/ns/{name}")
+    )
+    return f"{pid} {flags}"
+
+
+def _enter(told: int, say: int, go: int, body: Callable[[], None]) -> None:
     """In between: enters, starts the child, says its pid or what went wrong, and ends."""
     from .libc import call  # It takes 8 ms to import, which a supervisor that starts a program saves.
 
+    if not (words := os.read(told, 100).split()):
+        return  # They are not to be had.
     try:
-        call("setns", spaces.member, spaces.flags)
+        call("setns", os.pidfd_open(int(words[0])), int(words[1]))
         # Who enters a user namespace is as hidden from itself as a program with privileges, files of its own
         # in /proc included. One that was executed there is not.
         call("prctl", PR_SET_DUMPABLE, 1, 0, 0, 0)
