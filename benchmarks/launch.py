@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from measure import Figure, Missing, Row, paired, ratio_of, show
+from measure import Figure, Missing, Row, bounded, paired, ratio_of, show
 from plain import Plain
 from processes import below, quiet, unique
 
@@ -48,7 +48,7 @@ matplotlib.pyplot.close(figure)
 mean = float(frame["y"].mean())"""
 MEAN = "3283.5"
 SETUP = setup_source(SetupSpec("bench", (), (), ()))
-COLD_EVERY = 3
+ROUNDS_S, COLD_EVERY = 45.0, 3
 """Rounds: a cold start is dear, and nothing is claimed of it."""
 MEMORY = "Memory of an idle session"
 START = "Session start to first result"
@@ -175,7 +175,7 @@ def _starts(there: list[Ours], rounds: int) -> list[Row]:
     chance = random.Random(3)
     found: dict[Way, list[tuple[float, float]]] = {ours.way: [] for ours in there}
     plain_seconds()
-    for number in range(rounds):
+    for number in bounded(rounds, ROUNDS_S, COLD_EVERY):
         turns = [ours for ours in there if ours.way.start != "cold" or number % COLD_EVERY == 0]
         seconds = {
             ours and ours.way: ours.seconds() if ours else plain_seconds()

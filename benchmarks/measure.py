@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -55,7 +56,8 @@ class Ratio:
     def claim(self) -> str:
         """A row of the README."""
         measured = f"{short(self.ratio)} × ({short(self.upper)})"
-        return f"| {self.name} | {self.tier} | {measured} | ≤ {short(self.target or 0)} × | {self.verdict} |"
+        name = f"{self.group}: {self.name}" if self.group else self.name
+        return f"| {name} | {self.tier} | {measured} | ≤ {short(self.target or 0)} × | {self.verdict} |"
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class Figure:
 
     def claim(self) -> str:
         """A row of the README."""
-        return replace(self, note="").row()
+        name = f"{self.group}: {self.name}" if self.group else self.name
+        return replace(self, name=name, note="").row()
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,15 @@ def show(measure: Callable[[bool], Sequence[Row]]) -> None:
     print(tables(rows))
     if asked.json is not None:
         asked.json.write_text(json.dumps([to_json(row) for row in rows]))
+
+
+def bounded(most: int, seconds: float, least: int) -> Iterator[int]:
+    """Counts to `most`, or until that time is over; to `least` in any case. For pairs that are dear."""
+    ends = time.monotonic() + seconds
+    for number in range(most):
+        if number >= least and time.monotonic() > ends:
+            return
+        yield number
 
 
 def paired(

@@ -23,7 +23,7 @@ from saved import FOLDER, Part, here, load, now, publish, save
 import codeact_kernel
 
 BOXES = {
-    "launch": 150,
+    "launch": 240,
     "steps": 90,
     "peers": 90,
     "cpu": 60,
@@ -34,7 +34,7 @@ BOXES = {
     "context": 90,
     "scale": 150,
     "sandbox": 90,
-    "saving": 60,
+    "saving": 90,
 }
 """Seconds that each part may take: about twice what it does on a quiet machine."""
 WHOLE_S = 600

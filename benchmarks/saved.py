@@ -1,4 +1,7 @@
-"""Owns what a run of the benchmarks leaves: results.json, and what is written from it alone."""
+"""Owns what a run of the benchmarks leaves: results.json, and what is written from it alone.
+
+`python benchmarks/saved.py` writes that again.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from textwrap import fill
 
 from drawing import draw
 from measure import Missing, Row, from_json, tables, to_json
@@ -19,6 +23,8 @@ RESULTS, TABLES, PLOTS = FOLDER / "results.json", FOLDER / "RESULTS.md", FOLDER 
 README = FOLDER.parent / "README.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 LIBRARIES = ("ipykernel", "ipython", "jupyter_client", "pyzmq", "numpy", "pandas", "matplotlib", "pyarrow")
+WIDTH = 115
+HEAD = "| measured | tier | median ratio or figure | target | |\n|---|---|---|---|---|"
 CLAIMED = ("launch", "steps", "cpu", "toolcalls", "frames", "imports", "scale", "ours")
 """The parts of the README's table, in its order; of each, the rows that have a target."""
 
@@ -126,18 +132,19 @@ def section(parts: Mapping[str, Part]) -> str:
     """The README's own: what we claim, and whether it holds."""
     chosen = [parts[name] for name in CLAIMED if name in parts]
     rows = [row for part in chosen for row in part.rows if not isinstance(row, Missing) and row.target]
+    if not rows:
+        return f"{BEGIN}\n{END}"
     dates = sorted({part.when.split()[0] for part in chosen})
     machines = dict.fromkeys(str(part.machine) for part in chosen)
-    head = "| measured | tier | median ratio or figure | target | |\n|---|---|---|---|---|"
-    return (
-        f"{BEGIN}\n{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {'; '.join(machines)}; one run of "
-        "`make bench`, ratios of interleaved pairs, in brackets the 95 % bound. The baseline of starts, "
-        "steps and memory is a bare `jupyter_client` with a stock ipykernel over ipc. All tables: "
-        "[benchmarks/RESULTS.md](benchmarks/RESULTS.md), what each means: "
-        "[benchmarks/README.md](benchmarks/README.md).\n\n"
-        + "\n".join([head, *(row.claim() for row in rows)])
-        + f"\n{END}"
+    said = (
+        f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {'; '.join(machines)}; by `make bench`: ratios "
+        "of interleaved pairs in one run, in brackets their 95 % bound. The baseline of starts, steps and "
+        "memory is a bare `jupyter_client` with a stock ipykernel over ipc, at its best. All tables: "
+        "[benchmarks/RESULTS.md](benchmarks/RESULTS.md); what each means: "
+        "[benchmarks/README.md](benchmarks/README.md)."
     )
+    table = "\n".join([HEAD, *(row.claim() for row in rows)])
+    return f"{BEGIN}\n{fill(said, WIDTH, break_on_hyphens=False)}\n\n{table}\n{END}"
 
 
 def written(readme: str, parts: Mapping[str, Part]) -> str:
@@ -154,3 +161,7 @@ def publish(parts: Mapping[str, Part]) -> None:
     TABLES.write_text(report(parts))
     README.write_text(written(README.read_text(), parts))
     draw(parts, PLOTS)
+
+
+if __name__ == "__main__":
+    publish(load())
