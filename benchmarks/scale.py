@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import random
 from statistics import median
 
@@ -37,18 +38,20 @@ ALIVE, OPENED, PRINTED, STEPS = (
 )
 GOAL = 200
 LEVEL_S = 8.0
+LIBRARIES = ("numpy", "pandas", "matplotlib.pyplot")
 BOX_S = 80.0
+OPENED_S = 75.0
 
 
 def measure(quick: bool) -> list[Row]:
     opened, megabytes, steps = (10, 16, 40) if quick else (1000, 1000, 2000)
     levels, seconds, box = ((4, 8), 2.0, 10.0) if quick else (LEVELS, LEVEL_S, BOX_S)
     rows: list[Row] = []
-    with Launcher() as launcher:
+    with Launcher(LIBRARIES) as launcher:
         if problem := launcher.ready():
             rows.append(Missing("sessions that are forks", problem, ALIVE))
         rows += alive(asyncio.run(search(launcher, levels, seconds, box)), levels)
-    for part in (lambda: closed(opened), lambda: printed(megabytes), lambda: many_steps(steps)):
+    for part in (lambda: closed(opened, OPENED_S), lambda: printed(megabytes), lambda: many_steps(steps)):
         rows += part()
     return rows
 
@@ -90,12 +93,13 @@ def fleet_rows(stepped: Stepped, alone: float) -> list[Row]:
     ]
 
 
-def closed(count: int) -> list[Row]:
+def closed(count: int, box: float) -> list[Row]:
     try:
-        found = apart("opened", count, timeout=30 + count)
+        found = apart("opened", count, 60 + count, str(box), *LIBRARIES)
     except Exception as problem:
         return [Missing(f"{count} sessions opened and closed", str(problem), OPENED)]
-    rate = f"{count / found['seconds']:.1f} a second"
+    opened = found["count"]
+    name, rate = f"{opened:,.0f} sessions: ", f"{opened / found['seconds']:.1f} a second"
     left = {
         "processes": "processes",
         "descriptors of the host": "descriptors",
@@ -103,26 +107,12 @@ def closed(count: int) -> list[Row]:
         "folders": "folders",
         "outputs lost": "lost",
     }
+    memory = {"memory of the host": "host_mib", "memory of the launcher": "launcher_mib"}
+    over = f"the {box:.0f} s were over; {rate}" if opened < count else rate
     return [
-        *(
-            Figure(f"{count:,} sessions: {name}", found[key], "left", 0, group=OPENED)
-            for name, key in left.items()
-        ),
-        Figure(
-            f"{count:,} sessions: memory of the host",
-            found["host_mib"],
-            "MiB",
-            GROWTH_MIB,
-            note=rate,
-            group=OPENED,
-        ),
-        Figure(
-            f"{count:,} sessions: memory of the launcher",
-            found["launcher_mib"],
-            "MiB",
-            GROWTH_MIB,
-            group=OPENED,
-        ),
+        Figure("opened and closed", opened, "sessions", count, "at least", over, OPENED),
+        *(Figure(name + what, found[key], "left", 0, group=OPENED) for what, key in left.items()),
+        *(Figure(name + what, found[key], "MiB", GROWTH_MIB, group=OPENED) for what, key in memory.items()),
     ]
 
 
@@ -165,7 +155,8 @@ def many_steps(steps: int) -> list[Row]:
         return [Missing(f"{steps} steps", str(problem), STEPS)]
     name = f"{found['steps']:,.0f} steps: "
     times = f"{found['first'] * 1e3:.1f} ms early, {found['last'] * 1e3:.1f} ms late, the cell included"
-    each = found["notebook_mib"] * 1024 / found["steps"]
+    each, held = (found[key] * 1024 / found["steps"] for key in ("notebook_mib", "growth_mib"))
+    taken = f"{held:.1f} KiB a step: the trajectory keeps what it showed"
     return [
         Figure(
             f"{name}largest request",
@@ -175,7 +166,7 @@ def many_steps(steps: int) -> list[Row]:
             note="the window",
             group=STEPS,
         ),
-        Figure(f"{name}growth of the host", found["growth_mib"], "MiB", group=STEPS),
+        Figure(f"{name}growth of the host", found["growth_mib"], "MiB", note=taken, group=STEPS),
         Figure(f"{name}notebook", found["notebook_mib"], "MiB", note=f"{each:.1f} KiB a step", group=STEPS),
         Figure(
             f"{name}a late step by an early one",
@@ -190,7 +181,7 @@ def many_steps(steps: int) -> list[Row]:
 
 def one_fleet(sessions: int, seconds: float) -> None:
     async def run() -> list[Row]:
-        with Launcher() as launcher:
+        with Launcher(LIBRARIES) as launcher:
             print(launcher.ready(), end="")
             alone = median(await one_alone(200, launcher))
             async with Fleet(launcher) as fleet:
@@ -217,7 +208,7 @@ def main() -> None:
     if asked.sessions:
         one_fleet(asked.sessions, asked.seconds)
     elif asked.opened:
-        show_rows(closed(asked.opened))
+        show_rows(closed(asked.opened, math.inf))
     elif asked.printed:
         show_rows(printed(asked.printed))
     elif asked.steps:

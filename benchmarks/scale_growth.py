@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import math
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 from statistics import median
@@ -40,9 +42,9 @@ PRINTED_MIB = 50.0
 """What a host may need at most, while a cell prints whatever it likes."""
 
 
-def apart(name: str, count: int, timeout: float) -> dict[str, float]:
+def apart(name: str, count: int, timeout: float, *more: str) -> dict[str, float]:
     """Runs one of these in a process of its own."""
-    command = [sys.executable, __file__, name, str(count)]
+    command = [sys.executable, __file__, name, str(count), *more]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     if done.returncode:
         raise RuntimeError(f"{name}: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1][:300]}")
@@ -53,22 +55,22 @@ def apart(name: str, count: int, timeout: float) -> dict[str, float]:
 # --- sessions opened and closed ----------------------------------------------------------------
 
 
-def opened_and_closed(count: int) -> dict[str, float]:
-    """Sessions opened, stepped and closed, as many at once as there are cores."""
-    with Launcher() as launcher:
+def opened_and_closed(count: int, box: str = "inf", *preload: str) -> dict[str, float]:
+    """Sessions opened, stepped and closed, as many at once as there are cores, for `box` seconds at most."""
+    with Launcher(preload=preload) as launcher:
         launcher.ready()
-        return asyncio.run(_opened_and_closed(count, launcher))
+        return asyncio.run(_opened_and_closed(count, float(box), launcher))
 
 
-async def _opened_and_closed(count: int, launcher: Launcher) -> dict[str, float]:
-    await _open_and_close(min(WARM, count), launcher)
+async def _opened_and_closed(count: int, box: float, launcher: Launcher) -> dict[str, float]:
+    await _open_and_close(min(WARM, count), math.inf, launcher)
     before, in_launcher, its_mib = settled(), descriptors_of(_launcher()), resident(pid=_launcher())
     began = time.perf_counter()
-    lost = await _open_and_close(count, launcher)
+    opened, lost = await _open_and_close(count, box, launcher)
     seconds = time.perf_counter() - began
     after = settled()
     return {
-        "count": count,
+        "count": opened,
         "seconds": seconds,
         "lost": lost,
         "processes": after.processes - before.processes,
@@ -80,21 +82,22 @@ async def _opened_and_closed(count: int, launcher: Launcher) -> dict[str, float]
     }
 
 
-async def _open_and_close(count: int, launcher: Launcher) -> int:
-    """How many steps were lost."""
-    left = iter(range(count))
+async def _open_and_close(count: int, box: float, launcher: Launcher) -> tuple[int, int]:
+    """How many there were, and how many steps were lost."""
+    end, left = time.monotonic() + box, iter(range(count))
 
-    async def worker() -> int:
-        lost = 0
-        for _ in left:
+    async def worker() -> tuple[int, int]:
+        opened = lost = 0
+        while time.monotonic() < end and next(left, None) is not None:
             session = Session(KernelSession(launcher=launcher))
             await session.session.start(SETUP)
             await session.step()
             await session.session.aclose()
-            lost += session.lost
-        return lost
+            opened, lost = opened + 1, lost + session.lost
+        return opened, lost
 
-    return sum(await asyncio.gather(*(worker() for _ in range(STARTS_AT_ONCE))))
+    workers = await asyncio.gather(*(worker() for _ in range(STARTS_AT_ONCE)))
+    return sum(opened for opened, _ in workers), sum(lost for _, lost in workers)
 
 
 def settled() -> Held:
@@ -232,7 +235,11 @@ def conversation(steps: int) -> dict[str, float]:
     }
 
 
-KINDS = {"opened": opened_and_closed, "printed": printed, "conversation": conversation}
+KINDS: dict[str, Callable[..., dict[str, float]]] = {
+    "opened": opened_and_closed,
+    "printed": printed,
+    "conversation": conversation,
+}
 
 if __name__ == "__main__":
-    print(json.dumps(KINDS[sys.argv[1]](int(sys.argv[2]))))
+    print(json.dumps(KINDS[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])))

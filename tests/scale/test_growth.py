@@ -17,7 +17,7 @@ PATIENCE_S = 120.0
 
 
 def test_thirty_sessions_opened_and_closed_leave_nothing() -> None:
-    found = apart("opened", 30, PATIENCE_S)
+    found = apart("opened", 30, PATIENCE_S, "inf")
     exact = ("lost", "processes", "descriptors", "launcher_descriptors", "folders")
     assert {name: found[name] for name in exact} == dict.fromkeys(exact, 0)
     assert found["host_mib"] < GROWTH_MIB
