@@ -136,10 +136,11 @@ def section(parts: Mapping[str, Part]) -> str:
         return f"{BEGIN}\n{END}"
     dates = sorted({part.when.split()[0] for part in chosen})
     machines = dict.fromkeys(str(part.machine) for part in chosen)
+    when = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     said = (
-        f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, {'; '.join(machines)}; by `make bench`: ratios "
-        "of interleaved pairs in one run, in brackets their 95 % bound. The baseline of starts, steps and "
-        "memory is a bare `jupyter_client` with a stock ipykernel over ipc, at its best. All tables: "
+        f"{when}, {'; '.join(machines)}; by `make bench`: ratios of interleaved pairs in one run, in "
+        "brackets their 95 % bound. The baseline of starts, steps and memory is a bare "
+        "`jupyter_client` with a stock ipykernel over ipc, at its best. All tables: "
         "[benchmarks/RESULTS.md](benchmarks/RESULTS.md); what each means: "
         "[benchmarks/README.md](benchmarks/README.md)."
     )
