@@ -10,21 +10,18 @@ from pathlib import Path
 from queue import Empty
 from typing import Any, Literal
 
-from jupyter_client import KernelManager
-from jupyter_client.blocking import BlockingKernelClient
-from jupyter_client.kernelspec import KernelSpecManager
-
-from . import prelude
+from . import kernels, prelude
 from .measure import Sampler, descendants, is_over
 from .probe import Outcome, Probe, Usage
 from .scene import Scene
 from .victims import LIVING
 
-KERNELSPECS = Path(__file__).parents[3] / "kernelspec"
 PRELUDE = Path(prelude.__file__).read_text().replace("from __future__ import annotations\n", "")
 LAYERS_OFF = {"A": [], "B": ["namespaces"], "C": ["landlock"], "none": []}
 GRACE_S = 2.0
 END_S = 3.0
+HOLDERS = ("bwrap", "cat")
+"""Processes of the session that are no kernels."""
 KEPT_TEXT = 8 * 1024 * 1024
 Ended = Literal["ok", "error", "interrupted", "killed", "died"]
 
@@ -36,9 +33,7 @@ class Cage:
         self.tier = tier
         self._without = [] if poorer else LAYERS_OFF[tier]  # A poorer host gives no more than that by itself.
         self._transport = transport
-        self._limits = probe.limits
-        self._profile = probe.profile
-        self._provisioned = probe.provisioned
+        self._wanted = probe
         self.scene = Scene()
         self.gone = True
         try:
@@ -68,13 +63,11 @@ class Cage:
         if not self.gone:
             self.gone = True
             if probe.end == "kill supervisor":
-                os.kill(self._supervisor, signal.SIGKILL)
-                self._manager.provisioner.process.wait()
+                self._kernel.kill()
             else:
                 problem = self._supervisor_harm()
             self._client.stop_channels()
-            self._manager.shutdown_kernel(now=True)
-        self._manager.context.destroy(linger=0)
+            self._kernel.stop()
         return problem or self._survivors()
 
     def close(self) -> None:
@@ -86,39 +79,19 @@ class Cage:
         return self.scene.disturbed() or (None if self.gone else self._supervisor_harm() or self._tampered())
 
     def _start(self) -> None:
-        runtime = self.scene.root / "runtime"
-        profile = {
-            "sandbox": self.tier,
-            "without": self._without,
-            "workspace": str(self.scene.work),
-            "data": [str(self.scene.root / "data")],
-            **({"limits": self._limits} if self._limits else {}),
-            **self._profile,
-        }
-        self._manager = KernelManager(
-            kernel_name="codeact-python",
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(KERNELSPECS)]),
-            transport=self._transport,
-            connection_file=str(runtime / "kernel-own.json"),
-        )
-        if self._transport == "ipc":
-            self._manager.ip = str(runtime / "k")
-        if not self._provisioned:
-            self._manager.kernel_spec.metadata.pop("kernel_provisioner")
-        env = {**self.scene.environment, "CODEACT_PROFILE": json.dumps(profile)}
-        self._manager.start_kernel(env=env, cwd=str(self.scene.root / "client"))
+        self._kernel = kernels.start(self.scene, self.tier, self._without, self._transport, self._wanted)
         self.gone = False
-        self._client: BlockingKernelClient = self._manager.client()
+        self._client = self._kernel.client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=30)
-        self._supervisor = int(self._manager.provisioner.process.pid)
+        self._supervisor = self._kernel.supervisor
         self._targets = self.scene.targets(self._supervisor)
         self._runtime = self._sockets()
         self._check_tier()
 
     def _check_tier(self) -> None:
         """That the cage is the one the table will name."""
-        kernel = descendants(self._supervisor)[-1]
+        kernel = next(pid for pid in reversed(descendants(self._supervisor)) if _name(pid) not in HOLDERS)
         status = Path(f"/proc/{kernel}/status").read_text()
         namespaces = _namespace(kernel) != _namespace("self")
         found = ("Seccomp:\t2" in status, namespaces)
@@ -134,15 +107,15 @@ class Cage:
         ended = self._listen(parent, pieces, time.monotonic() + seconds)
         if ended is not None:
             return "".join(pieces), ended
-        if self._manager.is_alive():
-            self._manager.interrupt_kernel()
+        if self._alive():
+            self._kernel.interrupt()
             if self._listen(parent, pieces, time.monotonic() + GRACE_S) is not None:
                 return "".join(pieces), "interrupted"
-        alive = self._manager.is_alive()
+        alive = self._alive()
         harm = self._supervisor_harm()
         self.gone = True
         self._client.stop_channels()
-        self._manager.shutdown_kernel(now=True)
+        self._kernel.stop()
         return "".join(pieces) + (self._supervisor_word(harm) if harm else ""), "killed" if alive else "died"
 
     def _listen(self, parent: str, pieces: list[str], until: float) -> Ended | None:
@@ -153,7 +126,7 @@ class Cage:
             try:
                 message = self._client.get_iopub_msg(timeout=0.1)
             except Empty:
-                if not self._manager.is_alive():
+                if not self._alive():
                     return None
                 continue
             except Exception:  # a forged or broken message: the stock client's affair, not ours
@@ -167,9 +140,12 @@ class Cage:
                 return "error" if failed else "ok"
         return None
 
+    def _alive(self) -> bool:
+        return self._kernel.code() is None
+
     def _supervisor_harm(self) -> str | None:
         """Whether the process that watches was hit by that which it watches."""
-        code = self._manager.provisioner.process.poll() if self._manager.provisioner else None
+        code = self._kernel.code()
         if code is not None:
             return f"the supervisor was killed ({code})" if code < 0 else None
         stat = Path(f"/proc/{self._supervisor}/stat").read_text().rpartition(")")[2].split()
@@ -177,7 +153,7 @@ class Cage:
 
     def _sockets(self) -> dict[str, tuple[int, ...]]:
         """Connection file and sockets of the running kernel."""
-        found = {path.name: path.lstat() for path in (self.scene.root / "runtime").iterdir()}
+        found = {path.name: path.lstat() for path in self._kernel.runtime.iterdir()}
         return {name: (f.st_mode, f.st_ino, f.st_size, f.st_mtime_ns) for name, f in found.items()}
 
     def _tampered(self) -> str | None:
@@ -211,6 +187,10 @@ def _read(message: dict[str, Any], parent: str) -> tuple[str, bool, bool]:
         return "", False, False  # the probe itself
     idle = kind == "status" and mine and content.get("execution_state") == "idle"
     return json.dumps(content, ensure_ascii=False, default=repr), kind == "error" and mine, idle
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def _namespace(pid: int | str) -> str:

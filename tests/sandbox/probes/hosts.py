@@ -28,6 +28,7 @@ from codeact_kernel.outputs import Finished
 from codeact_kernel.sandbox.session import KernelSession, NoCalls
 from codeact_kernel.trajectory import Action
 
+from .. import started
 from .scene import Scene
 
 STEP_S, GRACE_S = 2.0, 1.0
@@ -69,7 +70,9 @@ class Ours:
         profile = SandboxProfile(workspace=scene.work, sandbox=tier, without=WITHOUT.get(tier, ()))
         limits = Limits(step_timeout_s=STEP_S, interrupt_grace_s=GRACE_S)
         self._runner = asyncio.Runner()
-        self._session = KernelSession(Settings(limits=limits, profile=profile))
+        self._session = KernelSession(
+            Settings(limits=limits, profile=profile), launcher=started.launcher(profile)
+        )
         self._down = False
         self._runner.run(self._session.start("pass"))
 

@@ -27,6 +27,8 @@ class Result:
     """End of what the kernel printed: why it was held, mostly."""
     poorer: str = ""
     """What the host was emulated to be; "" for this machine as it is."""
+    start: str = "cold"
+    """How the kernel was started: cold, fork, spare."""
 
 
 def reached(scene: Scene, probe: Probe, outcome: Outcome) -> str | None:

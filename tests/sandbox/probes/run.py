@@ -16,14 +16,16 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from .. import as_user
+from ..started import STARTS
 from .catalog import BY_NAME, PROBES
 from .judge import Result
 from .probe import GROUPS, Probe
@@ -72,19 +74,32 @@ def run_probes(
     transport: str = "ipc",
     workers: int = WORKERS,
     poorer: str = "",
+    start: str = "cold",
 ) -> list[Result]:
     """Runs the probes in cages of this tier ("none": the control), many of them in one kernel.
 
     `poorer`: on a host emulated to be so, one of `POORER`. What a worker that failed has not run is wrong.
     """
-    jobs = [job(batch, tier, user, transport, poorer) for batch in batches(list(probes))]
+    wanted = [probe for probe in probes if forkable(probe, start)]
+    jobs = [job(batch, tier, user, transport, poorer, start) for batch in batches(wanted)]
     return run_jobs(jobs, workers)
 
 
-def job(batch: list[Probe], tier: str, user: str, transport: str, poorer: str = "") -> dict[str, object]:
+def job(
+    batch: list[Probe], tier: str, user: str, transport: str, poorer: str = "", start: str = "cold"
+) -> dict[str, object]:
     """What a worker is told."""
     names = [p.name for p in batch]
-    return {"probes": names, "tier": tier, "transport": transport, "user": user, "poorer": poorer}
+    told = {"tier": tier, "transport": transport, "user": user, "poorer": poorer, "start": start}
+    return {"probes": names, **told}
+
+
+def forkable(probe: Probe, start: str) -> bool:
+    """Whether the kernel that this probe wants can be started so."""
+    if start == "cold":
+        return True
+    plain = probe.provisioned and probe.transport != "tcp" and not probe.profile.get("allow_fork")
+    return plain and (start == "fork" or not (probe.then or probe.drive))  # A spare has a new workspace.
 
 
 def run_jobs(jobs: Sequence[dict[str, object]], workers: int = WORKERS) -> list[Result]:
@@ -114,12 +129,14 @@ def _work(job: dict[str, object]) -> list[Result]:
         "cwd": REPOSITORY,
         "timeout": 30 + PROBE_S * len(names),
     }
-    done = _as(str(job["user"]), command, **options)
+    done = _as(str(job["user"]), command, {"CODEACT_TEST_START": str(job["start"])}, **options)
     results = [Result(**json.loads(line)) for line in done.stdout.splitlines()]
     if done.returncode:
         results += _never_run(job, results, f"the worker failed: {done.stderr[-3000:]}")
     bad = len(wrong(results))
-    where = f"{job['tier']} {job['user']} {job['transport']} {job['poorer']}".rstrip()
+    where = " ".join(
+        filter(None, (str(job[name]) for name in ("tier", "start", "user", "transport", "poorer")))
+    )
     told = "".join(f"\n    {r.name}: {r.escaped or 'held'} {r.last_words[-300:]!r}" for r in wrong(results))
     sys.stderr.write(f"{where}: {len(results)} probes, {bad} wrong{told}\n")
     return results
@@ -141,17 +158,20 @@ def _never_run(job: dict[str, object], results: list[Result], why: str) -> list[
             0.0,
             why,
             str(job["poorer"]),
+            str(job["start"]),
         )
         for name in names
         if name not in {result.name for result in results}
     ]
 
 
-def _as(user: str, command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+def _as(
+    user: str, command: list[str], extra: Mapping[str, str] = MappingProxyType({}), **options: Any
+) -> subprocess.CompletedProcess[str]:
     if user == "ordinary" and os.geteuid() == 0:
-        return as_user.run(command, uid=as_user.UID + 1 + secrets.randbelow(USERS), **options)
+        return as_user.run(command, extra, uid=as_user.UID + 1 + secrets.randbelow(USERS), **options)
     with tempfile.TemporaryDirectory(prefix="probes-") as home:
-        env = as_user.environment(home, {})
+        env = as_user.environment(home, extra)
         return subprocess.run(command, env=env, text=True, check=False, **options)
 
 
@@ -161,16 +181,17 @@ def table(results: list[Result]) -> list[str]:
     tried: Counter[tuple[str, ...]] = Counter()
     for r in results:
         for group in (r.group, "all"):
-            key = (r.poorer, r.tier, r.user, r.transport, group)
+            key = (r.poorer, r.tier, r.start, r.user, r.transport, group)
             tried[key] += 1
             good[key] += bool(r.escaped) == (r.tier == CONTROL)
     groups = [group for group in (*GROUPS, "all") if any(key[-1] == group for key in tried)]
     lines = [f"| run | {' | '.join(groups)} |", "|---|" + "---|" * len(groups)]
     for run in sorted({key[:-1] for key in tried}):
-        poorer, tier, user, transport = run
+        poorer, tier, start, user, transport = run
         name = "control" if tier == CONTROL else f"tier {tier}"
         cells = [f"{good[(*run, group)]} / {tried[(*run, group)]}" for group in groups]
-        lines.append(f"| {', '.join(filter(None, (name, poorer, user, transport)))} | {' | '.join(cells)} |")
+        words = (name, "" if start == "cold" else start, poorer, user, transport)
+        lines.append(f"| {', '.join(filter(None, words))} | {' | '.join(cells)} |")
     return lines
 
 
@@ -201,6 +222,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[], help="names of probes or groups; all when left out")
     parser.add_argument("--tier", nargs="*", default=["A"], choices=["A", "B", "C"])
     parser.add_argument("--user", nargs="*", default=list(users()), choices=["root", "ordinary"])
+    parser.add_argument(
+        "--start",
+        nargs="*",
+        default=["cold"],
+        choices=STARTS,
+        help="fork, spare: of a launcher, tiers A and B",
+    )
     parser.add_argument("--transport", nargs="*", default=["ipc"], choices=["ipc", "tcp"])
     parser.add_argument(
         "--poorer", nargs="*", default=[], choices=list(POORER), help="also on hosts emulated to be poorer"
@@ -214,8 +242,9 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     chosen = [p for p in PROBES if not options.only or {p.name, p.group} & set(options.only)]
     results: list[Result] = []
-    for tier, user, transport in product(options.tier, options.user, options.transport):
-        results += run_probes(chosen, tier, user, transport, options.workers)
+    for tier, user, transport, start in product(options.tier, options.user, options.transport, options.start):
+        if start == "cold" or (tier != "C" and transport == "ipc"):
+            results += run_probes(chosen, tier, user, transport, options.workers, start=start)
     for poorer, user in product(options.poorer, options.user):
         results += run_probes(chosen, POORER[poorer], user, "ipc", options.workers, poorer)
     if options.control:

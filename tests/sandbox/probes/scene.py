@@ -38,6 +38,7 @@ PLACES = (
     "name of a file", "name of a socket", "database", "file in the virtual environment",
 )  # fmt: skip
 TOOLS = ("sh", "touch", "env", "bash", "mkdir")
+HOST_ENV = "CODEACT_TEST_PASSWORD"
 SCANNED_BYTES = 1024 * 1024
 
 
@@ -51,6 +52,11 @@ class Scene:
         self.claim = f"CLAIM-{secrets.token_hex(6)}"
         self.key = secrets.randbits(30) | 1
         self.secrets = {place: f"s{secrets.token_hex(16)}" for place in (*PLACES, *HOME_FILES)}
+        self.secrets["client's environment"] = os.environ.setdefault(
+            HOST_ENV, self.secrets["client's environment"]
+        )  # Of a launcher, which outlives this scene, the client is this process.
+        self.work = self.root / "work"
+        """The workspace."""
         self.other_session = Path(tempfile.mkdtemp(prefix=f"codeact-{_namespace()}-{os.getpid()}-"))
         for name in ("work", "data", "outside", "runtime", "sockets", "client"):
             (self.root / name).mkdir()
@@ -61,18 +67,13 @@ class Scene:
         self.rebase()
 
     @property
-    def work(self) -> Path:
-        """The workspace."""
-        return self.root / "work"
-
-    @property
     def environment(self) -> dict[str, str]:
         """Of the Jupyter client, secrets included."""
         return {
             "HOME": str(self.root / "home"),
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
-            "CODEACT_TEST_PASSWORD": self.secrets["client's environment"],
+            HOST_ENV: self.secrets["client's environment"],
             "SSH_AUTH_SOCK": str(self.root / "sockets" / "s"),
         }
 
@@ -104,7 +105,7 @@ class Scene:
             "victim_length": told["length"],
             "victim_fd": told["fd"],
             "supervisor": supervisor,
-            "host_env": "CODEACT_TEST_PASSWORD",
+            "host_env": HOST_ENV,
             "python": sys.executable,
             "tools": {name: shutil.which(name) or f"/bin/{name}" for name in TOOLS},
             **self.listeners.targets(),

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from .. import started
 from .cage import Cage
 from .catalog import BY_NAME
 from .judge import Result, cage_ended, reached, try_one
@@ -95,6 +96,7 @@ def _result(probe: Probe, job: dict[str, Any], outcome: Outcome, found: str | No
         seconds,
         words,
         job["poorer"],
+        started.START,
     )
 
 

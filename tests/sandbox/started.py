@@ -1,0 +1,38 @@
+"""Owns how the kernels of these tests start: cold, or as CODEACT_TEST_START says: "fork", "spare"."""
+
+from __future__ import annotations
+
+import atexit
+import os
+
+from codeact_kernel.config import SandboxProfile
+from codeact_kernel.sandbox.launching import Launcher, why_not
+
+START = os.environ.get("CODEACT_TEST_START", "cold")
+STARTS = ("cold", "fork", "spare")
+PRELOADED = ("numpy", "pandas", "matplotlib.pyplot")
+
+_made: dict[SandboxProfile | None, Launcher] = {}
+
+
+def launcher(profile: SandboxProfile) -> Launcher | None:
+    """What makes the kernels of this profile; None: they start cold. One at a time: all spares of a launcher
+    are of one profile, and those of a workspace with a name are forked when they are wanted."""
+    if START == "cold" or why_not(profile):
+        return None
+    key = profile if START == "spare" and profile.workspace is None else None
+    if key not in _made:
+        close()
+        _made[key] = Launcher(PRELOADED, spares=int(key is not None), profile=key or SandboxProfile())
+        problem = _made[key].ready()
+        assert not problem, problem
+    return _made[key]
+
+
+def close() -> None:
+    """Ends what was made, and its spares; sessions go on."""
+    while _made:
+        _made.popitem()[1].close()
+
+
+atexit.register(close)
