@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from importlib import import_module
 from typing import Any, Literal
 
-from codeact_kernel.ahead import import_ahead
+from codeact_kernel.ahead import import_ahead, import_dear
 from codeact_kernel.events import ModelRequest
 from codeact_kernel.interfaces import Emit, Model
 from codeact_kernel.trajectory import Reply, Usage
@@ -52,7 +51,7 @@ class ComingModel:
 
     def _made(self) -> Model:
         if self._model is None:
-            module: Any = import_module(ADAPTER)
+            module: Any = import_dear(ADAPTER)
             self._model = module.AnthropicModel(self.name, **self._making)
         return self._model
 

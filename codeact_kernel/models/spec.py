@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any, Literal
 
+from codeact_kernel.ahead import import_dear
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.interfaces import Model
 
@@ -39,6 +39,6 @@ def _anthropic(
     # The SDK takes seconds to import: who runs a script never needs it, and who has a key need not wait.
     if api_key is None and base_url is None and (key := plain_key()) is not None:
         return ComingModel(name, dialect, key)
-    module: Any = import_module(ADAPTER)
+    module: Any = import_dear(ADAPTER)
     model: Model = module.AnthropicModel(name, dialect=dialect, api_key=api_key, base_url=base_url)
     return model

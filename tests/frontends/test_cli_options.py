@@ -13,7 +13,7 @@ from codeact_kernel.frontends import traits
 from codeact_kernel.frontends.cli_commands import COMMANDS
 from codeact_kernel.frontends.cli_options import Parsed, parse
 from codeact_kernel.frontends.cli_values import LEAST_MEMORY
-from codeact_kernel.sandbox import process
+from codeact_kernel.sandbox import request
 
 TASK = "count the rows"
 DATA = "SandboxProfile.data"
@@ -137,4 +137,4 @@ def test_groups_have_the_fields_and_defaults_of_their_value_objects(group: type)
 
 
 def test_the_least_memory_is_what_a_kernel_needs() -> None:
-    assert LEAST_MEMORY == process.LEAST_MEMORY
+    assert LEAST_MEMORY == request.LEAST_MEMORY
