@@ -11,6 +11,7 @@ from ..events import SandboxReady
 from ..exceptions import UsageError
 from ..notebook.edits import load_edited
 from ..replay import ReplayReport, counted
+from ..sandbox.launching import Launcher
 from ..tools.registry import Tool
 from ..wire.messages import Json
 from .app import CodeactApp
@@ -23,7 +24,7 @@ from .doors import outlets, saved_run, tools_of
 from .page import Page
 from .recorded_data import data_notes, import_note
 from .replay_view import show_report, show_step
-from .replaying import LiveTools, replay_notebook
+from .replaying import LiveTools, launcher_for, replay_notebook
 from .terminal import clean
 
 
@@ -38,6 +39,8 @@ class ReplayApp(CodeactApp):
     live = Bool(False, help="Call the real tools again.").tag(config=True)
     yes = Bool(False, help="With live: do not ask before a call.").tag(config=True)
 
+    _launcher: Launcher | None = None
+
     def start(self) -> int:
         self._check()
         with outlets(self.json) as (console, document):
@@ -45,7 +48,8 @@ class ReplayApp(CodeactApp):
             if self.live:
                 tools = tools_of(self.tools)
                 live = _live(page, tools, yes=self.yes)
-            runs = [self._run(page, given, settings, live) for given in self.arguments]
+            with launcher_for(len(self.arguments)) as self._launcher:
+                runs = [self._run(page, given, settings, live) for given in self.arguments]
             if document is not None:
                 print(dumps(_document([made for _, made in runs])), file=document)
             codes = {code for code, _ in runs} - {0}
@@ -92,6 +96,7 @@ class ReplayApp(CodeactApp):
             on_ready=ready.append,
             to=self.to,
             live=live,
+            launcher=self._launcher,
             **counts,
         )
         show_report(page, report)

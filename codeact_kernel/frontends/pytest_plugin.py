@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .cli_values import DRIFT_KINDS
+
+LAUNCHER = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,7 +69,8 @@ class ReplayItem(pytest.Item):
         from .replaying import replay_notebook
 
         excepted = self.config.getoption("--codeact-except")
-        report = replay_notebook(self.path, strict=True, excepted=excepted)
+        launcher = _launcher(self.session)
+        report = replay_notebook(self.path, strict=True, excepted=excepted, launcher=launcher)
         if not report.agrees:
             raise ReplayDiffers(_text(report))
 
@@ -80,6 +84,18 @@ class ReplayItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         return self.path, None, f"replay of {self.path.name}"
+
+
+def _launcher(session: pytest.Session) -> Any:
+    """One for all saved runs, where there are several."""
+    from .replaying import launcher_for
+
+    if LAUNCHER not in session.stash:
+        held = ExitStack()
+        runs = sum(isinstance(item, ReplayItem) for item in session.items)
+        session.stash[LAUNCHER] = held.enter_context(launcher_for(runs))
+        session.config.add_cleanup(held.close)
+    return session.stash[LAUNCHER]
 
 
 def _text(report: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from .approving import Asker, Desk
 from .portal import PortalRunner, SyncDoor
 from .recorded_data import hosted_setup, provided, refused_imports
 
+SEVERAL = 3
 MAX_EDITS = 20
 """Changes by hand that are told."""
 RECORDED_SHARE = 10
@@ -95,6 +97,12 @@ def replay_notebook(
     return replace(
         report, remarks=(*told, *report.remarks), counted=counted(strict=strict, excepted=excepted)
     )
+
+
+def launcher_for(runs: int) -> AbstractContextManager[Launcher | None]:
+    """For so many runs, one after the other: only several are worth the imports of a launcher, which is ready
+    when the first has been replayed."""
+    return Launcher() if runs >= SEVERAL else nullcontext()
 
 
 def _called(trajectory: Trajectory, live: LiveTools, settings: Settings, runner: PortalRunner) -> Live:

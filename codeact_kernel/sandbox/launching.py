@@ -25,6 +25,7 @@ from .managed import Managed
 
 MOST_SPARES = 64
 READY_S = 60.0
+STILL = "the launcher is still importing"
 
 
 class Launcher:
@@ -33,8 +34,8 @@ class Launcher:
     Give it to `Agent(launcher=…)`. Use it as a context manager, or call `close`; sessions go on after that.
     Forks are confined by the same layers as kernels that start cold, and know nothing of each other but the
     layout of memory, so use one launcher for code of one owner. What cannot be forked (`allow_fork`,
-    unsandboxed, further environment variables, no Landlock, not Linux) starts cold, and the report of the
-    session says why.
+    unsandboxed, further environment variables, no Landlock, not Linux, the imports not done yet: see `ready`)
+    starts cold, and the report of the session says why.
 
     Args:
         preload: modules to import before the first session, beside the kernel's own.
@@ -63,9 +64,9 @@ class Launcher:
         self._control: socket.socket | None = None
         self._folder = ""
         self._owner = os.getpid()
-        self._problem = why_not(profile) if spares else ""
-        if self._problem:
-            raise UsageError(f"no spares can be had for this profile: {self._problem}")
+        self._ready = False
+        if spares and (why := why_not(profile) or _why_no_spare(profile)):
+            raise UsageError(f"no spares can be had for this profile: {why}")
         self._problem = why_not(SandboxProfile())
         if not self._problem:
             self._start()
@@ -99,27 +100,34 @@ class Launcher:
 
     def ready(self, seconds: float = READY_S) -> str:
         """Waits until everything is imported; "", or why sessions start cold all the same."""
-        if self._control is not None and select.select([self._control], [], [], seconds)[0]:
+        self._listen()
+        if self._control is not None and not (self._ready or self._problem):
+            select.select([self._control], [], [], seconds)
             self._listen()
-        return self._problem
+        return self._problem or ("" if self._ready else STILL)
 
     # --- for sessions ---
 
     def take(self, profile: SandboxProfile) -> Order | None:
         """A spare for a session with that profile, if there is one. `fill` makes another, when it is time."""
-        if _of_cage(profile) != self._profile or self._owner != os.getpid():
+        self._listen()
+        if _of_cage(profile) != self._profile or self._owner != os.getpid() or not self._ready:
             return None
-        with self._lock:
-            return self._spares.popleft() if self._spares else None
+        while True:
+            with self._lock:
+                spare = self._spares.popleft() if self._spares else None
+            if spare is None or spare.poll() is None:
+                return spare
+            spare.close()  # It has ended while it waited.
 
     def fill(self) -> None:
         """Orders what is missing of the spares; they become ready by themselves."""
         if self._owner != os.getpid():
             return
         with self._filling:
-            while self._control is not None and len(self._spares) < self._most:
+            while not self._problem and len(self._spares) < self._most:
                 folder = SessionFolder(self._profile)
-                order = self.fork(folder, self._profile)
+                order = self._ordered(folder, self._profile)
                 if isinstance(order, str):
                     folder.remove()
                     return
@@ -128,19 +136,23 @@ class Launcher:
 
     def fork(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
         """Orders a kernel, which becomes ready by itself; or why none can be forked."""
-        problem = self._problem or why_not(profile)
-        if problem or self._owner != os.getpid():
-            return problem or "the launcher belongs to the process that made it"
+        if self._owner != os.getpid():
+            return "the launcher belongs to the process that made it"
+        self._listen()
+        if problem := self._problem or why_not(profile) or ("" if self._ready else STILL):
+            return problem
+        return self._ordered(folder, profile)
+
+    def _ordered(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
         order = Order(folder, profile)
         try:
             with self._lock:
                 if self._control is None:
-                    raise OSError("the launcher was closed")
-                self._listen()
+                    raise OSError("it was closed")
                 order.send(self._control)
-        except OSError as problem_:
+        except OSError as problem:
             order.close(folder=False)
-            return self._problem or f"the launcher does not answer: {problem_}"
+            return self._problem or f"the launcher does not answer: {problem}"
         return order
 
     # --- the process ---
@@ -172,27 +184,32 @@ class Launcher:
 
     def _listen(self) -> None:
         """Hears whether it is ready, or has ended. Never waits."""
-        if self._control is None:
-            return
-        try:
-            said = self._control.recv(4096, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        except OSError:
-            said = b""
-        self._problem = (
-            str(json.loads(said)["problem"]) if said else self._problem or "the launcher has ended"
-        )
+        with self._lock:
+            if self._control is None or self._problem:
+                return
+            try:
+                said = self._control.recv(4096, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                said = b""
+            self._problem = str(json.loads(said)["problem"]) if said else "the launcher has ended"
+            self._ready = not self._problem
 
 
-def kernel_for(
-    folder: SessionFolder, profile: SandboxProfile, launcher: Launcher | None = None
+async def kernel_for(
+    folder: SessionFolder, profile: SandboxProfile, launcher: Launcher | None
 ) -> Order | Managed:
-    """A kernel that is being forked; where that cannot be, one that is to be launched, and says why."""
+    """A kernel that was forked; where that cannot be, one that is to be launched, and says why."""
     if launcher is None:
         return Managed(folder, profile)
     order = launcher.fork(folder, profile)
-    return order if isinstance(order, Order) else Managed(folder, profile, (f"no fork: {order}",))
+    if isinstance(order, Order):
+        if await order.report() is not None or order.pid:
+            return order
+        order.close(folder=False)
+        order = "the launcher ended meanwhile"
+    return Managed(folder, profile, (f"no fork: {order}",))
 
 
 def why_not(profile: SandboxProfile) -> str:
@@ -209,6 +226,10 @@ def why_not(profile: SandboxProfile) -> str:
     if "landlock" in profile.without or not landlock.abi():
         return "without Landlock, namespaces alone would show it the process that keeps them"
     return ""
+
+
+def _why_no_spare(profile: SandboxProfile) -> str:
+    return "" if profile.workspace is None else "each has a workspace of its own, and the profile names one"
 
 
 def _of_cage(profile: SandboxProfile) -> SandboxProfile:

@@ -216,13 +216,13 @@ class KernelSession(Attended):
             self._stop_cell(run, f"it sent more than {most:,} bytes of output and was interrupted")
         if channel == "shell":
             if kind == "execute_reply" and run.reply is None:
-                run.reply = message["content"]
+                run.answer(message["content"])
         elif kind == "status":
             run.idle = run.idle or message["content"].get("execution_state") == "idle"
         elif kind == "execute_input":
             if not run.begun and run.stopping is not None and self._mailbox is not None:
                 self._mailbox.interrupt()
-            run.begun = True
+            run.begin()
         elif run.received > 2 * most:
             run.truncated = True
             return None
@@ -246,7 +246,7 @@ class KernelSession(Attended):
 
     async def _launch(self, spare: Order | None = None) -> None:
         assert self._folder is not None
-        supervised = spare or kernel_for(self._folder, self._settings.profile, self._launcher)
+        supervised = spare or await kernel_for(self._folder, self._settings.profile, self._launcher)
         self._process = KernelProcess(supervised)
         self._carrier = Carrier(self._settings.tools, self._on_trouble, supervised.channel)
         if isinstance(supervised, Managed):
