@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from codeact_kernel.sandbox.confine.policy import Policy, dumps
 from codeact_kernel.sandbox.launcher import enter
-from codeact_kernel.sandbox.supervisor import Supervisor
+from codeact_kernel.sandbox.supervisor import Supervisor, subreaper
 
 OWN = (
     "codeact_kernel.sandbox.confine.apply",
@@ -54,7 +54,8 @@ def serve(descriptor: str, modules: str) -> None:
     control.send(json.dumps({"problem": problem}).encode())
     if problem:
         return
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # So no fork that ends has to be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # So no fork that ends has to be waited for,
+    subreaper()  # nor what a supervisor that was killed leaves: a namespace ends when its dead are reaped.
     waiting = select.poll()
     waiting.register(control, select.POLLIN)
     while True:
