@@ -85,6 +85,8 @@ class Finished:
     `names`: variables the cell created or rebound, as far as the kernel could tell.
     `reason`: for timeout and killed, one sentence for the model and the user.
     `files`: what the cell made or changed in the workspace; `more_files`: there may be further ones.
+    `inside_s`: of `duration_s`, what passed between the kernel's word that it begins and its reply; None
+    where that is not known.
     """
 
     status: Status
@@ -95,6 +97,7 @@ class Finished:
     truncated: bool = False
     files: tuple[WorkspaceFile, ...] = ()
     more_files: bool = False
+    inside_s: float | None = None
 
 
 @dataclass(frozen=True)

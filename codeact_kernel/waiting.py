@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 
 class Waiting:
@@ -25,6 +25,8 @@ class Waiting:
         self._asked = 0
         self._past = 0.0
         self._began = self._computed_then = 0.0
+        self.beside: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Entered while a person is asked: who else takes the time."""
 
     @contextmanager
     def person(self) -> Iterator[None]:
@@ -33,7 +35,8 @@ class Waiting:
             self._began, self._computed_then = self._now(), self._computed()
         self._asked += 1
         try:
-            yield
+            with self.beside():
+                yield
         finally:
             self._asked -= 1
             if not self._asked:

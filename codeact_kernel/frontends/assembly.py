@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,8 @@ from .finished import Run
 from .going_on import GoingOn
 from .interactive import Interactive
 from .portal import AsyncDoor, PortalRunner, SyncDoor
+from .profiling import Meter, Timings
+from .timed_work import TimedWork, metered
 from .work import Work
 
 __all__ = ["Agent", "Run"]
@@ -54,6 +57,7 @@ class Agent(GoingOn, Interactive, Closing):
             function of the arguments. What a tool says itself (`tool(approval=…)`) holds if it is stricter.
         asker: where a person is asked; by default the terminal, or the notebook that this runs in.
         launcher: makes the kernels, in a fraction of the time; the caller's to close.
+        timings: measure where the time of each task goes (`Run.timings`).
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
     manager, or call `close`. Raises UsageError, CredentialsError, BudgetError here already;
@@ -75,20 +79,23 @@ class Agent(GoingOn, Interactive, Closing):
         approve: Approve | None = None,
         asker: Asker | None = None,
         launcher: Launcher | None = None,
+        timings: bool = False,
     ) -> None:
         profile = cage.with_sandbox(profile or settings.profile, sandbox)
         cage.warn(profile)
         masks = (*settings.redact, *(f"{name}={pattern}" for name, pattern in (redact or {}).items()))
         settings = replace(settings, limits=limits or settings.limits, profile=profile, redact=masks)
         runner = PortalRunner()
-        registry = ToolRegistry(tools, runner)
+        meter = Meter() if timings else None
+        registry = ToolRegistry(tools if meter is None else metered(meter, tools), runner)
         loaded = load_model(model or DEFAULT_SPEC) if model is None or isinstance(model, str) else model
         check_budget(settings.limits, loaded)
         self._out = out
         name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
-        self._work = Work(settings, registry, runner, loaded, path, desk, launcher, verify=verify)
+        work = Work if meter is None else partial(TimedWork, meter)
+        self._work = work(settings, registry, runner, loaded, path, desk, launcher, verify=verify)
 
     @property
     def trajectory(self) -> Trajectory | None:
@@ -99,6 +106,11 @@ class Agent(GoingOn, Interactive, Closing):
     def path(self) -> Path:
         """The trajectory notebook; there after the first task."""
         return self._work.path
+
+    @property
+    def timings(self) -> Timings | None:
+        """Where the time of the last task went, so far, also when it failed; with `timings=True`."""
+        return self._work.timings
 
     @property
     def workspace(self) -> Path | None:

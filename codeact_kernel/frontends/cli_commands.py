@@ -68,6 +68,7 @@ RECORDING = (
     Option("--no-verify", "RunApp.verify", flag=True, sets=False),
     Option("--redact", "CodeactApp.redact", redaction, many=True),
     Option("--sign", "RunApp.sign", flag=True),
+    Option("--profile", "RunApp.timings", flag=True),
 )
 RUN = (*RECORDING, *SANDBOX, *BUDGETS)
 IN_DOUBT = Option("--in-doubt", "ResumeApp.in_doubt", in_doubt)

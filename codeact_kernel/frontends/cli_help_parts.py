@@ -58,6 +58,7 @@ RECORDING = """\
   --no-verify            do not replay the finished run to see whether it re-runs
   --redact NAME=REGEX    mask what matches in the record, as [NAME 1]; may be repeated
   --sign                 sign the saved run (see `codeact sign --help`)
+  --profile              show where the time went: model, cells, tools, ours
   --schema FILE.json     the answer must be valid under this JSON Schema
   --json                 one JSON document on stdout, progress on stderr
 """

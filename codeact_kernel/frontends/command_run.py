@@ -28,6 +28,7 @@ from .page import Page
 from .portal import SyncDoor
 from .render import Renderer
 from .terminal import clean
+from .timings_view import Watch, profiled, timings_document
 from .traits import readable_file
 
 EXIT: dict[StopReason, int] = {
@@ -49,6 +50,7 @@ class RunApp(CodeactApp):
     schema = Unicode("", help="A file with the JSON Schema of the answer.").tag(config=True)
 
     verify = Bool(True, help="Replay the finished run once, to see whether it re-runs.").tag(config=True)
+    timings = Bool(False, help="Show where the time went.").tag(config=True)
     sign = Bool(False, help="Sign the saved run.").tag(config=True)
 
     def start(self) -> int:
@@ -56,11 +58,14 @@ class RunApp(CodeactApp):
             settings, out = self.settings(), self.notebook()
             schema, tools, task = _schema(self.schema), tools_of(self.tools), self.task()
             keeper = Keeper(self.keep_files, settings.profile)
-            run, verdict = self._run(console, task, tools, settings, out, schema, keeper)
+            with profiled(Page(console), asked=self.timings) as watch:
+                run, verdict = self._run(console, task, tools, settings, out, schema, keeper, watch)
             if self.sign:
                 Page(console).line(f"Signed by {sign_notebook(run.path, self.signing_key or None)}", "dim")
             if document is not None:
-                print(dumps(run_document(run, verdict, keeper.document())), file=document)
+                took = watch.timings
+                more = {} if took is None else {"timings": timings_document(took)}
+                print(dumps(run_document(run, verdict, keeper.document()) | more), file=document)
             return EXIT.get(run.stop.reason, ENDED)
 
     def task(self) -> str | None:
@@ -87,6 +92,7 @@ class RunApp(CodeactApp):
         out: Path | None,
         schema: object,
         keeper: Keeper,
+        watch: Watch,
     ) -> tuple[Run, Verdict]:
         started, page = monotonic(), Page(console)
         asker = TerminalAsker(console)
@@ -99,17 +105,20 @@ class RunApp(CodeactApp):
                 verify=self.verify,
                 approve=self.approve,
                 asker=asker,
+                timings=self.timings,
             ) as agent:
                 self.prepare(agent)
                 try:
                     with Renderer(console) as show:
                         asker.paused = show.paused
+                        watch.task(lambda: agent.timings)
                         run = agent.run_sync(task, output_type=schema, on_event=show)
                 finally:  # However it ended: a temporary workspace goes with the agent.
                     if agent.workspace is not None:
                         keeper.take(page, agent.workspace, agent.files)
                 took = monotonic() - started
-                verdict = verified(console, run, lambda: summary(page, run, took, settings.profile.data))
+                with watch.verifying():
+                    verdict = verified(console, run, lambda: summary(page, run, took, settings.profile.data))
         except KeyboardInterrupt:
             path = agent.path
             saved = f"the run up to here is in {path}" if path.exists() else "nothing had run yet"

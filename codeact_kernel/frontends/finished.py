@@ -10,6 +10,7 @@ from typing import Any
 from ..outputs import WorkspaceFile
 from ..trajectory import Stop, StopReason, Trajectory, Usage, Verdict
 from .portal import AsyncDoor, SyncDoor
+from .profiling import Timings
 from .verification import Verification
 
 
@@ -19,7 +20,8 @@ class Run:
 
     `answer`: the value given, converted to the output type; None unless `stop_reason` is "answer".
     `trajectory`: the whole conversation so far; `path`: its notebook. Usage and cost are the task's, and
-    so are `files`: what it made or changed in the workspace, as that is at its end.
+    so are `files`: what it made or changed in the workspace, as that is at its end. `timings`: where its time
+    went, with `Agent(timings=True)`.
     """
 
     answer: Any
@@ -31,6 +33,7 @@ class Run:
     path: Path
     files: tuple[WorkspaceFile, ...] = ()
     verification: Verification = field(default_factory=Verification, repr=False, compare=False)
+    timings: Timings | None = None
 
     @property
     def stop_reason(self) -> StopReason:

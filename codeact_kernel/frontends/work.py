@@ -14,7 +14,7 @@ from ..budget import check_budget
 from ..config import Limits, Settings
 from ..events import Event, Notice, SandboxReady, StepFinished, TurnFinished
 from ..exceptions import UsageError
-from ..interfaces import Emit, Model
+from ..interfaces import Emit, Executor, Model
 from ..notebook.journal import JournalRecorder
 from ..notebook.recover import recover_folder
 from ..notebook.redact import Redactor
@@ -33,6 +33,7 @@ from .finished import Run
 from .origin import Origin, check_task, without_pending
 from .person import PersonTools
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
+from .profiling import Timings
 from .starting import start, system
 from .verification import NOT_ASKED, Verification, expected
 
@@ -213,15 +214,11 @@ class Work:
         return self._looped(session, trajectory)
 
     def _looped(self, session: KernelSession, trajectory: Trajectory) -> AgentLoop:
-        policy = CodeActPolicy(
-            self._model,
-            self._settings,
-            system(self._settings.profile, self.person, self._model, self._desk.note),
-        )
+        policy = self._policy(system(self._settings.profile, self.person, self._model, self._desk.note))
         return AgentLoop(
             trajectory,
             policy,
-            session,
+            self._executor(session),
             self.person,
             self._recorder,
             self._settings,
@@ -231,6 +228,17 @@ class Work:
             prompt_tokens=policy.prompt_tokens,
             cost=self._model.cost,
         )
+
+    def _policy(self, system: str) -> CodeActPolicy:
+        return CodeActPolicy(self._model, self._settings, system)
+
+    def _executor(self, session: KernelSession) -> Executor:
+        return session
+
+    @property
+    def timings(self) -> Timings | None:
+        """Where the time of the last task went, where that is measured (`timed_work`)."""
+        return None
 
     def _on_event(self, event: Event) -> None:
         if self._loop is not None:

@@ -30,13 +30,14 @@ class Run:
     limit: float | None
     deadline: float | None
     started: float = field(default_factory=time.monotonic)
-    begun: bool = False
-    """An interrupt that came earlier would be lost."""
+    began: float | None = None
+    """When the kernel has said that it begins, in seconds as `started`."""
     stopping: str | None = None
     """That it was interrupted and why, once it was."""
     signalled: bool = False
     """The kernel has said that the interrupt is out: it cannot hit the next cell any more."""
     reply: Mapping[str, Any] | None = None
+    replied: float | None = None
     idle: bool = False
     received: int = 0
     """Bytes."""
@@ -52,6 +53,18 @@ class Run:
 
     def __post_init__(self) -> None:
         self.credit = max(self.limit or 0.0, CREDIT_S)
+
+    @property
+    def begun(self) -> bool:
+        """An interrupt that came earlier would be lost."""
+        return self.began is not None
+
+    def begin(self) -> None:
+        if self.began is None:
+            self.began = time.monotonic()
+
+    def answer(self, content: Mapping[str, Any]) -> None:
+        self.reply, self.replied = content, time.monotonic()
 
     def wait(self, seconds: float) -> None:
         """The clock stood still for so long: what the consumer takes is not the cell's time. But in all
@@ -93,7 +106,8 @@ class Run:
         return self.reply is not None and self.idle and (self.stopping is None or self.signalled)
 
     def killed(self, reason: str) -> Finished:
-        return Finished("killed", reason, duration_s=self._elapsed(), truncated=self.truncated)
+        elapsed, inside = self._elapsed(), self._inside()
+        return Finished("killed", reason, duration_s=elapsed, truncated=self.truncated, inside_s=inside)
 
     def finished(self) -> Finished:
         """From the kernel's reply, of which nothing is taken for granted."""
@@ -114,7 +128,13 @@ class Run:
             tuple(kept[:MAX_NAMES]),
             self._elapsed(),
             self.truncated or extra.get("truncated") is True,
+            inside_s=self._inside(),
         )
 
     def _elapsed(self) -> float:
         return time.monotonic() - self.started
+
+    def _inside(self) -> float:
+        """Seconds, as they were seen here: what the kernel says of itself is not asked for."""
+        ended = time.monotonic() if self.replied is None else self.replied
+        return 0.0 if self.began is None else max(0.0, ended - self.began)
