@@ -30,10 +30,11 @@ STILL_SLICE_S = 0.02
 BASELINE_S = 1.0
 """Of counting what is there before the kernel goes on to start: 250,000 files."""
 BUSY_SHARE = 0.1
-IDLE_SHARE = 0.003
+IDLE_SHARE = 0.001
 URGENT_SHARE = 0.5
 """Of one core, for counting files: while the session computes or has used half of what it may, while it does
-neither, while the disk fills up."""
+neither, while the disk fills up. Little is enough for the second: what is written shows in the room that is
+left, at each look, and an eighth of a limit makes it the last."""
 IDLE = 0.05
 """Of one core: a session that uses less is idle."""
 EARLY = 0.2
