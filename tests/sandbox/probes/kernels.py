@@ -6,6 +6,7 @@ import asyncio
 import json
 import select
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from codeact_kernel.config import SandboxLimits, SandboxProfile
 from codeact_kernel.sandbox.folders import SessionFolder
 from codeact_kernel.sandbox.forked import Order
 from codeact_kernel.sandbox.launching import Launcher
+from codeact_kernel.sandbox.request import LEAST_MEMORY
 
 from .. import started
 from .probe import Probe
@@ -146,7 +148,7 @@ def start(scene: Scene, tier: str, without: list[str], transport: str, probe: Pr
             data=(data,),
             sandbox=tier,
             without=tuple(without),
-            limits=SandboxLimits(**probe.limits),
+            limits=_limits(probe),
             **probe.profile,
         )
         launcher = started.launcher(profile)
@@ -155,3 +157,9 @@ def start(scene: Scene, tier: str, without: list[str], transport: str, probe: Pr
     told = {"sandbox": tier, "without": without, "workspace": str(scene.work), "data": [str(data)]}
     limits = {"limits": probe.limits} if probe.limits else {}
     return Managed(scene, {**told, **limits, **probe.profile}, transport, provisioned=probe.provisioned)
+
+
+def _limits(probe: Probe) -> SandboxLimits:
+    """Of our own host, which refuses so little memory that no kernel starts."""
+    found = SandboxLimits(**probe.limits)
+    return replace(found, memory_bytes=max(found.memory_bytes, LEAST_MEMORY))
