@@ -167,6 +167,7 @@ def _say(session: socket.socket, **message: object) -> None:
 
 def become(policy: Policy) -> None:
     """The kernel, and ends with it."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # As in every Python that is started.
     sys.stderr = sys.__stderr__
     renew()
     enter(policy)
