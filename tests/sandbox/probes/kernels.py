@@ -93,6 +93,15 @@ class Managed:
         self._manager.context.destroy(linger=0)
 
 
+class Client(BlockingKernelClient):  # type: ignore[misc]  # jupyter_client publishes no types of it
+    """Of a kernel without a manager: whether it lives says its supervisor, not a heartbeat that is late."""
+
+    order: Order
+
+    async def _async_is_alive(self) -> bool:
+        return self.order.poll() is None
+
+
 class Forked:
     """A fork of a launcher, or a spare of one."""
 
@@ -113,14 +122,15 @@ class Forked:
         if report.start != started.START:
             order.close()
             raise RuntimeError(f"asked for a {started.START}, got: {report}")
-        self._client: BlockingKernelClient | None = None
+        self._client: Client | None = None
 
     @property
     def supervisor(self) -> int:
         return self._order.pid
 
     def client(self) -> BlockingKernelClient:
-        self._client = BlockingKernelClient()
+        self._client = Client()
+        self._client.order = self._order
         self._client.load_connection_info(dict(self._order.connection))
         return self._client
 
