@@ -15,11 +15,12 @@ from .collect import Collector
 from .config import OutputLimits
 from .interfaces import CallHandler, Executor
 from .outputs import Finished, Output
-from .toolcalls import weight
 from .trajectory import Action, Observation, Refusal, Step, Trajectory
+from .wire.blob import textual
 from .wire.messages import Raised, ToolCall, ToolOutcome, ToolRequest
 from .wire.recorded import recorded_source
 from .wire.tape import Tape, TapeMiss
+from .wire.weight import weight
 
 T = TypeVar("T")
 RECORDED_NAMES = {"timeout": "StepTimeout", "killed": "KernelKilled"}
@@ -84,7 +85,8 @@ class TapeCalls(CallHandler):
 
     def recorded(self, request: ToolRequest) -> ToolOutcome:
         """What the tape has for this call. Raises TapeMiss, after keeping it."""
-        asked = ToolCall(self._step, len(self.calls) + 1, request.tool, request.args, request.kwargs, None)
+        index, args, kwargs = len(self.calls) + 1, textual(request.args), textual(request.kwargs)
+        asked = ToolCall(self._step, index, request.tool, args, kwargs, None)
         try:
             outcome = self._tape.answer(request.tool, request.args, request.kwargs)
         except TapeMiss as miss:

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from .allowance import Allowance
 from .config import ToolLimits
 from .events import ToolFinished, ToolStarted
 from .interfaces import Approver, CallHandler, Emit, Later, OnTheSpot, Recorder, ToolSource
 from .resuming import Earlier, skipped
+from .timelimit import Expired, limited
 from .trajectory import Approval, Refusal
-from .wire.frames import FINAL_ANSWER, HEADER, MAX_FRAME, answer, called, too_large
+from .wire.blob import textual
+from .wire.frames import FINAL_ANSWER, called
 from .wire.messages import Arguments, Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
 from .wire.tape import show_call
+from .wire.weight import weight
 
 ALLOWED = Approval(True)
 MAX_NOTES = 20
 FinalCheck = Callable[[Json], ToolOutcome]
 """Takes the encoded value of a final answer: Returned(None) accepts it, Raised says why not."""
-
-
-LEAST_S = 0.05
-_OF_ANY = 8
-_OF_NOTHING = frozenset({int, float, bool, type(None)})
-_ESCAPED = 6
-"""Bytes that one of `weight` takes at most in a frame: a control character is `\\u0000` there."""
-
 
 OF_PERSONS = frozenset({"input", "getpass"})
 """Tools that are there while a person attends, unless the user has some of that name."""
@@ -45,26 +40,15 @@ def accept_any(value: Json) -> ToolOutcome:
     return Returned(None)
 
 
-def weight(value: Json) -> int:
-    """About the bytes of encoded data, as text and in memory; texts count, the rest is a few a value."""
-    total, todo = 0, [value]
-    for item in todo:  # It grows meanwhile.
-        if type(item) in _OF_NOTHING:
-            continue
-        if isinstance(item, str):
-            total += len(item) if item.isascii() else 4 * len(item)
-        elif isinstance(item, list | tuple):
-            todo.extend(item)
-        elif isinstance(item, Mapping):
-            todo.extend(item)
-            todo.extend(item.values())
-    return total + _OF_ANY * len(todo)
-
-
 def _refused(call: ToolCall, approval: Approval) -> Raised:
     """What the code gets for a call that is not made."""
     said = [called(call.tool), f"denied by {approval.by}" if approval.by else "", approval.reason]
     return Raised(approval.error, ": ".join(filter(None, said)))
+
+
+def _recorded(outcome: ToolOutcome) -> ToolOutcome:
+    text = textual(outcome.value) if isinstance(outcome, Returned) else None
+    return outcome if isinstance(outcome, Raised) or text is outcome.value else Returned(text)
 
 
 class StepCalls(CallHandler):
@@ -100,8 +84,7 @@ class StepCalls(CallHandler):
         self._earlier = earlier or Earlier()
         self._clock = clock
         self._calls: list[ToolCall] = list(self._earlier.calls)
-        self._asked = 0
-        self._kept = 0
+        self._allowance = Allowance(limits)
         self.refusals: list[Refusal] = []
         self.notes: list[str] = []
         self.answer: Returned | None = None
@@ -125,7 +108,7 @@ class StepCalls(CallHandler):
         if run is None:
             return None
         size = weight((request.args, request.kwargs))
-        refused = self._too_many(request) or self._no_room(request, size)
+        refused = self._allowance.too_many(request) or self._allowance.no_room(request, size)
         if refused is not None:
             return refused
         call = self._begun(request, ALLOWED, None)
@@ -137,7 +120,7 @@ class StepCalls(CallHandler):
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """approve → record the intent → run → record the outcome."""
-        if (refused := self._too_many(request)) is not None:
+        if (refused := self._allowance.too_many(request)) is not None:
             return refused
         earlier = self._earlier.take(request)
         if earlier is not None and request.tool != FINAL_ANSWER:
@@ -149,7 +132,7 @@ class StepCalls(CallHandler):
             names = ", ".join(sorted(self._names))
             return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
         size = weight((request.args, request.kwargs))
-        if (refused := self._no_room(request, size)) is not None:
+        if (refused := self._allowance.no_room(request, size)) is not None:
             return refused
         approval = Approval(True, earlier.approved_by, edited=earlier.edited) if earlier else ALLOWED
         if self._approver is not None:
@@ -162,14 +145,20 @@ class StepCalls(CallHandler):
         return await self._later(request, call, self._run(request), time.perf_counter())
 
     async def _later(self, request: ToolRequest, call: ToolCall, run: Later, started: float) -> ToolOutcome:
-        # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
-        return self._done(request, call, await self._limited(request, run), started)
+        limit = self._limits.timeout_s
+        try:
+            # A cancelled call stays without an outcome, in doubt: the tool may have done its work.
+            outcome = await limited(run, limit, self._clock)
+        except Expired:
+            problem = f"{called(request.tool)}: no result after {limit:g} s; it may still be at work"
+            outcome = Raised("TimeoutError", problem)
+        return self._done(request, call, outcome, started)
 
     def _done(self, request: ToolRequest, call: ToolCall, made: ToolOutcome, started: float) -> ToolOutcome:
         """What the cell gets; the outcome on disk."""
-        outcome = self._taken(request, made)
+        outcome = self._allowance.taken(request, made)
         seconds = round(time.perf_counter() - started, 6)
-        seen = Returned(outcome.mark) if isinstance(outcome, Secret) else outcome
+        seen = Returned(outcome.mark) if isinstance(outcome, Secret) else _recorded(outcome)
         self._settled(call.with_outcome(seen, seconds))
         return outcome
 
@@ -179,26 +168,12 @@ class StepCalls(CallHandler):
             self._spots[tool] = self._final if tool == FINAL_ANSWER else self._tools.at_once(tool)
         return self._spots.get(tool)
 
-    def _too_many(self, request: ToolRequest) -> Raised | None:
-        self._asked += 1  # Not `len(calls)`: many may wait for approval at once.
-        most = self._limits.max_calls
-        if self._asked <= most:
-            return None
-        return Raised("RuntimeError", f"{called(request.tool)}: more than {most} calls in one cell")
-
-    def _no_room(self, request: ToolRequest, size: int) -> Raised | None:
-        """For its arguments, of which account is kept."""
-        if self._kept + size > self._limits.max_cell_bytes:
-            return self._too_much(request, "arguments", size)
-        self._kept += size
-        return None
-
     def _begun(self, request: ToolRequest, approval: Approval, earlier: ToolCall | None) -> ToolCall:
         """The call, its intent on disk. `earlier`: it is made again, and takes the place of this one."""
         index = len(self._calls) + 1
         allowed, denied = (approval.by, "") if approval.allowed else ("", approval.by)
         if earlier is None:
-            asked = (request.tool, request.args, request.kwargs)
+            asked = (request.tool, textual(request.args), textual(request.kwargs))
             decided = ToolCall(self._step, index, *asked, None, 0.0, allowed, denied, approval.edited)
             self._calls.append(decided)
         else:
@@ -228,27 +203,8 @@ class StepCalls(CallHandler):
         try:
             return await approver.decide(request, self._step)
         except BaseException:
-            self._kept -= size  # It is not on the tape.
+            self._allowance.give_back(size)
             raise
-
-    def _taken(self, request: ToolRequest, outcome: ToolOutcome) -> ToolOutcome:
-        """`outcome`, if it can be sent and the cell has room for it: what it gets is what is recorded."""
-        size = weight(outcome.value if isinstance(outcome, Returned) else outcome.message)
-        most = min(self._limits.max_payload_bytes, MAX_FRAME)
-        if _ESCAPED * size > most and (sent := len(answer(request.call_id, outcome)) - HEADER) > most:
-            outcome = too_large(request.tool, sent, most)
-            size = weight(outcome.message)
-        if self._kept + size > self._limits.max_cell_bytes:
-            return self._too_much(request, "result", size)
-        self._kept += size
-        return outcome
-
-    def _too_much(self, request: ToolRequest, what: str, size: int) -> Raised:
-        problem = (
-            f"{called(request.tool)}: {what} of {size:,} bytes, after {self._kept:,} in this cell; a cell "
-            f"can have {self._limits.max_cell_bytes:,} (max_cell_bytes); go on in the next cell, or with less"
-        )
-        return Raised("RuntimeError", problem)
 
     def refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
@@ -256,42 +212,11 @@ class StepCalls(CallHandler):
     async def _run(self, request: ToolRequest) -> ToolOutcome:
         return self._final(request) if request.tool == FINAL_ANSWER else await self._tools.call(request)
 
-    async def _limited(self, request: ToolRequest, run: Later) -> ToolOutcome:
-        """The outcome, or that it took too long."""
-        if self._limits.timeout_s is None:
-            return await run
-        # What asyncio.timeout does, at a fraction of its cost: a call takes little more than this.
-        task = asyncio.current_task()
-        assert task is not None
-        expired, later = asyncio.Event(), task.get_loop().call_later
-        timer: asyncio.TimerHandle
-        deadline = self._clock() + self._limits.timeout_s
-
-        def expire() -> None:
-            nonlocal timer
-            if (left := deadline - self._clock()) > LEAST_S:  # It stood still for a person.
-                timer = later(left, expire)
-            else:
-                expired.set()
-                task.cancel()
-
-        timer = later(self._limits.timeout_s, expire)
-        try:
-            return await run
-        except asyncio.CancelledError:
-            if not expired.is_set() or task.uncancel() > 0:
-                raise
-            limit = self._limits.timeout_s
-            problem = f"{called(request.tool)}: no result after {limit:g} s; it may still be at work"
-            return Raised("TimeoutError", problem)
-        finally:
-            timer.cancel()
-
     def _final(self, request: ToolRequest) -> ToolOutcome:
         values = [*request.args, *request.kwargs.values()]
         if len(values) != 1 or (request.kwargs and "value" not in request.kwargs):
             return Raised("TypeError", f"final_answer() takes exactly one value, got {len(values)}")
         outcome = self._final_check(values[0])
         if isinstance(outcome, Returned):
-            self.answer = Returned(values[0])
+            self.answer = Returned(textual(values[0]))
         return outcome

@@ -43,6 +43,8 @@ LAYERS = {
     "agent": 3,
     "resuming": 3,
     "toolcalls": 3,
+    "allowance": 3,
+    "timelimit": 3,
     "rebuild": 3,
     "replay": 3,
     "call_differences": 3,

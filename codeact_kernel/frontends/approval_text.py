@@ -10,13 +10,13 @@ from typing import Any
 from rich.cells import chop_cells
 
 from ..exceptions import ToolCallError, UsageError
-from ..toolcalls import weight
 from ..tools.registry import checked
 from ..tools.tool import Tool
 from ..wire.coding import TAG
 from ..wire.lines import dump_line
 from ..wire.messages import Arguments, Json, ToolRequest
 from ..wire.values import decode, encode
+from ..wire.weight import weight
 from .terminal import clean, clip
 
 MAX_VALUE = 2_000

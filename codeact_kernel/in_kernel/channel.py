@@ -72,7 +72,8 @@ class Channel:
     def call(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
         """Sends a call and waits. Raises ValueError when it is too large to send."""
         with self.interrupts:
-            call_id, pending = self._register(None)
+            call_id, pending = next(self._ids), _Pending()
+            self._pending[call_id] = pending
             try:
                 self._send_call(call_id, tool, args, kwargs)
                 while pending.outcome is None:
@@ -86,7 +87,8 @@ class Channel:
     async def acall(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
         """Sends a call and awaits its answer; cancelling it tells the host. Raises ValueError as `call`."""
         loop = asyncio.get_running_loop()
-        call_id, pending = self._register(loop)
+        call_id, pending = next(self._ids), _Pending(loop)
+        self._pending[call_id] = pending
         assert pending.waiter is not None
         self._watch(loop)
         try:
@@ -199,11 +201,6 @@ class Channel:
             self._sock.sendall(frame)
 
     # --- bookkeeping ---
-
-    def _register(self, loop: asyncio.AbstractEventLoop | None) -> tuple[int, _Pending]:
-        call_id = next(self._ids)
-        pending = self._pending[call_id] = _Pending(loop)
-        return call_id, pending
 
     def _abandon(self, call_id: int) -> None:
         if self._pending.pop(call_id, None) is None:

@@ -82,9 +82,9 @@ class ToolFunction:
         name: str | None = None
         try:
             for value in args:
-                by_place.append(encode(value))
+                by_place.append(encode(value, blobs=True))
             for name, value in kwargs.items():
-                by_name[name] = encode(value)
+                by_name[name] = encode(value, blobs=True)
         except EncodeError as problem:
             where = len(by_place) + 1 if name is None else repr(name)
             raise TypeError(f"{self._spec.name}(): argument {where}: {problem}") from None

@@ -9,22 +9,16 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, cast, get_args
 
 from ..config import ToolLimits
 from ..interfaces import CallHandler, Later
 from ..trajectory import Refusal, RefusalKind
-from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, FrameReader, answer, called, too_large
+from ..wire.frames import HEADER, MAX_FRAME, MAX_PARTS, FrameError, answer, called, too_large
 from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolRequest
+from .duplex import Duplex
 
-CHUNK = 1 << 16
-"""Bytes read at once. For more than 128 KiB the C library maps memory anew each time, which takes longer
-than a whole call."""
-MAX_UNSENT = 4 * MAX_FRAME
-"""Bytes of answers that wait for a kernel which does not read them."""
-BREATH = 64
-"""Messages taken before others on this event loop get a turn."""
 EAGER = sys.version_info >= (3, 12)
 REFUSAL_KINDS = get_args(RefusalKind)
 MAX_REFUSALS = 1000
@@ -41,22 +35,18 @@ class Carrier:
         self._limits = limits
         self._max_payload = min(limits.max_payload_bytes, MAX_FRAME)
         self._on_trouble = on_trouble
-        self._sock = sock
-        self._sock.setblocking(False)
-        self._reader = FrameReader(max_parts=MAX_PARTS)
-        self._messages: Iterator[dict[str, Json]] = iter(())
-        self._left = False
-        """Some of these are not taken yet."""
         self._handler: CallHandler | None = None
         self._refusals = 0
         self._calls: dict[int, asyncio.Task[None]] = {}
-        self._unsent = bytearray()
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._sock, self._on_readable)
-        self.broken: str | None = None
-        """Why the channel cannot be used any more."""
+        self._socket = Duplex(sock, self._on_message, on_trouble)
         self.failure: Exception | None = None
         """What the handler of a call raised: the host failed, not the program."""
+
+    @property
+    def broken(self) -> str | None:
+        """Why the channel cannot be used any more."""
+        return self._socket.broken
 
     def begin(self, handler: CallHandler) -> None:
         """Calls that arrive from now on are the running cell's."""
@@ -64,8 +54,7 @@ class Carrier:
 
     async def end(self) -> None:
         """The cell is over: what it still waits for is cancelled, what comes later is refused."""
-        while self._take_some():  # Refusals and cancellations that the cell sent last.
-            pass
+        self._socket.drain()  # Refusals and cancellations that the cell sent last.
         self._handler = None
         await self.cancel_calls()
 
@@ -78,65 +67,10 @@ class Carrier:
 
     async def aclose(self) -> None:
         self._handler = None
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
-            self._loop.remove_writer(self._sock)
         await self.cancel_calls()
-        self._sock.close()
+        self._socket.close()
 
     # --- from the kernel ---
-
-    def _on_readable(self) -> None:
-        if not self._left:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        self._take_some()
-        if self._left:
-            self._loop.call_soon(self._go_on)
-
-    def _take_some(self) -> bool:
-        """Takes messages, as many as others on this loop can wait for; whether there may be more."""
-        if self.broken is not None or self._sock.fileno() < 0:
-            self._left = False
-            return False
-        try:
-            more = self._left or self._read()
-            for _ in range(BREATH):
-                message = next(self._messages, None)
-                self._left = message is not None
-                if message is None:
-                    return more
-                self._on_message(message)
-            return True
-        except BlockingIOError:
-            pass
-        except OSError as problem:
-            self._break(str(problem))
-        except FrameError as problem:
-            self._break(f"the kernel broke the protocol: {problem}")
-        return False
-
-    def _read(self) -> bool:
-        """Whether there may be more."""
-        data = self._sock.recv(CHUNK)
-        if not data:
-            self._break("the kernel closed it")
-        self._messages = self._reader.feed(data)
-        return len(data) == CHUNK
-
-    def _break(self, reason: str) -> None:
-        if self.broken is not None:
-            return
-        self.broken = reason
-        self._unsent.clear()
-        self._loop.remove_reader(self._sock)
-        self._loop.remove_writer(self._sock)
-        try:
-            self._sock.shutdown(socket.SHUT_RDWR)  # Whoever waits inside for an answer is told.
-        except OSError:
-            pass  # The other end is gone already.
-        self._on_trouble()
 
     def _on_message(self, message: Mapping[str, Json]) -> None:
         kind, call_id = message.get("t"), message.get("id")
@@ -171,9 +105,9 @@ class Carrier:
             self._answer(request, Raised("RuntimeError", problem))
         elif request.call_id in self._calls:
             raise FrameError(f"call {request.call_id} is in flight already")
-        elif self._reader.size > self._max_payload:
+        elif self._socket.size > self._max_payload:
             problem = (
-                f"{called(request.tool)}: the arguments take {self._reader.size:,} bytes, and at most "
+                f"{called(request.tool)}: the arguments take {self._socket.size:,} bytes, and at most "
                 f"{self._max_payload:,} are taken; send less, or in parts"
             )
             self._answer(request, Raised("ValueError", problem))
@@ -226,36 +160,7 @@ class Carrier:
         size = len(frame) - HEADER
         if size > self._max_payload:
             frame = answer(request.call_id, too_large(request.tool, size, self._max_payload))
-        self._send(frame)
-
-    def _send(self, frame: bytes) -> None:
-        if self.broken is not None:
-            return
-        if not self._unsent:
-            try:
-                sent = self._sock.send(frame)
-            except BlockingIOError:
-                sent = 0
-            except OSError as problem:
-                self._break(str(problem))
-                return
-            frame = frame[sent:]
-        if frame:
-            self._unsent += frame
-            self._loop.add_writer(self._sock, self._on_writable)
-        if len(self._unsent) > MAX_UNSENT:
-            self._break(f"the kernel left {len(self._unsent):,} bytes of answers unread")
-
-    def _on_writable(self) -> None:
-        try:
-            del self._unsent[: self._sock.send(self._unsent)]
-        except BlockingIOError:
-            return
-        except OSError as problem:
-            self._break(str(problem))
-            return
-        if not self._unsent:
-            self._loop.remove_writer(self._sock)
+        self._socket.send(frame)
 
 
 def start_task(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:

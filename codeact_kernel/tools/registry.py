@@ -134,4 +134,4 @@ async def _finish(made: Tool, value: Awaitable[object]) -> ToolOutcome:
 
 
 def _returned(value: object) -> Returned:
-    return Returned(encode(value, fallback=True))
+    return Returned(encode(value, fallback=True, blobs=True))

@@ -39,7 +39,7 @@ def encode_array(value: Any, enc: Encoder) -> Json:
         return {TAG: "ndarray", "dtype": value.dtype.kind, "shape": shape, "items": items}
     if value.dtype.hasobject:
         raise cannot_send(value)
-    raw = b64(value.tobytes(order="C"))
+    raw = b64(value.tobytes(order="C"), enc)
     return {TAG: "ndarray", "dtype": _describe(value.dtype), "shape": shape, "b64": raw}
 
 

@@ -74,12 +74,15 @@ class Encoder:
     Args:
         codecs: by exact type.
         otherwise: called with a value that no codec takes.
-        fallback: what `encode` was told.
+        fallback, blobs: what `encode` was told.
     """
 
-    def __init__(self, codecs: dict[type, Encode], otherwise: Encode, *, fallback: bool) -> None:
+    def __init__(
+        self, codecs: dict[type, Encode], otherwise: Encode, *, fallback: bool, blobs: bool = False
+    ) -> None:
         self.codecs = codecs
         self.fallback = fallback
+        self.blobs = blobs
         self._otherwise = otherwise
         self._depth = 0
 

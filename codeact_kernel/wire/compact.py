@@ -10,24 +10,24 @@ from collections.abc import Callable
 from json import encoder
 from typing import Any
 
+from .blob import text_of
 from .messages import Json
 
 Text = Callable[[Json], str]
 
 
-def compact(*, allow_nan: bool = True, sort_keys: bool = False) -> Text:
-    """A function that gives the text of a value.
+def compact(
+    *, allow_nan: bool = True, sort_keys: bool = False, default: Callable[[object], Json] = text_of
+) -> Text:
+    """A function that gives the text of a value. `default`: what stands for one that is no JSON.
 
     It raises ValueError for what is not finite, unless `allow_nan`, and RecursionError for what is too deep
     or contains itself.
     """
     make: Any = getattr(encoder, "c_make_encoder", None)
     if make is None:  # Another Python than CPython.
-        return json.JSONEncoder(separators=(",", ":"), allow_nan=allow_nan, sort_keys=sort_keys).encode
+        said: dict[str, Any] = {"separators": (",", ":"), "allow_nan": allow_nan, "sort_keys": sort_keys}
+        return json.JSONEncoder(**said, default=default).encode
     ascii_only: Any = encoder.encode_basestring_ascii
-    pieces = make(None, _no_json, ascii_only, None, ":", ",", sort_keys, False, allow_nan)
+    pieces = make(None, default, ascii_only, None, ":", ",", sort_keys, False, allow_nan)
     return lambda value: "".join(pieces(value, 0))
-
-
-def _no_json(value: object) -> Json:
-    raise TypeError(f"not JSON: {type(value).__name__}")

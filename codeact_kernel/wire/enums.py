@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from enum import Enum, EnumType, Flag, IntEnum, IntFlag, StrEnum
+from functools import partial
 from threading import Lock
 from typing import Any
 
+from .blob import text_of
 from .coding import TAG, Decode, DecodeError, Decoder, Encoded, Encoder, cannot_send, expect
 from .messages import Json
 
@@ -24,6 +26,7 @@ _BASES: dict[str, type[Enum]] = {base.__name__: base for base in (Enum, IntEnum,
 _MIXINS: dict[str, type] = {"int": int, "str": str, "float": float}
 _classes: dict[str, EnumType] = {}
 _lock = Lock()
+_dumps = partial(json.dumps, default=text_of)
 
 
 def encode_member(value: Enum, enc: Encoder) -> Json:
@@ -31,7 +34,7 @@ def encode_member(value: Enum, enc: Encoder) -> Json:
     kind = type(value)
     members = {name: member._value_ for name, member in kind.__members__.items()}
     encoded: dict[str, Json] = {TAG: "enum", "type": kind.__name__, "kind": _kind(value)}
-    if len(members) > MAX_MEMBERS or len(json.dumps(enc.named(members, ".{}"))) > MAX_DEFINITION:
+    if len(members) > MAX_MEMBERS or len(_dumps(enc.named(members, ".{}"))) > MAX_DEFINITION:
         members = {value._name_: value._value_} if value._name_ in members else {}
     encoded["members"] = enc.named(members, ".{}")
     if value._name_ in members:
@@ -40,7 +43,7 @@ def encode_member(value: Enum, enc: Encoder) -> Json:
         encoded["value"] = value._value_
     else:
         raise cannot_send(value)
-    if len(json.dumps(encoded)) > MAX_DEFINITION:
+    if len(_dumps(encoded)) > MAX_DEFINITION:
         raise cannot_send(value)
     return encoded
 
@@ -58,7 +61,7 @@ def _kind(value: Enum) -> str:
 
 def _to_member(data: Encoded, dec: Decoder) -> object:
     members = expect(data["members"], dict)
-    definition = json.dumps([expect(data["type"], str), expect(data["kind"], str), members])
+    definition = _dumps([expect(data["type"], str), expect(data["kind"], str), members])
     if len(members) > MAX_MEMBERS or len(definition) > MAX_DEFINITION:
         raise DecodeError(f"an enum of {len(members)} members and {len(definition)} characters")
     with _lock:

@@ -1,4 +1,6 @@
-"""Owns the frames of the tool channel: 4 bytes of length, big-endian, then one JSON document.
+"""Owns the frames of the tool channel: 4 bytes of length, big-endian, then one JSON document; or a zero byte,
+4 bytes of its length, the document, and the long bytes in it one after the other, each of which is
+{"$": "blob", "bytes": 10000} there, in that order.
 
 Sandbox to host:
     {"t": "call", "id": 7, "tool": "refund", "args": […], "kwargs": {…}}     answered once
@@ -15,16 +17,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from .blob import LEAST, Blob, Bytes
 from .compact import compact
 from .messages import Json, Raised, Returned, ToolOutcome
+
+
+class _HasBlobs(Exception):
+    """The message takes the longer way."""
+
+
+def _no_blob(value: object) -> Json:
+    if isinstance(value, Blob):
+        raise _HasBlobs
+    raise TypeError(f"not JSON: {type(value).__name__}")
+
 
 HEADER = 4
 MAX_FRAME = 64 * 1024 * 1024
 """Bytes of the body of one frame, both ways. Honest ends check before they send; the host's own
 limit on payloads (`ToolLimits.max_payload_bytes`) is this or less."""
-_encode = compact()
+_encode = compact(default=_no_blob)
+_BLOB = "blob"
+_PREFIX = b"\0"
 MAX_PARTS = 1_000_000
 """`structure_of` one frame from the kernel: parsing so many takes tenths of a second and 100 MB. Arrays
 and frames of numbers travel as bytes, and long texts have no parts."""
@@ -52,10 +69,49 @@ class FrameError(ValueError):
     """The peer broke the protocol; the channel cannot be used any more."""
 
 
+class _Blobs:
+    """Puts the bytes behind a document back into it, while it is parsed."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self.taken = 0
+
+    def __call__(self, found: dict[str, Json]) -> object:
+        if found.get("$") != _BLOB:
+            return found
+        size, start = found.get("bytes"), self.taken
+        if type(size) is not int or not LEAST <= size <= len(self._data) - start:
+            raise FrameError(f"no bytes for {str(found)[:100]}")
+        self.taken += size
+        return Blob(self._data[start : self.taken])
+
+    @property
+    def rest(self) -> int:
+        return len(self._data) - self.taken
+
+
 def pack(message: Mapping[str, Json]) -> bytes:
     """One frame. Lone surrogates survive as JSON escapes."""
-    body = _encode(message).encode("ascii")
+    try:
+        body = _encode(message).encode("ascii")
+    except _HasBlobs:
+        return _packed(message)
     return len(body).to_bytes(HEADER, "big") + body
+
+
+def _packed(message: Mapping[str, Json]) -> bytes:
+    blobs: list[Bytes] = []
+
+    def outside(value: object) -> Json:
+        if not isinstance(value, Blob):
+            raise TypeError(f"not JSON: {type(value).__name__}")
+        blobs.append(value.data)
+        return {"$": _BLOB, "bytes": len(value.data)}
+
+    text = compact(default=outside)(message).encode("ascii")
+    size = len(_PREFIX) + HEADER + len(text) + sum(map(len, blobs))
+    parts = (size.to_bytes(HEADER, "big"), _PREFIX, len(text).to_bytes(HEADER, "big"), text, *blobs)
+    return b"".join(parts)
 
 
 def answer(call_id: int, outcome: ToolOutcome) -> bytes:
@@ -143,19 +199,37 @@ class FrameReader:
                 self._buffer += buffer[start:]
 
     def _message(self, body: bytes | bytearray) -> dict[str, Json]:
-        most = self._max_parts
-        if most is None or len(body) <= most or structure_of(body, most) <= most:
-            return _parse(body)
-        call = _CALL.match(body)
+        most, text, blobs = self._max_parts, body, None
+        if body[: len(_PREFIX)] == _PREFIX:
+            text, blobs = _apart(body)
+        if most is None or len(text) <= most or structure_of(text, most) <= most:
+            return _parse(text) if blobs is None else _filled(text, blobs)
+        call = _CALL.match(text)
         if call is None:
             raise FrameError(f"a frame of more than {most:,} parts")
         return {"t": "crowded", "id": int(call[1]), "tool": call[2].decode("ascii")}
 
 
-def _parse(body: bytes | bytearray) -> dict[str, Json]:
+def _apart(body: bytes | bytearray) -> tuple[bytes | bytearray, _Blobs]:
+    """The document, and what stands behind it."""
+    start = len(_PREFIX) + HEADER
+    end = start + int.from_bytes(body[len(_PREFIX) : start], "big")
+    if end > len(body):
+        raise FrameError(f"a document that ends at byte {end} of {len(body)}")
+    return body[start:end], _Blobs(memoryview(body)[end:])
+
+
+def _filled(body: bytes | bytearray, blobs: _Blobs) -> dict[str, Json]:
+    message = _parse(body, json.JSONDecoder(object_hook=blobs, parse_int=_int).raw_decode)
+    if blobs.rest:
+        raise FrameError(f"{blobs.rest} bytes that belong to nothing")
+    return message
+
+
+def _parse(body: bytes | bytearray, decode: Callable[[str], tuple[Any, int]] = _decode) -> dict[str, Json]:
     try:
         text = body.decode("utf-8")
-        message, end = _decode(text)
+        message, end = decode(text)
     except (ValueError, RecursionError) as problem:
         raise FrameError(f"not JSON: {problem}") from None
     if end != len(text):

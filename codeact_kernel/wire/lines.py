@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import NoReturn
 
+from .blob import Blob
 from .compact import compact
 from .messages import Json
 
@@ -54,6 +55,8 @@ def writable(value: Json, depth: int = MAX_DEPTH) -> Json:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, Blob):
+        return value.text
     if depth == 0:
         return TOO_DEEP
     if isinstance(value, Mapping):

@@ -91,12 +91,12 @@ def _figure(figure: Any) -> Picture:
 
 
 def encode_picture(value: Picture, enc: Encoder) -> Json:
-    return {TAG: "picture", "type": value.media_type, "b64": b64(value.data)}
+    return {TAG: "picture", "type": value.media_type, "b64": b64(value.data, enc)}
 
 
 def _decode(data: Encoded, dec: Decoder) -> object:
     try:
-        return Picture(unb64(data["b64"]), expect(data["type"], str))
+        return Picture(bytes(unb64(data["b64"])), expect(data["type"], str))
     except ValueError as problem:
         raise DecodeError(str(problem)) from None
 

@@ -63,11 +63,11 @@ def _to_float(data: Encoded, dec: Decoder) -> object:
 def _str(value: str, enc: Encoder) -> Json:
     # Only a string with lone surrogates comes here: not every JSON reader and no file keeps those,
     # and a pair of them would be read as one character.
-    return {TAG: "str", "b64": b64(value.encode("utf-8", "surrogatepass"))}
+    return {TAG: "str", "b64": b64(value.encode("utf-8", "surrogatepass"), enc)}
 
 
 def _to_str(data: Encoded, dec: Decoder) -> object:
-    return unb64(data["b64"]).decode("utf-8", "surrogatepass")
+    return bytes(unb64(data["b64"])).decode("utf-8", "surrogatepass")
 
 
 def _complex(value: complex, enc: Encoder) -> Json:
@@ -80,11 +80,11 @@ def _to_complex(data: Encoded, dec: Decoder) -> object:
 
 
 def _bytes(value: bytes | bytearray, enc: Encoder) -> Json:
-    return {TAG: type(value).__name__, "b64": b64(bytes(value))}
+    return {TAG: type(value).__name__, "b64": b64(bytes(value), enc)}
 
 
 def _to_bytes(data: Encoded, dec: Decoder) -> object:
-    raw = unb64(data["b64"])
+    raw = bytes(unb64(data["b64"]))
     return bytearray(raw) if data[TAG] == "bytearray" else raw
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from .blob import LEAST, Blob, Bytes, text_of
 from .coding import (
     TAG,
     Decode,
@@ -37,11 +38,15 @@ _OF_FRACTIONS = 8
 """Simple comparisons in the time of one of fractions, which Python itself makes (measured: 8 to 10)."""
 
 
-def b64(data: bytes) -> str:
+def b64(data: bytes, enc: Encoder) -> Json:
+    if enc.blobs and len(data) >= LEAST:
+        return Blob(data)  # type: ignore[return-value]  # in frames only; JSON has its text
     return base64.b64encode(data).decode("ascii")
 
 
-def unb64(data: object) -> bytes:
+def unb64(data: object) -> Bytes:
+    if isinstance(data, Blob):
+        return data.data
     return base64.b64decode(expect(data, str), validate=True)
 
 
@@ -58,7 +63,9 @@ def _tuple(value: tuple[object, ...], enc: Encoder) -> Json:
 
 def _set(value: set[object] | frozenset[object], enc: Encoder) -> Json:
     # Sorted, because a set's order differs between processes and a tape is compared by its text.
-    items = sorted(enc.each(value, "{{item {}}}"), key=lambda item: json.dumps(item, sort_keys=True))
+    items = sorted(
+        enc.each(value, "{{item {}}}"), key=lambda item: json.dumps(item, sort_keys=True, default=text_of)
+    )
     return {TAG: type(value).__name__, "items": items}
 
 

@@ -52,11 +52,12 @@ _DECODERS: dict[str, Decode] = {
 }
 
 
-def encode(value: object, *, fallback: bool = False) -> Json:
+def encode(value: object, *, fallback: bool = False, blobs: bool = False) -> Json:
     """`value` as JSON that `decode` turns back.
 
     Args:
         fallback: for what a tool returned: what cannot be sent becomes an Opaque.
+        blobs: for a frame: long bytes are Blobs.
 
     Raises:
         EncodeError: without `fallback`; the message has the path to the part that cannot be sent.
@@ -64,7 +65,7 @@ def encode(value: object, *, fallback: bool = False) -> Json:
     if is_plain(value):
         return value
     try:
-        return Encoder(_ENCODERS, otherwise, fallback=fallback)(value)
+        return Encoder(_ENCODERS, otherwise, fallback=fallback, blobs=blobs)(value)
     except (EncodeError, RecursionError) as error:
         if fallback:
             return opaque(value)

@@ -10,7 +10,7 @@ import pytest
 from codeact_kernel.config import ToolLimits
 from codeact_kernel.events import Event, ToolFinished, ToolStarted
 from codeact_kernel.interfaces import ToolSource
-from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any, weight
+from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any
 from codeact_kernel.trajectory import Approval, Refusal, Reply, RunInfo, Step, Stop
 from codeact_kernel.wire.frames import HEADER, answer, too_large
 from codeact_kernel.wire.messages import (
@@ -23,6 +23,7 @@ from codeact_kernel.wire.messages import (
     ToolRequest,
     ToolSpec,
 )
+from codeact_kernel.wire.weight import weight
 
 
 @dataclass
