@@ -50,6 +50,7 @@ class ActionKernel(IPythonKernel):  # type: ignore[misc]  # ipykernel publishes 
         self.shell.user_ns_hidden["_obs"] = OBSERVATIONS
 
     async def do_execute(self, code: str, silent: bool, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        self.shell.transformed = None
         before = self._bindings()
         cut = self._messages_cut()
         for stream in self._streams():

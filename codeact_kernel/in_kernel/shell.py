@@ -12,8 +12,10 @@ from typing import Any
 
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import UsageError
+from traitlets import Instance
 
 from codeact_kernel.in_kernel import denials_hooks
+from codeact_kernel.in_kernel.transforming import Transformers
 
 _INTERRUPTED = compile("raise KeyboardInterrupt", "<interrupted before it began>", "exec")
 
@@ -21,10 +23,13 @@ _INTERRUPTED = compile("raise KeyboardInterrupt", "<interrupted before it began>
 class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publishes no types
     """A shell whose tracebacks show the user's frames and no library internals.
 
-    `interrupted`: an interrupt has come before the cell's own code could take it.
+    `interrupted`: an interrupt has come before the cell's own code could take it. `transformed`: a text and
+    what it stands for; None before each cell, whose meaning depends on what has run.
     """
 
+    input_transformer_manager = Instance(Transformers, ())
     interrupted = False
+    transformed: tuple[str, str] | None = None
 
     async def run_code(self, code_obj: Any, result: Any = None, *, async_: bool = False) -> bool:
         if self.interrupted:
@@ -32,6 +37,12 @@ class ActionShell(ZMQInteractiveShell):  # type: ignore[misc]  # ipykernel publi
             code_obj, async_ = _INTERRUPTED, False
         failed: bool = await super().run_code(code_obj, result, async_=async_)
         return failed
+
+    def transform_cell(self, raw_cell: str) -> str:
+        """Once for each cell: ipykernel does it to see whether the cell awaits, and IPython to run it."""
+        if self.transformed is None or self.transformed[0] != raw_cell:
+            self.transformed = raw_cell, super().transform_cell(raw_cell)
+        return self.transformed[1]
 
     def should_run_async(self, raw_cell: str, *, transformed_cell: str = "", **kwargs: Any) -> bool:
         """As stock, which compiles each cell twice to find out."""
