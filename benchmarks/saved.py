@@ -131,7 +131,9 @@ def report(parts: Mapping[str, Part]) -> str:
 def section(parts: Mapping[str, Part]) -> str:
     """The README's own: what we claim, and whether it holds."""
     chosen = [parts[name] for name in CLAIMED if name in parts]
-    rows = [row for part in chosen for row in part.rows if not isinstance(row, Missing) and row.target]
+    rows = [
+        row for part in chosen for row in part.rows if not isinstance(row, Missing) and row.target is not None
+    ]
     if not rows:
         return f"{BEGIN}\n{END}"
     dates = sorted({part.when.split()[0] for part in chosen})

@@ -24,6 +24,7 @@ from codeact_kernel.config import SandboxProfile
 from codeact_kernel.sandbox.launching import why_not
 
 SLACK = 1.5
+pytestmark = pytest.mark.timeout(600)  # A second look on a busy machine takes its time.
 STEP, START, MEMORY, IMPORT_S = 1.15, 1 / 7, 1 / 3, 0.1
 """The claims. Of the start: where a machine is busy; `make bench` holds it against a tenth."""
 
