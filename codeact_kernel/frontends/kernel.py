@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from ipykernel.kernelbase import Kernel
-from traitlets import Bool, Dict, List, TraitError, Unicode, Union
+from traitlets import Bool, Dict, Int, List, TraitError, Unicode, Union
 
 from codeact_kernel import __version__
 
@@ -57,6 +58,12 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
     verify = Bool(False, help="Whether each finished cell is replayed once from its notebook.").tag(
         config=True
     )
+    spares = Int(
+        0,
+        min=0,
+        help="So many sandboxes are kept ready, with numpy, pandas and matplotlib imported, so that neither "
+        "the first cell nor %reset waits. They and what they are made from take some 120 MB.",
+    ).tag(config=True)
     redact = List(
         Unicode(), help="What is masked in the record beside known secrets: NAME=REGULAR EXPRESSION."
     ).tag(config=True)
@@ -145,12 +152,19 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
         except TraitError as problem:
             raise UsageError(f"the configuration of the kernel cannot be used: {problem}") from None
         asker = approval_asker(self._stdin, self._show, self._widgets.caught_up, self.io_loop.asyncio_loop)
-        return Choice(self.model, tuple(self.tools), settings, self.verify, self.approve or None, asker)
+        approve, tools = self.approve or None, tuple(self.tools)
+        return Choice(self.model, tools, settings, self.verify, approve, asker, self.spares)
 
     @property
     def kernel_info(self) -> dict[str, Any]:
         """Without the debugger that the base promises, and without subshells (`kernel_app`)."""
         return {**super().kernel_info, "supported_features": []}
+
+    def start(self) -> None:
+        """Also begins what takes a while; what is wrong with it, the first cell says."""
+        super().start()
+        with suppress(CodeActError):
+            self._desk.spares.launcher()
 
     # --- stopping ---
 
@@ -185,6 +199,8 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
             await self._desk.close()
         except CodeActError as problem:
             self.log.error("%s", problem)
+        finally:
+            self._desk.spares.close()
 
 
 def main() -> None:

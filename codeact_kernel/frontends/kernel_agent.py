@@ -27,6 +27,7 @@ from . import notebook_view
 from .approval_modes import Approve
 from .approving import Asker
 from .assembly import Agent
+from .kernel_spares import Spares
 from .toolsfile import load_named
 
 KEYLESS = (
@@ -49,6 +50,8 @@ class Choice:
     approve: Approve | None = None
     asker: Asker | None = None
     """As of `Agent`."""
+    spares: int = 0
+    """As of `Launcher`."""
 
 
 class NoModel:
@@ -99,6 +102,7 @@ class AgentDesk:
         self._model: Model | None = None
         self._branch: Branch | None = None
         self._tools: tuple[Tool, ...] | None = None
+        self.spares = Spares(lambda: (self.choice.spares, self.choice.settings.profile))
 
     @property
     def current(self) -> Agent | None:
@@ -214,6 +218,7 @@ class AgentDesk:
             verify=choice.verify,
             approve=choice.approve,
             asker=choice.asker,
+            launcher=self.spares.launcher(),
         )
         if self._branch is not None:
             at = self._branch.steps[-1].index if self._branch.steps else 0
