@@ -86,7 +86,7 @@ class Agent(GoingOn, Interactive, Closing):
         masks = (*settings.redact, *(f"{name}={pattern}" for name, pattern in (redact or {}).items()))
         settings = replace(settings, limits=limits or settings.limits, profile=profile, redact=masks)
         runner = PortalRunner()
-        meter = Meter() if timings else None
+        self._meter = meter = Meter() if timings else None
         registry = ToolRegistry(tools if meter is None else metered(meter, tools), runner)
         loaded = load_model(model or DEFAULT_SPEC) if model is None or isinstance(model, str) else model
         check_budget(settings.limits, loaded)
@@ -110,7 +110,7 @@ class Agent(GoingOn, Interactive, Closing):
     @property
     def timings(self) -> Timings | None:
         """Where the time of the last task went, so far, also when it failed; with `timings=True`."""
-        return self._work.timings
+        return None if self._meter is None else self._meter.timings()
 
     @property
     def workspace(self) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from time import monotonic
 
@@ -117,7 +118,7 @@ class RunApp(CodeactApp):
                     if agent.workspace is not None:
                         keeper.take(page, agent.workspace, agent.files)
                 took = monotonic() - started
-                with watch.verifying():
+                with watch.verifying() if self.verify else nullcontext():
                     verdict = verified(console, run, lambda: summary(page, run, took, settings.profile.data))
         except KeyboardInterrupt:
             path = agent.path

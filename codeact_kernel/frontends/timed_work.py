@@ -24,13 +24,12 @@ from ..notebook.redact import Redactor
 from ..notebook.writer import NotebookWriter
 from ..outputs import Finished, Output
 from ..policy import CodeActPolicy
-from ..sandbox.session import KernelSession
 from ..tools.registry import Tool, tool
 from ..trajectory import Action, Refusal, Reply, Trajectory, Usage
 from ..wire.messages import ToolOutcome, ToolRequest
 from .finished import Run
 from .portal import AsyncDoor, SyncDoor
-from .profiling import Meter, Timings
+from .profiling import Meter
 from .work import Work
 
 
@@ -40,10 +39,8 @@ class TimedWork(Work):
     def __init__(self, meter: Meter, *args: Any, **kwargs: Any) -> None:
         self._meter = meter
         super().__init__(*args, **kwargs)
-
-    @property
-    def timings(self) -> Timings | None:
-        return self._meter.timings()
+        self._policy = partial(_Policy, meter)
+        self._executor = partial(MeteredExecutor, meter)
 
     async def run(
         self,
@@ -60,7 +57,7 @@ class TimedWork(Work):
             run = await super().run(task, output_type, door, shown, own)
         finally:
             self._meter.end()
-        return replace(run, timings=self.timings)
+        return replace(run, timings=self._meter.timings())
 
     def _rendered(self, listener: Emit, event: Event) -> None:
         with self._meter.rendering():
@@ -77,12 +74,6 @@ class TimedWork(Work):
         self.path = path
         self._recorder = _Journal(self._meter, path, self._redactor, resumes=resumes)
         self._writer = _Writer(self._meter, path, self._redactor)
-
-    def _policy(self, system: str) -> CodeActPolicy:
-        return _Policy(self._meter, _Model(self._meter, self._model), self._settings, system)
-
-    def _executor(self, session: KernelSession) -> Executor:
-        return MeteredExecutor(self._meter, session)
 
     def _on_event(self, event: Event) -> None:
         with self._meter.of("outputs"):
@@ -140,7 +131,7 @@ class _Policy(CodeActPolicy):
 
     def __init__(self, meter: Meter, model: Model, settings: Settings, system: str) -> None:
         self._meter = meter
-        super().__init__(model, settings, system)
+        super().__init__(_Model(meter, model), settings, system)
 
     async def act(self, trajectory: Trajectory, emit: Emit) -> Reply:
         with self._meter.of("context"):

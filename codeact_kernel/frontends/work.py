@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -33,7 +34,6 @@ from .finished import Run
 from .origin import Origin, check_task, without_pending
 from .person import PersonTools
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
-from .profiling import Timings
 from .starting import start, system
 from .verification import NOT_ASKED, Verification, expected
 
@@ -63,6 +63,8 @@ class Work:
         self._runner = runner
         self._model = model
         self._replaced: list[Model] = []
+        self._policy: Callable[[Model, Settings, str], CodeActPolicy] = CodeActPolicy
+        self._executor: Callable[[KernelSession], Executor] = lambda session: session
         self.record_to(path)
         self._verify = verify
         self._verification = Verification()
@@ -214,7 +216,11 @@ class Work:
         return self._looped(session, trajectory)
 
     def _looped(self, session: KernelSession, trajectory: Trajectory) -> AgentLoop:
-        policy = self._policy(system(self._settings.profile, self.person, self._model, self._desk.note))
+        policy = self._policy(
+            self._model,
+            self._settings,
+            system(self._settings.profile, self.person, self._model, self._desk.note),
+        )
         return AgentLoop(
             trajectory,
             policy,
@@ -228,17 +234,6 @@ class Work:
             prompt_tokens=policy.prompt_tokens,
             cost=self._model.cost,
         )
-
-    def _policy(self, system: str) -> CodeActPolicy:
-        return CodeActPolicy(self._model, self._settings, system)
-
-    def _executor(self, session: KernelSession) -> Executor:
-        return session
-
-    @property
-    def timings(self) -> Timings | None:
-        """Where the time of the last task went, where that is measured (`timed_work`)."""
-        return None
 
     def _on_event(self, event: Event) -> None:
         if self._loop is not None:
