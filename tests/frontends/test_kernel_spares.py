@@ -31,7 +31,9 @@ def test_cells_get_a_sandbox_that_was_ready(tmp_path: Path) -> None:
 
 
 def test_a_profile_without_spares_is_said_in_the_first_cell(tmp_path: Path) -> None:
-    front = FrontEnd(tmp_path, "--CodeActKernel.spares=1", "--SandboxProfile.workspace=work")
+    (tmp_path / "work").mkdir()
+    workspace = f"--SandboxProfile.workspace={tmp_path / 'work'}"
+    front = FrontEnd(tmp_path, "--CodeActKernel.spares=1", workspace)
     try:
         said = front.run("%%python\n1").reply
         assert said["ename"] == "UsageError"
