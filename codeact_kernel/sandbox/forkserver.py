@@ -182,6 +182,9 @@ def renew() -> None:
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed()  # Python's own it has renewed itself.
+    ssl: Any = sys.modules.get("ssl")
+    if ssl is not None:  # It knows a fork by its process id, which is the same in every namespace.
+        ssl.RAND_add(os.urandom(32), 32.0)
     matplotlib: Any = sys.modules.get("matplotlib")
     if matplotlib is not None:
         matplotlib.get_configdir = matplotlib.get_cachedir = lambda: os.environ["MPLCONFIGDIR"]
