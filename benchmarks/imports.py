@@ -26,7 +26,7 @@ from measure import Figure, Missing, Row, show
 
 GROUP = "Imports and the first answer, beyond bare Python"
 IMPORT_MS, HELP_MS = 100, 300
-ROUNDS, QUICK = 9, 1
+ROUNDS, QUICK = 7, 1
 SCRIPT = '{"code": "print(1 + 1)"}\n{"answer": "2"}\n'
 ANSWER = b"Answer:"
 KEY = {"ANTHROPIC_API_KEY": "sk-none"}
