@@ -63,7 +63,7 @@ def opened_and_closed(count: int, box: str = "inf", *preload: str) -> dict[str, 
 
 
 async def _opened_and_closed(count: int, box: float, launcher: Launcher) -> dict[str, float]:
-    await _open_and_close(min(WARM, count), math.inf, launcher)
+    await _open_and_close(min(WARM, count // 3), math.inf, launcher)
     before, in_launcher, its_mib = settled(), descriptors_of(_launcher()), resident(pid=_launcher())
     began = time.perf_counter()
     opened, lost = await _open_and_close(count, box, launcher)

@@ -5,6 +5,7 @@ Its layout: `confine.sessions`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import tempfile
@@ -65,6 +66,13 @@ class SessionFolder:
         if self._links is not None:
             self._links.remove()
         remove_tree(str(self.path))
+
+    async def remove_aside(self) -> None:
+        """As `remove`, in a thread: other sessions of the event loop do not wait until a folder is empty."""
+        try:
+            await asyncio.to_thread(self.remove)
+        except (OSError, RuntimeError):
+            self.remove()  # There is no thread to be had.
 
     def _workspace(self, profile: SandboxProfile) -> Path:
         if profile.workspace is None:

@@ -19,6 +19,7 @@ from .attending import Attended, aside
 from .carrier import Carrier
 from .confine.policy import Report
 from .confine.preparation import refuse_platform
+from .descriptors import check_descriptors
 from .folders import SessionFolder, sweep
 from .forked import Order
 from .launching import Launcher, kernel_for
@@ -73,6 +74,7 @@ class KernelSession(Attended):
         refusal = refuse_platform()
         if refusal:
             raise SandboxError(refusal)
+        check_descriptors()
         self._setup = setup
         spare = self._launcher.take(self._settings.profile) if self._launcher is not None else None
         if spare is None:
@@ -119,8 +121,7 @@ class KernelSession(Attended):
             await self._end_process()
         finally:
             if self._folder is not None:
-                # In a thread: other sessions of this event loop do not wait for a folder to be emptied.
-                await to_the_end(asyncio.to_thread(self._folder.remove))
+                await to_the_end(self._folder.remove_aside())
             if self._launcher is not None:
                 self._launcher.fill()  # Where the event loop ends before it was time.
 
