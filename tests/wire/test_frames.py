@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 
@@ -9,7 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codeact_kernel.wire.blob import LEAST, Blob, textual
 from codeact_kernel.wire.frames import HEADER, MAX_PARTS, FrameError, FrameReader, called, pack, structure_of
+from codeact_kernel.wire.lines import canonical, dump_line
+from codeact_kernel.wire.weight import weight
 
 messages = st.lists(
     st.dictionaries(st.text(), st.one_of(st.integers(-(2**63), 2**63), st.text(), st.lists(st.booleans()))),
@@ -114,3 +118,68 @@ def test_long_lists_of_numbers_and_long_texts_pass() -> None:
 def test_names_of_tools_are_cut() -> None:
     assert called("refund") == "refund()"
     assert called("x" * 1000) == "x" * 100 + "…()"
+
+
+# --- long bytes ---
+
+lengths = st.lists(st.integers(LEAST, LEAST + 50), max_size=3)
+
+
+@given(lengths, st.data())
+def test_long_bytes_travel_as_they_are_cut_anywhere(sizes: list[int], data: st.DataObject) -> None:
+    blobs = [Blob(bytes([number]) * size) for number, size in enumerate(sizes)]
+    sent = {"t": "call", "args": [{"$": "bytes", "b64": blob} for blob in blobs], "n": {"a": 1}}
+    stream = pack(sent) + pack({"next": True})
+    cut = data.draw(st.integers(0, len(stream)))
+    reader = FrameReader(max_parts=1000)
+    assert [*reader.feed(stream[:cut]), *reader.feed(stream[cut:])] == [sent, {"next": True}]
+
+
+def test_the_record_of_long_bytes_is_their_base64() -> None:
+    blob = Blob(memoryview(b"\xff" * LEAST))
+    text = base64.b64encode(b"\xff" * LEAST).decode()
+    value = {"$": "ndarray", "b64": blob, "list": [1, (blob, "a")]}
+    same = {"$": "ndarray", "b64": text, "list": [1, (text, "a")]}
+    assert textual(value) == same
+    assert textual(same) is same
+    assert dump_line(value) == dump_line(same)
+    assert canonical(value) == canonical(same)
+    assert weight(value) == weight(same)
+    nested: object = blob
+    for _ in range(2000):
+        nested = [nested]
+    assert len(dump_line(textual(nested))) < 1000  # cut there, not refused
+
+
+def long(document: bytes, rest: bytes, size: int | None = None) -> bytes:
+    length = len(document) if size is None else size
+    return framed(b"\0" + length.to_bytes(HEADER, "big") + document + rest)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        long(b'{"a":{"$":"blob","bytes":5000}}', b"x" * 4999),
+        long(b'{"a":{"$":"blob","bytes":5000}}', b"x" * 5001),
+        long(b'{"a":{"$":"blob","bytes":5000},"b":{"$":"blob","bytes":5000}}', b"x" * 9999),
+        long(b'{"a":{"$":"blob","bytes":-1}}', b""),
+        long(b'{"a":{"$":"blob","bytes":true}}', b"x"),
+        long(b'{"a":{"$":"blob","bytes":12}}', b"x" * 12),
+        long(b'{"a":{"$":"blob"}}', b""),
+        long(b'{"$":"blob","bytes":5000}', b"x" * 5000),
+        long(b"{}", b"", size=2**32 - 1),
+        framed(b"\0"),
+        framed(b"\0\0\0"),
+        long(b'{"a":' + b"[" * 100_000, b""),
+    ],
+)
+def test_long_bytes_that_do_not_fit_their_document_break_the_protocol(frame: bytes) -> None:
+    with pytest.raises(FrameError):
+        list(FrameReader(max_bytes=10**6).feed(frame))
+
+
+def test_many_parts_beside_long_bytes_are_not_parsed() -> None:
+    call = {"t": "call", "id": 7, "tool": "refund", "args": [[[]] * MAX_PARTS, Blob(b"x" * LEAST)]}
+    assert list(FrameReader(max_parts=MAX_PARTS).feed(pack(call))) == [
+        {"t": "crowded", "id": 7, "tool": "refund"}
+    ]
