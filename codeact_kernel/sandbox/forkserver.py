@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from codeact_kernel.sandbox.confine import sessions
 from codeact_kernel.sandbox.confine.policy import Policy, dumps
 from codeact_kernel.sandbox.launcher import enter
 from codeact_kernel.sandbox.supervisor import Supervisor, subreaper
@@ -38,6 +39,7 @@ OWN = (
 """What every kernel imports at its start, or for its setup cell, and when its first figure is shown."""
 REQUEST_BYTES = 256 * 1024
 PARENT_CHECK_S = 1.0
+PROBLEM_LETTERS = 500
 
 
 def serve(descriptor: str, modules: str) -> None:
@@ -50,10 +52,18 @@ def serve(descriptor: str, modules: str) -> None:
     parent, control = os.getppid(), socket.socket(fileno=int(descriptor))
     sys.argv[1:] = []
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's.
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(1) if os.getppid() != parent else None)
+    signal.setitimer(signal.ITIMER_REAL, PARENT_CHECK_S, PARENT_CHECK_S)  # An import may take for ever.
     problem = preload(json.loads(modules))
-    control.send(json.dumps({"problem": problem}).encode())
-    if problem:
-        return
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    control.send(json.dumps({"problem": problem[:PROBLEM_LETTERS]}).encode())
+    if not problem:
+        _fork_until_the_end(control, parent)
+    sessions.remove_tree(os.getcwd())  # The host does, where it lives.
+
+
+def _fork_until_the_end(control: socket.socket, parent: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # So no fork that ends has to be waited for,
     subreaper()  # nor what a supervisor that was killed leaves: a namespace ends when its dead are reaped.
     waiting = select.poll()
@@ -78,7 +88,7 @@ def preload(modules: Iterable[str]) -> str:
     for name in (*OWN, *modules):
         try:
             importlib.import_module(name)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             return f"{name!r} cannot be imported: {type(problem).__name__}: {problem}"
     _warm()
     # Libraries for linear algebra have threads, which they end by themselves before a fork.
