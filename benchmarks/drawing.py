@@ -38,7 +38,7 @@ def _bars(rows: Sequence[Ratio], title: str, path: Path) -> None:
     rows = [row for row in rows if row.baseline > most / 2]
     bars = [
         (BASELINE, most),
-        *((f"{row.name.split(',')[1].strip()}, tier {row.tier}", row.ours) for row in rows),
+        *((f"{row.name.split(',')[0]}, tier {row.tier}", row.ours) for row in rows),
     ]
     scale = 1e3 if rows[0].unit == "ms" else 1.0
     mpl.rcParams["svg.hashsalt"] = path.name  # The same picture twice is the same file.

@@ -144,7 +144,7 @@ def ways(runner: asyncio.Runner, stack: ExitStack) -> tuple[list[Ours], list[Row
             found.append(Ours(way, runner, launcher))
             found[-1].seconds()
         except (SandboxError, UsageError) as problem:
-            missing.append(Missing(f"start, {way.start}", str(problem), START, way.tier))
+            missing.append(Missing(way.start, str(problem), START, way.tier))
             del found[-1:]
     return found, missing
 
@@ -188,7 +188,7 @@ def _starts(there: list[Ours], rounds: int) -> list[Row]:
 
 def _start(way: Way, pairs: list[tuple[float, float]]) -> Row:
     target, note = (None, "") if way.start == "cold" else (TARGET, f"stretch: {STRETCH:.3f}")
-    name = f"start, {way.start}, imports and a use of each"
+    name = f"{way.start}, imports and a use of each"
     return ratio_of(name, pairs, target, group=START, tier=way.tier, note=note)
 
 
@@ -205,7 +205,7 @@ def _from_the_pool(spares: list[Ours], quick: bool) -> list[Row]:
         for name, code, warm, target, pairs in cells:
             for ours in spares:
                 both = partial(ours.seconds, code), partial(plain.step, warm)
-                row = f"start, spare, {name}"
+                row = f"spare, {name}"
                 tier = ours.way.tier
                 rows.append(paired(row, *both, 2 if quick else pairs, target, group=START, tier=tier))
     return rows
@@ -221,7 +221,7 @@ def _memory(there: list[Ours], quick: bool) -> list[Row]:
                 *(weights(ours) for _ in range(3 if forked and not quick else 1)), strict=True
             )
             target = MEMORY_TARGET if forked else None
-            name = f"session, {ours.way.start}"
+            name = ours.way.start
             rows += [
                 ratio_of(f"{name}, imports", imported, target, group=MEMORY, tier=tier, unit="MiB"),
                 ratio_of(f"{name}, after a use of each", used, None, group=MEMORY, tier=tier, unit="MiB"),
@@ -257,8 +257,8 @@ def _launcher() -> list[Row]:
         ready = (time.perf_counter() - started) * 1e3
         weight = unique(below() - before)
     return [
-        Figure("launcher, once a host: until it is ready", ready, "ms", group=START),
-        Figure("launcher, once a host, alone", weight, "MiB", group=MEMORY),
+        Figure("the launcher, once a host: until it is ready", ready, "ms", group=START),
+        Figure("the launcher, once a host", weight, "MiB", group=MEMORY),
     ]
 
 

@@ -130,7 +130,7 @@ def measure(quick: bool) -> list[Row]:
     rows: list[Row] = []
     with echoing() as echo:
         for kind in KINDS:
-            rows += _ratios(kind, echo, 5 if quick else 60)
+            rows += ratios(kind, echo, 5 if quick else 60)
     return [*rows, *_rates(2 if quick else 20)]
 
 
@@ -143,7 +143,7 @@ def echoing() -> Iterator[Echo]:
         echo.close()
 
 
-def _ratios(kind: str, echo: Echo, batches: int) -> Iterator[Ratio]:
+def ratios(kind: str, echo: Echo, batches: int) -> Iterator[Ratio]:
     costs: list[tuple[Cost, Cost]] = []
     _run(kind, ONE_BY_ONE, CALLS, batches + WARM_UP, lambda ours: costs.append((ours, echo.call())))
     name = f"tool call, recorded, tool on the {kind} thread"

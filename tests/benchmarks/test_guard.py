@@ -15,6 +15,7 @@ from functools import partial
 
 import launch
 import pytest
+import toolcalls
 from launch import LIBRARIES, Ours, Way
 from measure import Ratio, paired, ratio_of
 from plain import Plain
@@ -25,8 +26,8 @@ from codeact_kernel.sandbox.launching import why_not
 
 SLACK = 1.5
 pytestmark = pytest.mark.timeout(600)  # A second look on a busy machine takes its time.
-STEP, START, MEMORY, IMPORT_S = 1.15, 1 / 7, 1 / 3, 0.1
-"""The claims. Of the start: where a machine is busy; `make bench` holds it against a tenth."""
+STEP, CALL, START, MEMORY, IMPORT_S = 1.15, 6.0, 1 / 7, 1 / 3, 0.1
+"""The claims; of calls and starts: what a busy machine reaches. `make bench` has the targets."""
 
 
 def hold(claim: float, pairs: int, more: int, measure: Callable[[int], Ratio]) -> None:
@@ -74,6 +75,17 @@ def test_start_of_a_fork_against_a_cold_one(runner: asyncio.Runner, forks: Ours)
 @pytest.mark.kernel
 def test_memory_of_a_fork_against_a_stock_kernel(forks: Ours) -> None:
     hold(MEMORY, 1, 2, lambda n: ratio_of("MiB", [launch.weights(forks)[0] for _ in range(n)], MEMORY))
+
+
+@pytest.mark.kernel
+def test_tool_call_against_an_echo() -> None:
+    """By processor time of both ends: on a busy machine the clock says how long each waited for its turn."""
+
+    def measured(batches: int) -> Ratio:
+        with toolcalls.echoing() as echo:
+            return list(toolcalls.ratios("loop", echo, batches))[1]
+
+    hold(CALL, 20, 60, measured)
 
 
 def test_import() -> None:

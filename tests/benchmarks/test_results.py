@@ -82,7 +82,7 @@ def test_readme_without_a_place_is_refused() -> None:
 
 
 def test_plot_is_the_same_for_the_same_figures(tmp_path: Path) -> None:
-    rows = [Ratio("start, fork, x", 0.1, 1.0, 0.1, 0.1, 0.1, 9, tier="A")]
+    rows = [Ratio("fork, x", 0.1, 1.0, 0.1, 0.1, 0.1, 9, tier="A")]
     part = saved.Part("launch", "2026-11-28 12:00 UTC", 0.1, 1.0, saved.here(), tuple(rows))
     pictures = []
     for folder in (tmp_path / "1", tmp_path / "2"):
