@@ -22,6 +22,40 @@ TARGET = 1.15
 PAIRS = 500
 WARM_UP = 20
 CELLS = {"`pass`": "pass", "`print(1)`": "print(1)", "10 kB result": "'x' * 10_000"}
+ORDINARY = """\
+orders = [{"id": n, "total": n * 7 % 90, "paid": n % 3 == 0, "items": list(range(n % 5))} for n in range(40)]
+by_state = {}
+for order in orders:
+    state = "paid" if order["paid"] else "open"
+    by_state.setdefault(state, []).append(order)
+
+def summary(state):
+    rows = by_state.get(state, [])
+    total = sum(row["total"] for row in rows)
+    biggest = max(rows, key=lambda row: row["total"], default=None)
+    return {"state": state, "count": len(rows), "total": total, "biggest": biggest and biggest["id"]}
+
+def refund(order, reason="late"):
+    if order["total"] <= 0:
+        raise ValueError(f"order {order['id']} has nothing to refund")
+    return {"order": order["id"], "amount": round(order["total"] * 0.9, 2), "reason": reason}
+
+refunds, failed = [], []
+for order in by_state["open"]:
+    if len(order["items"]) < 2:
+        continue
+    try:
+        refunds.append(refund(order))
+    except ValueError as problem:
+        failed.append((order["id"], str(problem)))
+
+print(summary("paid"))
+print(summary("open"))
+for row in sorted(refunds, key=lambda row: -row["amount"])[:5]:
+    print(f"{row['order']:>4} {row['amount']:>8.2f} {row['reason']}")
+sum(row["amount"] for row in refunds), len(failed)
+"""
+"""A cell as a model writes it: here it counts what is done with the text of a cell before it runs."""
 GROUP = "A warm step"
 
 
@@ -58,7 +92,8 @@ def ours() -> Iterator[Ours]:
 
 def measure(quick: bool) -> list[Ratio]:
     with Plain() as plain, ours() as session:
-        return [one(name, code, session, plain, 20 if quick else PAIRS) for name, code in CELLS.items()]
+        cells = {**CELLS, f"{len(ORDINARY.splitlines())} lines of ordinary code": ORDINARY}
+        return [one(name, code, session, plain, 20 if quick else PAIRS) for name, code in cells.items()]
 
 
 def one(name: str, code: str, session: Ours, plain: Plain, pairs: int) -> Ratio:

@@ -18,6 +18,8 @@ class PublishingThread(IOPubThread):  # type: ignore[misc]  # ipykernel publishe
 
     _events: deque[Callable[[], object]]
     _woken = False
+    unwaited = 0
+    """Bytes handed over since somebody last waited for this thread."""
 
     def schedule(self, f: Callable[[], object]) -> None:
         if self.thread.is_alive():
@@ -37,6 +39,10 @@ class PublishingThread(IOPubThread):  # type: ignore[misc]  # ipykernel publishe
         if not self._woken:
             self._woken = True
             self._event_pipe.send(b"")
+
+    def send_multipart(self, msg: list[bytes], *args: Any, **kwargs: Any) -> None:
+        self.unwaited += sum(map(len, msg))
+        super().send_multipart(msg, *args, **kwargs)
 
     @property
     def waiting(self) -> int:

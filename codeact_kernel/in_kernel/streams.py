@@ -33,6 +33,8 @@ PIPE_BYTES = 4096
 DRAIN_S = 0.2
 MAX_WAITING = 100
 """Messages that may wait for the publishing thread when the reply of a cell is sent; if more do, it waits."""
+MAX_UNWAITED = 64 * 1024
+"""Bytes that a cell may show before it waits for them."""
 
 
 class Tail:
@@ -147,15 +149,17 @@ class CappedOutStream(OutStream):  # type: ignore[misc]  # ipykernel publishes n
         """As stock, but without a wait where there is nothing to wait for.
 
         Stock hands over to the publishing thread and waits; and it does so four times for each cell, most of
-        them for nothing. What a cell flushes itself is waited for: so it is slowed down to what can be sent.
+        them for nothing. What a cell flushes itself is waited for, and what it shows once that is much: so it
+        is slowed down to what can be sent.
         """
         thread = self.pub_thread
         if not isinstance(thread, PublishingThread) or not thread.thread.is_alive():
             super().flush()
         elif self._cell is None and thread.waiting < MAX_WAITING:
             self._flush()
-        elif self._buffers or thread.waiting:
+        elif self._buffers or thread.waiting or thread.unwaited > MAX_UNWAITED:
             super().flush()
+            thread.unwaited = 0
 
     def _flush(self) -> None:
         """In whichever thread: what is taken out first is to be sent first. Not in a forked child, whose
