@@ -36,8 +36,9 @@ BREATH = 64
 BREATH_BYTES = 16 * 1024
 """A message counts as one more for each so many bytes."""
 COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
-MAX_SEEN = 1 << 16
-"""Signatures that are remembered, so that no message arrives twice."""
+MAX_SEEN = 1 << 13
+"""Signatures that are remembered, so that no message arrives twice: a mebibyte of them. What is older mostly
+belongs to an earlier cell, and of that nothing is read."""
 
 
 class KernelDied(Exception):
