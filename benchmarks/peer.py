@@ -11,6 +11,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -165,14 +166,19 @@ class Driven:
 
 
 def _failure(command: list[str], seconds: float) -> str | None:
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=max(seconds, 1.0))
+        _, said = process.communicate(timeout=max(seconds, 1.0))
     except subprocess.TimeoutExpired:
-        return f"stopped after {INSTALL_S:.0f} s for all peers; try again when the network is faster"
-    if done.returncode == 0:
+        os.killpg(process.pid, signal.SIGKILL)  # With what it has started.
+        process.communicate()
+        return f"stopped: all peers together may take {INSTALL_S:.0f} s; try again when the network is faster"
+    if process.returncode == 0:
         return None
-    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    return (errors or done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:300]
+    errors = [line for line in said.splitlines() if line.startswith("ERROR")]
+    return (errors or said.strip().splitlines() or [f"exit status {process.returncode}"])[-1][:300]
 
 
 def install_all() -> None:

@@ -34,7 +34,7 @@ def serve(executor: Executor) -> None:
                 answer = _timed(executor, asked["do"] == "begin", asked["code"])
             except Exception as problem:
                 answer = {"problem": f"{type(problem).__name__}: {problem}"}
-            begun = begun or asked["do"] == "begin"
+            begun = begun or (asked["do"] == "begin" and "problem" not in answer)
             answers.write(json.dumps(answer) + "\n")
     finally:
         if begun:
