@@ -196,7 +196,7 @@ def _from_the_pool(spares: list[Ours], quick: bool) -> list[Row]:
     """A spare until its first result, against one warm cell of a stock kernel that has run for long."""
     rows = list[Row]()
     cells = (
-        ("imports, against a warm `pass`", IMPORTS, "pass", SPARE_TARGET, 15),
+        ("imports, against a warm `pass`", IMPORTS, "pass", SPARE_TARGET, 21),
         ("imports and a use of each, against the same cell, warm", USE, USE, None, 5),
     )
     with Plain() as plain:
