@@ -65,9 +65,9 @@ class Launcher:
         self._folder = ""
         self._owner = os.getpid()
         self._ready = False
-        if spares and (why := why_not(profile) or _why_no_spare(profile)):
+        self._problem = why_not(SandboxProfile())  # For this machine: then all start cold.
+        if spares and not self._problem and (why := why_not(profile) or _why_no_spare(profile)):
             raise UsageError(f"no spares can be had for this profile: {why}")
-        self._problem = why_not(SandboxProfile())
         if not self._problem:
             self._start()
             self.fill()
