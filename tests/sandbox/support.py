@@ -16,11 +16,14 @@ from codeact_kernel.config import Limits, Settings
 from codeact_kernel.interfaces import CallHandler
 from codeact_kernel.outputs import Error, Finished, MimeBundle, Output, Result, Shown, Stream
 from codeact_kernel.sandbox.confine.usage import children
+from codeact_kernel.sandbox.launching import Launcher
 from codeact_kernel.sandbox.session import KernelSession
 from codeact_kernel.trajectory import Action, Refusal
 from codeact_kernel.wire.messages import Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
 from codeact_kernel.wire.setup import SetupSpec, setup_source
 from codeact_kernel.wire.values import decode, encode
+
+from . import started
 
 T = TypeVar("T")
 SLOW = Settings(limits=Limits(step_timeout_s=30.0, interrupt_grace_s=1.0))
@@ -113,10 +116,12 @@ def setup_with(*tools: str, allow: tuple[str, ...] = ()) -> str:
 class Lab:
     """A session and its event loop, driven from synchronous tests."""
 
-    def __init__(self, settings: Settings = SLOW, setup: str = "pass") -> None:
+    def __init__(
+        self, settings: Settings = SLOW, setup: str = "pass", launcher: Launcher | None = None
+    ) -> None:
         self._runner = asyncio.Runner()
         self._setup = setup
-        self.session = KernelSession(settings)
+        self.session = KernelSession(settings, launcher=launcher or started.launcher(settings.profile))
         self.kernels = 0
 
     def start(self) -> Lab:
