@@ -45,7 +45,7 @@ import json, sys
 sys.argv = ["codeact", *json.loads(sys.argv[1])]
 from codeact_kernel.frontends.cli import main
 code = main()
-print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
+print(json.dumps([code, sorted({name.partition(".")[0] for name in list(sys.modules)})]), file=sys.stderr)
 """
 
 
@@ -64,7 +64,9 @@ def dear_after(command: Sequence[str], folder: Path) -> tuple[int, set[str]]:
 
 
 def dear_with(statement: str, folder: Path) -> set[str]:
-    tell = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})), "
+    tell = (
+        "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in list(sys.modules)})), "
+    )
     return DEAR & set(json.loads(imported(f"{statement}\n{tell}file=sys.stderr)", folder)))
 
 
