@@ -1,4 +1,4 @@
-"""The life of a launcher, of its forks and spares: what is left, whoever ends first; and when it cannot fork."""
+"""The life of a launcher, its forks and spares: what is left, whoever ends first; when it cannot fork."""
 
 from __future__ import annotations
 
