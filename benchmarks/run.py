@@ -32,7 +32,7 @@ BOXES = {
     "imports": 90,
     "ours": 90,
     "context": 90,
-    "scale": 150,
+    "scale": 270,
     "sandbox": 90,
     "saving": 90,
 }
