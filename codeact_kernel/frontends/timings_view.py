@@ -30,19 +30,19 @@ class Watch:
     """The time of one command. `timings`: what there is, once it has ended.
 
     Args:
-        measured: what the agent has measured so far; None: no task has begun.
+        age: seconds since it was started.
     """
 
     def __init__(self, age: Callable[[], float]) -> None:
         self._age = age
         self._program: float | None = None
         self._verification = 0.0
-        self.measured: Callable[[], Timings | None] = lambda: None
+        self._measured: Callable[[], Timings | None] = lambda: None
         self.timings: Timings | None = None
 
     def task(self, measured: Callable[[], Timings | None]) -> None:
         """The task is given to an agent now."""
-        self._program, self.measured = self._age(), measured
+        self._program, self._measured = self._age(), measured
 
     @contextmanager
     def verifying(self) -> Iterator[None]:
@@ -53,7 +53,7 @@ class Watch:
             self._verification += self._age() - began
 
     def end(self) -> Timings | None:
-        measured = self.measured()
+        measured = self._measured()
         if measured is not None and self._program is not None:
             times = {"program": self._program, "verification": self._verification, "total": self._age()}
             self.timings = whole(measured, **times)
@@ -74,7 +74,7 @@ def profiled(page: Page, *, asked: bool) -> Iterator[Watch]:
 def process_age() -> float:
     """Seconds since this process was started."""
     started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK"))
 
 
 def show(page: Page, timings: Timings) -> None:
@@ -98,7 +98,7 @@ def show(page: Page, timings: Timings) -> None:
             page.line(f"  {label:{_WIDTH - 2}}{brief.seconds(seconds[name]):>12}{parts[name]:>7.1f} %")
 
     row("program", "program: imports, options")
-    row("start", "start of the kernel")
+    row("start", "start: kernel, what is restored")
     row("model", f"model: {timings.replies:,} {'reply' if timings.replies == 1 else 'replies'}")
     row("cells", f"cells: {timings.cells:,}, without their tools")
     row("tools", f"tools: {brief.count(calls, 'call')}")

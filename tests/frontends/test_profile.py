@@ -268,7 +268,7 @@ def rows(shown: str) -> dict[str, float]:
 def test_the_table_of_a_run(command: Command, folder: Path) -> None:
     shown = run(command, folder, {"code": "print(double(4))"}, {"answer": "done"})
     found = rows(shown)
-    assert set(found) == {"program", "start of the kernel", "model", "cells", "tools", "ours", "end"}
+    assert set(found) == {"program", "start", "model", "cells", "tools", "ours", "end"}
     assert round(sum(found.values()), 1) == 100
     assert "    double: 1 call, slowest " in shown
     assert "model: 2 replies" in shown
