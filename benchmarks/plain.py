@@ -70,10 +70,11 @@ def step(client: BlockingKernelClient, code: str) -> float:
     started = time.perf_counter()
     asked = client.execute(code)
     while True:
-        message = client.get_iopub_msg(timeout=PATIENCE_S)
+        # Of the channels themselves: the client's own methods run an event loop for each message.
+        message = client.iopub_channel.get_msg(timeout=PATIENCE_S)
         if message["parent_header"].get("msg_id") != asked:
             continue
         if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
             break
-    client.get_shell_msg(timeout=PATIENCE_S)
+    client.shell_channel.get_msg(timeout=PATIENCE_S)
     return time.perf_counter() - started
