@@ -22,17 +22,22 @@ def quiet() -> None:
     """Waits until no process of ours computes."""
     deadline, before, since = time.monotonic() + PATIENCE_S, -1.0, time.monotonic()
     while time.monotonic() - since < QUIET_S and time.monotonic() < deadline:
-        spent = sum(_computed(pid) for pid in below())
+        spent = computed(below())
         if abs(spent - before) > LOOK_S:
             before, since = spent, time.monotonic()
         time.sleep(0.02)
 
 
-def _computed(pid: int) -> float:
+def computed(pids: Iterable[int]) -> float:
+    """Seconds of processor time, of all their threads that live."""
+    return sum(_of_thread(thread) for pid in pids for thread in Path(f"/proc/{pid}/task").glob("*"))
+
+
+def _of_thread(folder: Path) -> float:
     try:
-        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+        return int((folder / "schedstat").read_text().split()[0]) / 1e9
     except OSError:
-        return 0.0
+        return 0.0  # It has ended.
 
 
 def unique(pids: Iterable[int]) -> float:
