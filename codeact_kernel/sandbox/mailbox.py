@@ -36,9 +36,8 @@ BREATH = 64
 BREATH_BYTES = 16 * 1024
 """A message counts as one more for each so many bytes."""
 COMMS = frozenset({"comm_open", "comm_msg", "comm_close"})
-MAX_SEEN = 1 << 13
-"""Signatures that are remembered, so that no message arrives twice: a mebibyte of them. What is older mostly
-belongs to an earlier cell, and of that nothing is read."""
+MAX_SEEN = 1 << 16
+"""Signatures of a cell and the one before that are remembered, so that no message arrives twice."""
 
 
 class KernelDied(Exception):
@@ -112,6 +111,7 @@ class Mailbox:
             "allow_stdin": False,
             "stop_on_error": False,
         }
+        self._signatures.begin_cell()
         self.cell = str(self.post("shell", "execute_request", content))
         return self.cell
 
@@ -241,10 +241,18 @@ class _Signatures:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._seen: set[bytes] = set()
+        self._before: set[bytes] = set()
+
+    def begin_cell(self) -> None:
+        """What is older than the cell that ends here is forgotten: a session that lives long holds no more
+        than one that began."""
+        self._before, self._seen = self._seen, set()
 
     def new(self, signature: bytes, frames: Sequence[bytes]) -> bool:
         """Whether the signature is right, and was not there before."""
-        if not hmac.compare_digest(signature, self._session.sign(list(frames))) or signature in self._seen:
+        if not hmac.compare_digest(signature, self._session.sign(list(frames))):
+            return False
+        if signature in self._seen or signature in self._before:
             return False
         if len(self._seen) >= MAX_SEEN:
             self._seen.clear()
