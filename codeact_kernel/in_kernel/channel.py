@@ -14,6 +14,7 @@ import threading
 from collections.abc import Mapping
 from itertools import count
 from typing import Protocol, cast
+from weakref import WeakKeyDictionary
 
 from codeact_kernel.in_kernel.interrupts import Deferral
 from codeact_kernel.wire.frames import HEADER, MAX_FRAME, FrameError, FrameReader, pack
@@ -25,6 +26,11 @@ than a whole call."""
 LOOK_UP_S = 0.1
 """Seconds a waiting caller takes at most to notice an interrupt."""
 CLOSED = Raised("ConnectionError", "the agent's host has closed the tool channel")
+
+
+AT_ONCE = 200
+"""Calls that the coroutines of one event loop wait for; further ones wait for their turn. The host refuses
+what is beyond 256 of all (`ToolLimits.max_concurrent`)."""
 
 
 class Caller(Protocol):
@@ -64,6 +70,7 @@ class Channel:
         self._pending: dict[int, _Pending] = {}
         self._watchers: dict[asyncio.AbstractEventLoop, int] = {}
         """Coroutines that wait, by the event loop that reads for them."""
+        self._rooms: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
         self._ids = count(1)
         self.interrupts = Deferral()
 
@@ -85,8 +92,20 @@ class Channel:
                 raise
 
     async def acall(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
-        """Sends a call and awaits its answer; cancelling it tells the host. Raises ValueError as `call`."""
+        """Sends a call, once there is room for it, and awaits its answer; cancelling it tells the host.
+        Raises ValueError as `call`."""
         loop = asyncio.get_running_loop()
+        room = self._rooms.get(loop) or self._rooms.setdefault(loop, asyncio.Semaphore(AT_ONCE))
+        async with room:
+            return await self._acall(loop, tool, args, kwargs)
+
+    async def _acall(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tool: str,
+        args: tuple[Json, ...],
+        kwargs: Mapping[str, Json],
+    ) -> ToolOutcome:
         call_id, pending = next(self._ids), _Pending(loop)
         self._pending[call_id] = pending
         assert pending.waiter is not None

@@ -83,6 +83,20 @@ def test_calls_from_threads_of_the_cell(lab: Lab) -> None:
     assert value_of(lab, code, tools()) == "True"
 
 
+def test_long_bytes_and_arrays_there_and_back(lab: Lab) -> None:
+    code = (
+        "import numpy, pandas\n"
+        "data = bytes(range(256)) * 8_000\n"
+        "numbers = numpy.arange(400_000, dtype='>f4').reshape(1000, 400).T\n"
+        "frame = pandas.DataFrame(numpy.random.default_rng(1).random((50_000, 4)), columns=list('abcd'))\n"
+        "def same(x, y): return x.dtype == y.dtype and (x == y).all()\n"
+        "kept = echo(numbers)\n"
+        "kept[0, 0] = 7\n"
+        "[echo(data) == data, same(echo(numbers), numbers), echo(frame).equals(frame), echo([data, 1])[1]]"
+    )
+    assert value_of(lab, code, tools()) == "[True, np.True_, True, 1]"
+
+
 def test_sync_calls_threads_and_coroutines_together(lab: Lab) -> None:
     code = (
         "import asyncio, threading\n"
@@ -244,6 +258,13 @@ def test_the_hosts_own_limits(open_lab: OpenLab) -> None:
     assert many.ename == "RuntimeError"
     assert many.evalue == "wait(): more than 5 calls at once; gather them in smaller batches"
     assert value_of(lab, "add(1, 2)", tools()) == "3"
+
+
+def test_however_many_are_gathered_they_take_turns(lab: Lab) -> None:
+    calls = tools()
+    code = "import asyncio\nsum(await asyncio.gather(*(add(i, 1) for i in range(1000))))"
+    assert value_of(lab, code, calls) == str(sum(range(1001)))
+    assert len(calls.requests) == 1000
 
 
 def test_result_too_large_is_a_value_error(open_lab: OpenLab) -> None:
