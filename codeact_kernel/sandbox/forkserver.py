@@ -57,7 +57,7 @@ def serve(descriptor: str, modules: str) -> None:
     problem = preload(json.loads(modules))
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    control.send(json.dumps({"problem": problem[:PROBLEM_LETTERS]}).encode())
+    control.send(json.dumps({"problem": problem[:PROBLEM_LETTERS], "data_bytes": _data_bytes()}).encode())
     if not problem:
         _fork_until_the_end(control, parent)
     sessions.remove_tree(os.getcwd())  # The host does, where it lives.
@@ -104,6 +104,12 @@ def preload(modules: Iterable[str]) -> str:
     gc.collect()
     gc.freeze()  # Or collecting garbage would copy every page that is shared.
     return ""
+
+
+def _data_bytes() -> int:
+    """What of this process a kernel's limit of memory counts, from its start."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData:"))
 
 
 def _warm() -> None:

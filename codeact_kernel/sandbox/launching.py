@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ..config import SandboxProfile
 from ..exceptions import UsageError
@@ -22,6 +22,7 @@ from .confine.start import LAUNCHER
 from .folders import SessionFolder, base, sweep
 from .forked import Order
 from .managed import Managed
+from .request import LEAST_MEMORY
 
 MOST_SPARES = 64
 READY_S = 60.0
@@ -65,6 +66,7 @@ class Launcher:
         self._folder = ""
         self._owner = os.getpid()
         self._ready = False
+        self._data_bytes = 0
         self._problem = why_not(SandboxProfile())  # For this machine: then all start cold.
         if spares and not self._problem and (why := why_not(profile) or _why_no_spare(profile)):
             raise UsageError(f"no spares can be had for this profile: {why}")
@@ -141,6 +143,8 @@ class Launcher:
         self._listen()
         if problem := self._problem or why_not(profile) or ("" if self._ready else STILL):
             return problem
+        if profile.limits.memory_bytes < self._data_bytes + LEAST_MEMORY:
+            return f"what was preloaded takes {self._data_bytes:,} bytes of the memory limit from the start"
         return self._ordered(folder, profile)
 
     def _ordered(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
@@ -193,7 +197,10 @@ class Launcher:
                 return
             except OSError:
                 said = b""
-            self._problem = str(json.loads(said)["problem"]) if said else "the launcher has ended"
+            told: dict[str, Any] = (
+                json.loads(said) if said else {"problem": "the launcher has ended", "data_bytes": 0}
+            )
+            self._problem, self._data_bytes = str(told["problem"]), int(told["data_bytes"])
             self._ready = not self._problem
 
 

@@ -16,8 +16,10 @@ THREAD_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "P
 FOR_FORKS = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "MIMALLOC_ARENA_RESERVE": "0",
 }
-"""As the kernel has it when matplotlib is imported; and no thread of pyarrow's, which pandas imports."""
+"""As the kernel has it when matplotlib is imported; and no thread of pyarrow's, which pandas imports, nor the
+gigabyte that it sets aside, which the limit of memory would count in every fork."""
 MOST_THREADS = 8
 """Each takes up to 40 MiB of the memory limit, used or not; large machines would have a hundred."""
 
