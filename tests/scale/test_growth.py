@@ -49,9 +49,12 @@ def test_sessions_side_by_side_lose_nothing() -> None:
                 stepped = await fleet.step(2.0, random.Random(1))
                 assert stepped.lost == 0
                 assert len(stepped.seconds) >= 4
-                assert stepped.held.folders == 5
+                assert stepped.held.folders == before.folders + 5
+                for one in fleet.sessions:
+                    assert one.session._mailbox is not None
+                    assert len(one.session._mailbox._signatures._seen) < 20, "of one cell, not of all"
         now = held()
-        assert (now.folders, now.processes) == (0, before.processes)
+        assert (now.folders, now.processes) == (before.folders, before.processes)
 
     before = held()
     asyncio.run(step())
