@@ -22,10 +22,10 @@ types: .venv/dev.stamp
 # What CI runs.
 check: lint types test
 
-# Every probe in every tier, as root and as an ordinary user, over ipc and TCP, on hosts emulated to be poorer, and
+# Every probe in every tier, as root and as an ordinary user, over ipc and TCP, in forks, on hosts emulated to be poorer, and
 # its control; about two hours. And hosts killed at 200 moments of their runs; half an hour. The tables are committed.
 check-full: check
-	$(BIN)/python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp \
+	$(BIN)/python -m tests.sandbox.probes.run --tier A B C --user root ordinary --transport ipc tcp --start cold fork \
 		--poorer docker no-userns no-landlock --control --markdown > docs/probes.md.new
 	mv docs/probes.md.new docs/probes.md
 	CODEACT_FULL=1 $(BIN)/pytest tests/sandbox/test_useful_inside.py

@@ -12,7 +12,10 @@ START = os.environ.get("CODEACT_TEST_START", "cold")
 STARTS = ("cold", "fork", "spare")
 PRELOADED = ("numpy", "pandas", "matplotlib.pyplot")
 
-_made: dict[SandboxProfile | None, Launcher] = {}
+LITTLE = 1024 * 1024 * 1024
+"""Bytes: where the memory is limited to less, only what every kernel needs is preloaded."""
+
+_made: dict[tuple[SandboxProfile | None, tuple[str, ...]], Launcher] = {}
 
 
 def launcher(profile: SandboxProfile) -> Launcher | None:
@@ -20,10 +23,14 @@ def launcher(profile: SandboxProfile) -> Launcher | None:
     are of one profile, and those of a workspace with a name are forked when they are wanted."""
     if START == "cold" or why_not(profile):
         return None
-    key = profile if START == "spare" and profile.workspace is None else None
+    of_spares = profile if START == "spare" and profile.workspace is None else None
+    modules = PRELOADED if profile.limits.memory_bytes >= LITTLE else ()
+    key = (of_spares, modules)
     if key not in _made:
         close()
-        _made[key] = Launcher(PRELOADED, spares=int(key is not None), profile=key or SandboxProfile())
+        _made[key] = Launcher(
+            modules, spares=int(of_spares is not None), profile=of_spares or SandboxProfile()
+        )
         problem = _made[key].ready()
         assert not problem, problem
     return _made[key]

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
-from codeact_kernel.config import SandboxProfile, Settings
+from codeact_kernel.config import SandboxLimits, SandboxProfile, Settings
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.sandbox.folders import SessionFolder, base
 from codeact_kernel.sandbox.forked import Order
 from codeact_kernel.sandbox.launching import Launcher, kernel_for
 from codeact_kernel.sandbox.managed import Managed
+from codeact_kernel.sandbox.request import LEAST_MEMORY
 from codeact_kernel.sandbox.session import KernelSession
 
 from .launched import kernel_of, launcher_of, name_of
@@ -229,7 +230,12 @@ def test_arguments_that_cannot_be_right() -> None:
             Launcher((), spares=1, profile=profile)
 
 
-@pytest.mark.parametrize("profile", [SandboxProfile(allow_fork=True), SandboxProfile(env=("LANG", "MY_OWN"))])
+LITTLE = SandboxProfile(limits=SandboxLimits(memory_bytes=LEAST_MEMORY))
+
+
+@pytest.mark.parametrize(
+    "profile", [SandboxProfile(allow_fork=True), SandboxProfile(env=("LANG", "MY_OWN")), LITTLE]
+)
 def test_a_profile_that_cannot_be_forked_starts_cold_and_says_why(profile: SandboxProfile) -> None:
     with launcher_with() as launcher:
         lab = Lab(Settings(profile=profile), launcher=launcher).start()

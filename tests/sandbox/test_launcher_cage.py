@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from codeact_kernel.sandbox.confine.preparation import FOR_FORKS
 from codeact_kernel.sandbox.launching import Launcher
 
 from .launched import (
@@ -102,7 +103,7 @@ def test_a_fork_is_as_a_cold_start_of_its_tier(labs: dict[str, Lab], tier: str) 
         (name, seen["cold"].get(name), seen["fork"].get(name))
         for name in differing(seen["cold"], seen["fork"]) - MAY_DIFFER[tier]
     ]
-    assert set(seen["fork"]["environ"]) <= {*seen["cold"]["environ"], "MPLBACKEND", "JE_ARROW_MALLOC_CONF"}
+    assert set(seen["fork"]["environ"]) <= {*seen["cold"]["environ"], *FOR_FORKS}
     assert seen["fork"]["environment"] == {k: v for k, v in seen["cold"]["environment"].items() if k != "PWD"}
     extra = set(seen["fork"]["mounts"]) ^ set(seen["cold"]["mounts"])
     assert all(re.fullmatch(r"\S*/cat \S*/cat ro,\S*", mount) for mount in extra), extra

@@ -27,6 +27,8 @@ from .victims import LIVING
 
 KERNELSPECS = Path(__file__).parents[3] / "kernelspec"
 END_S = 10.0
+PRELOADED_BYTES = 48 * 1024 * 1024
+"""Where it is only what every kernel needs."""
 
 
 class Started(Protocol):
@@ -172,4 +174,4 @@ def start(scene: Scene, tier: str, without: list[str], transport: str, probe: Pr
 def _limits(probe: Probe) -> SandboxLimits:
     """Of our own host, which refuses so little memory that no kernel starts."""
     found = SandboxLimits(**probe.limits)
-    return replace(found, memory_bytes=max(found.memory_bytes, LEAST_MEMORY))
+    return replace(found, memory_bytes=max(found.memory_bytes, LEAST_MEMORY + PRELOADED_BYTES))

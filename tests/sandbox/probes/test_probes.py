@@ -33,9 +33,9 @@ NEEDS = {"", "root", "user"}
 PLAIN = Probe("plain", "process", "pass")
 
 
-def rotation(user: str) -> dict[tuple[str, str], list[Probe]]:
-    """The day's probes of one user by (tier, transport). All users' together: as many of each group as of
-    the others."""
+def rotation(user: str) -> dict[tuple[str, str, str], list[Probe]]:
+    """The day's probes of one user by (tier, transport, start). All users' together: as many of each group
+    as of the others. One tier's kernels are forks."""
     chance = random.Random(SEED)
     groups = [chance.sample(of_group, len(of_group)) for of_group in _by_group() if of_group]
     chance.shuffle(groups)
@@ -44,8 +44,12 @@ def rotation(user: str) -> dict[tuple[str, str], list[Probe]]:
         for row in zip(*(g[: -(-PER_RUN // len(groups))] for g in groups), strict=False)
         for probe in row
     ]
-    cages = [(tier, chance.choice(TRANSPORTS)) for tier in tiers(user)]
-    chosen: dict[tuple[str, str], list[Probe]] = {cage: [] for cage in cages}
+    forked = chance.choice("AB")
+    cages = [
+        (tier, "ipc", "fork") if tier == forked else (tier, chance.choice(TRANSPORTS), "cold")
+        for tier in tiers(user)
+    ]
+    chosen: dict[tuple[str, str, str], list[Probe]] = {cage: [] for cage in cages}
     for number, probe in enumerate(in_turn[users().index(user) : PER_RUN : len(users())]):
         chosen[cages[number % len(cages)]].append(probe)
     return chosen
@@ -62,14 +66,17 @@ def results() -> tuple[Result, ...]:
     for user in users():
         chosen = rotation(user)
         controls = [p for probes in chosen.values() for p in probes if bites(p, user)]
-        jobs += [job(probes, tier, user, transport) for (tier, transport), probes in chosen.items()]
+        jobs += [
+            job(probes, tier, user, transport, start=start)
+            for (tier, transport, start), probes in chosen.items()
+        ]
         jobs += [job(batch, CONTROL, user, "ipc") for batch in batches(controls, size=7)]
     return tuple(run_jobs(jobs, workers=4))
 
 
 def told(results: list[Result]) -> str:
     lines = [
-        f"{r.name} as {r.user}, {r.tier}, {r.transport}: {r.escaped or 'held'} {r.last_words}"
+        f"{r.name} as {r.user}, {r.tier}, {r.start}, {r.transport}: {r.escaped or 'held'} {r.last_words}"
         for r in results
     ]
     return "\n".join([f"seed {SEED!r}", *lines])
@@ -102,7 +109,7 @@ def test_without_the_sandbox_the_same_attacks_succeed(user: str) -> None:
 def test_rotation_is_the_same_for_the_same_seed_and_reaches_every_tier_and_group() -> None:
     for name in users():
         assert rotation(name) == rotation(name)
-        assert {tier for tier, _ in rotation(name)} == set(tiers(name))
+        assert {tier for tier, _, _ in rotation(name)} == set(tiers(name))
         assert all(rotation(name).values())
     chosen = [p for name in users() for probes in rotation(name).values() for p in probes]
     assert len({p.name for p in chosen}) == PER_RUN
