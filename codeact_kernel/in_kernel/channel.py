@@ -156,26 +156,22 @@ class Channel:
             self._lead(socket.MSG_DONTWAIT, loop)
 
     def _lead(self, flags: int, here: asyncio.AbstractEventLoop | None) -> None:
+        """Reads once, for everybody. `here`: the event loop whose thread this is."""
         try:
-            self._read_available(flags, here)
+            data = self._sock.recv(CHUNK, flags)
+            for message in self._reader.feed(data):
+                self._deliver(cast(int, message["id"]), _outcome(message), here)
+            if not data:
+                self._close()
+        except BlockingIOError:
+            pass
+        except (OSError, FrameError):
+            self._close()
         finally:
             with self._state:
                 self._reading = False
                 if self._followers:
                     self._state.notify_all()
-
-    def _read_available(self, flags: int, here: asyncio.AbstractEventLoop | None) -> None:
-        """Reads once. `here`: the event loop whose thread this is."""
-        try:
-            data = self._sock.recv(CHUNK, flags)
-            for message in self._reader.feed(data):
-                self._deliver(cast(int, message["id"]), _outcome(message), here)
-        except BlockingIOError:
-            return
-        except (OSError, FrameError):
-            data = b""
-        if not data:
-            self._close()
 
     def _close(self) -> None:
         """Nothing will be answered any more: everybody who waits is told."""
