@@ -40,6 +40,8 @@ OWN = (
 REQUEST_BYTES = 256 * 1024
 PARENT_CHECK_S = 1.0
 PROBLEM_LETTERS = 500
+LAST_LETTERS = 4000
+"""Each may take six bytes of a message, which has to be taken at once or not at all."""
 
 
 def serve(descriptor: str, modules: str) -> None:
@@ -167,7 +169,7 @@ def _run(session: socket.socket) -> int:
     code = Supervisor(
         asked["connection_file"], enter=become, tell=lambda report: _say(session, report=dumps(report))
     ).run()
-    _say(session, exit=code, words=words.getvalue())
+    _say(session, exit=code, words=words.getvalue()[-LAST_LETTERS:])
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
@@ -84,12 +85,12 @@ class Launcher:
 
     def close(self) -> None:
         """Ends the process and the spares. Sessions that were started go on. May be called twice."""
-        with self._lock:
+        if self._owner != os.getpid():
+            return  # A fork of the host: none of this is its.
+        with self._filling, self._lock:
             control, process, self._control, self._process = self._control, self._process, None, None
             spares, self._spares = self._spares, deque()
             self._problem = "the launcher was closed"
-        if self._owner != os.getpid():
-            return  # A fork of the host: none of this is its.
         for spare in spares:
             spare.close()
         if control is not None:
@@ -212,10 +213,14 @@ async def kernel_for(
         return Managed(folder, profile)
     order = launcher.fork(folder, profile)
     if isinstance(order, Order):
-        if await order.report() is not None or order.pid:
-            return order
+        try:
+            if await asyncio.wait_for(order.report(), READY_S) is not None or order.pid:
+                return order
+            problem = "the launcher ended meanwhile"
+        except TimeoutError:
+            problem = f"the launcher did not answer within {READY_S:.0f} s"
         order.close(folder=False)
-        order = "the launcher ended meanwhile"
+        order = problem
     return Managed(folder, profile, (f"no fork: {order}",))
 
 

@@ -35,7 +35,8 @@ from codeact_kernel.sandbox.confine.start import Refused, end, start  # noqa: E4
 from codeact_kernel.sandbox.confine.usage import children, look_at  # noqa: E402  # as above
 from codeact_kernel.sandbox.confine.watch import Watch, size  # noqa: E402  # as above
 
-TAIL_BYTES = 48 * 1024  # Less than a pipe holds, so that writing it never blocks.
+TAIL_BYTES = 48 * 1024
+TAIL_LETTERS = 12 * 1024  # Of four bytes at most: less than a pipe holds, so that writing it never blocks.
 PR_SET_CHILD_SUBREAPER = 36
 PARENT_CHECK_S = 1.0
 REFUSED, LIMIT = 98, 97
@@ -91,7 +92,7 @@ class Supervisor:
             sys.stderr.write(f"{self._over}\n")
             return LIMIT
         if code not in ORDERLY:
-            sys.stderr.write(printable(b"".join(self._tail)))
+            sys.stderr.write(printable(b"".join(self._tail))[-TAIL_LETTERS:])
         return code if code not in (REFUSED, LIMIT) else 1  # These are ours to say.
 
     def _start(self) -> None:
