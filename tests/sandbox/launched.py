@@ -14,10 +14,11 @@ from codeact_kernel.config import SandboxProfile, Settings
 from codeact_kernel.sandbox.launching import Launcher
 
 from .probes.measure import descendants
-from .support import Lab, supervisor_of
+from .support import Lab, supervisor_of, until
 
 WITHOUT = {"A": (), "B": ("namespaces",)}
 HOLDERS = ("bwrap", "cat")
+PATIENT_S = 60.0
 PASSING = re.compile(
     r"Vm|Rss|Huge|.*ctxt_switches|N?S?(Pid|pid|Tgid|tgid|pgid|sid)$|PPid|NS|Threads|SigQ|Name|State"
 )
@@ -54,6 +55,11 @@ def kernel_of(lab: Lab) -> int:
     """Process id of the kernel, as the host numbers it."""
     below = descendants(supervisor_of(lab))
     return next(pid for pid in reversed(below) if name_of(pid) not in HOLDERS)
+
+
+def gone(*pids: int) -> bool:
+    """Not there, not even as a zombie."""
+    return until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), PATIENT_S)
 
 
 def seen_from_host(lab: Lab) -> dict[str, Any]:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,13 +22,12 @@ from codeact_kernel.sandbox.managed import Managed
 from codeact_kernel.sandbox.request import LEAST_MEMORY
 from codeact_kernel.sandbox.session import KernelSession
 
-from .launched import kernel_of, launcher_of, name_of
+from .launched import PATIENT_S, gone, kernel_of, launcher_of, name_of
 from .probes.measure import descendants
 from .support import Lab, supervisor_of, until, value_of
 
 pytestmark = pytest.mark.kernel
 
-PATIENT_S = 60.0
 HERE = Path(__file__).parent
 
 
@@ -61,11 +56,6 @@ def remarks(lab: Lab) -> str:
 def folders(pid: int) -> set[str]:
     """Of sessions and launchers that this process has made."""
     return {str(path) for path in base().glob(f"codeact-*-{pid}-*")}
-
-
-def gone(*pids: int) -> bool:
-    """Not there, not even as a zombie."""
-    return until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), PATIENT_S)
 
 
 def of_session(lab: Lab) -> list[int]:
@@ -110,6 +100,18 @@ def test_whoever_is_killed_nothing_is_left_and_the_next_kernel_starts() -> None:
         lab.restart()
         assert (lab.session.report.start, "the launcher has ended" in remarks(lab)) == ("cold", True)
     assert folders(os.getpid()) == before
+
+
+@pytest.mark.parametrize("start", ["cold", "fork"])
+def test_last_words_that_are_long_hide_no_exit_code(start: str) -> None:
+    with Launcher(()) as launcher:
+        assert launcher.ready() == ""
+        if start == "cold":
+            launcher.close()
+        with lab_of(launcher, start) as lab:
+            cell = lab.run("import os\nos.write(2, b'\\xff' * 100_000)\nos.abort()")
+            assert cell.status == "killed"
+            assert "SIGABRT" in cell.reason or "the kernel closed it" in cell.reason
 
 
 def test_a_launcher_that_is_killed_while_it_should_fork() -> None:
@@ -244,101 +246,3 @@ def test_a_profile_that_cannot_be_forked_starts_cold_and_says_why(profile: Sandb
             assert "no fork" in remarks(lab)
         finally:
             lab.close()
-
-
-# --- hosts that end ---
-
-
-class Host:
-    """A process with a launcher, a session and a spare."""
-
-    def __init__(self, *command: str, modules: tuple[str, ...] = (), **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [*command, sys.executable, str(HERE / "launcher_host.py"), *modules],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=HERE.parents[1],
-            env={**os.environ, "PYTHONPATH": str(HERE.parents[1]), **environment},
-        )
-        self.problem, self.tier, self.start, self.remarks, self.pids, self.folders = self.heard()
-
-    def heard(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def tell(self, word: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{word}\n")
-        self.process.stdin.flush()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-@contextmanager
-def host(*command: str, modules: tuple[str, ...] = (), **environment: str) -> Iterator[Host]:
-    found = Host(*command, modules=modules, **environment)
-    try:
-        yield found
-    finally:
-        found.close()
-
-
-@pytest.mark.parametrize("how", ["SIGKILL", "exit"])
-def test_all_ends_with_the_host(how: str) -> None:
-    with host() as found:
-        assert (found.problem, found.start) == ("", "spare")
-        assert len(found.pids) >= 5
-        if how == "exit":
-            found.tell("exit")
-        else:
-            found.process.kill()
-        found.process.wait(PATIENT_S)
-        assert gone(*found.pids)
-        assert until(lambda: not any(map(os.path.exists, found.folders)), PATIENT_S)
-
-
-def test_a_fork_of_the_host_has_no_launcher_and_takes_none_away() -> None:
-    with host() as found:
-        found.tell("fork")
-        child = found.heard()
-        start, *why = found.heard()
-        assert (start, "belongs to" in why[0]) == ("cold", True)
-        assert all(Path(f"/proc/{pid}").exists() for pid in found.pids)
-        found.process.kill()
-        found.process.wait(PATIENT_S)
-        try:
-            assert gone(found.pids[0]), "the launcher, although the fork has its descriptors still"
-        finally:
-            os.kill(child, signal.SIGKILL)
-        assert gone(*found.pids), "sessions last as long as anybody has their lifeline, as cold ones do"
-
-
-# --- poorer hosts ---
-
-
-@pytest.mark.parametrize(
-    ("poorer", "expected"),
-    [
-        ("docker", ("B", "spare", "")),
-        ("no-userns", ("B", "spare", "")),
-        ("no-landlock", ("C", "cold", "Landlock")),
-    ],
-)
-def test_on_a_poorer_host(poorer: str, expected: tuple[str, str, str]) -> None:
-    tier, start, why = expected
-    with host(sys.executable, str(HERE / "container.py"), f"--{poorer}", "--") as found:
-        assert (found.tier, found.start) == (tier, start), found.remarks
-        assert why in "; ".join(found.remarks)
-
-
-def test_without_the_program_that_keeps_namespaces(tmp_path: Path) -> None:
-    for name in ("bwrap", "rm", "chmod"):
-        if path := next((p for p in map(Path, ("/usr/bin", "/bin")) if (p / name).exists()), None):
-            (tmp_path / name).symlink_to(path / name)
-    with host(PATH=str(tmp_path)) as found:
-        assert found.start in ("spare", "cold")
-        if found.tier == "A":
-            assert "there is no `cat`" in "; ".join(found.remarks)
