@@ -48,16 +48,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few pairs, nothing saved: does it run at all?")
     parser.add_argument("--only", action="append", choices=there, metavar="NAME", help=", ".join(there))
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # The part ends with it.
     # As pip leaves it: a start must not be one of the compiler.
     compileall.compile_dir(Path(codeact_kernel.__file__).parent, quiet=2)
-    parts = {} if asked.only is None else load()
+    parts = load()
     for name in asked.only or there:
         print(f"\n# {name}", flush=True)
         parts[name] = measured(name, asked.quick)
-    if not asked.quick:
-        parts = {name: parts[name] for name in BOXES if name in parts}
-        save(parts)
-        publish(parts)
+        if not asked.quick:
+            parts = {name: parts[name] for name in BOXES if name in parts}
+            save(parts)
+            publish(parts)
     anew = [parts[name] for name in asked.only or there]
     print("\n" + footer(anew))
     sys.exit(any(isinstance(row, Missing) and not row.group for part in anew for row in part.rows))
