@@ -1,4 +1,4 @@
-"""All that a launcher started ends with its host; and on poorer hosts, where it can fork less or not at all."""
+"""All that a launcher started ends with its host; on poorer hosts it forks less, or not at all."""
 
 from __future__ import annotations
 
