@@ -117,11 +117,16 @@ def _data_bytes() -> int:
 def _warm() -> None:
     """What is loaded and compiled when it is first used: every session would."""
     from IPython.core.inputtransformer2 import TransformerManager
+    from IPython.core.ultratb import FormattedTB
 
     from codeact_kernel.in_kernel.guard_lists import load_lists
 
     TransformerManager().transform_cell("%pass\nprint(1)\n")
     load_lists()
+    try:
+        raise ValueError("the first traceback")
+    except ValueError as error:
+        FormattedTB("Context").structured_traceback(type(error), error, error.__traceback__)
     if "pandas" in sys.modules:
         from pandas import DataFrame
 
