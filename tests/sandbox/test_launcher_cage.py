@@ -98,11 +98,9 @@ def differing(one: dict[str, Any], other: dict[str, Any]) -> set[str]:
 
 def test_a_fork_is_as_a_cold_start_of_its_tier(labs: dict[str, Lab], tier: str) -> None:
     seen = {start: seen_from_host(labs[start]) | seen_from_inside(labs[start]) for start in STARTS}
-    assert not differing(seen["fork"], seen["spare"])
-    assert differing(seen["cold"], seen["fork"]) <= MAY_DIFFER[tier], [
-        (name, seen["cold"].get(name), seen["fork"].get(name))
-        for name in differing(seen["cold"], seen["fork"]) - MAY_DIFFER[tier]
-    ]
+    for start, other, named in (("fork", "spare", set()), ("cold", "fork", MAY_DIFFER[tier])):
+        found = differing(seen[start], seen[other]) - named
+        assert not found, [(name, seen[start].get(name), seen[other].get(name)) for name in found]
     assert set(seen["fork"]["environ"]) <= {*seen["cold"]["environ"], *FOR_FORKS}
     assert seen["fork"]["environment"] == {k: v for k, v in seen["cold"]["environment"].items() if k != "PWD"}
     extra = set(seen["fork"]["mounts"]) ^ set(seen["cold"]["mounts"])
