@@ -146,7 +146,7 @@ print(json.dumps({
     "bounding set": [n for n in range(64) if libc.prctl(23, n) == 1],
     "handlers": {int(n): name(signal.getsignal(n)) for n in signal.valid_signals()},
     "blocked": [int(n) for n in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
-    "threads": sorted(thread.name.translate(dict.fromkeys(range(48, 58))) for thread in threading.enumerate()),
+    "threads": sorted(t.name.translate(dict.fromkeys(range(48, 58))) for t in threading.enumerate()),
     "host": socket.gethostname(), "ids": [os.getresuid(), os.getresgid(), os.getgroups()],
     "locale": locale.setlocale(locale.LC_ALL), "zone": time.tzname, "folder": os.getcwd(),
     "recursion": sys.getrecursionlimit(), "garbage": [gc.isenabled(), gc.get_threshold()],
