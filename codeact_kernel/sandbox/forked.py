@@ -128,6 +128,7 @@ class Order:
             match json.loads(data) if data else None:
                 case {"pid": int(pid)} if descriptors:
                     self.pid, self._pidfd = pid, descriptors[0]
+                    os.set_inheritable(self._pidfd, False)
                 case {"report": str(report)}:
                     self._report = load_report(report)
                 case {"exit": int(code), "words": str(words)}:

@@ -78,6 +78,7 @@ def _fork_until_the_end(control: socket.socket, parent: int) -> None:
         _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not descriptors:
             return
+        os.set_inheritable(descriptors[0], False)  # What is received is: bubblewrap would keep it open.
         if os.fork() == 0:
             control.close()
             _supervise(socket.socket(fileno=descriptors[0]))
@@ -165,6 +166,7 @@ def _run(session: socket.socket) -> int:
     request, descriptors, _, _ = socket.recv_fds(session, REQUEST_BYTES, 1)
     if not request:
         return 1  # The host is gone.
+    os.set_inheritable(descriptors[0], False)
     asked = json.loads(request)
     os.environ.clear()
     os.environ.update(asked["environment"])

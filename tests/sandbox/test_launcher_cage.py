@@ -119,6 +119,9 @@ def test_no_descriptor_is_another_sessions(labs: dict[str, Lab], forks: Launcher
         assert not own & set().union(*others, *of_launchers), name
         assert not of_supervisors[name] & set().union(*others, *of_launchers), name
         assert own & of_supervisors[name] <= {found for found in own if found.startswith("pipe:")}
+        keepers = {*descendants(supervisor_of(lab))} - {kernel_of(lab)} if name != "cold" else set()
+        for pid in keepers:  # Of the namespaces: what they had open would hide the end of the kernel.
+            assert not {one for one in _pipes_and_sockets(pid) & own if one.startswith("socket:")}, name
 
 
 def _pipes_and_sockets(pid: int) -> set[str]:
