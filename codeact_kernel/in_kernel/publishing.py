@@ -13,6 +13,11 @@ from typing import Any
 from ipykernel.iostream import IOPubThread
 
 
+MOST_WAITING = 1000
+"""Messages; who hands over more waits until they are sent."""
+CATCH_UP_S = 1.0
+
+
 class PublishingThread(IOPubThread):  # type: ignore[misc]  # ipykernel publishes no types
     """Stock's IOPub thread, which is woken once for all that waits for it, not once for each message."""
 
@@ -43,6 +48,15 @@ class PublishingThread(IOPubThread):  # type: ignore[misc]  # ipykernel publishe
     def send_multipart(self, msg: list[bytes], *args: Any, **kwargs: Any) -> None:
         self.unwaited += sum(map(len, msg))
         super().send_multipart(msg, *args, **kwargs)
+        if len(self._events) > MOST_WAITING and threading.current_thread() is not self.thread:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Or a thread that hands over without a pause would fill the memory, and all others wait for what is
+        before theirs."""
+        done = threading.Event()
+        self.schedule(done.set)
+        done.wait(CATCH_UP_S)
 
     @property
     def waiting(self) -> int:
