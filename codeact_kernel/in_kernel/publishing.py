@@ -12,7 +12,6 @@ from typing import Any
 
 from ipykernel.iostream import IOPubThread
 
-
 MOST_WAITING = 1000
 """Messages; who hands over more waits until they are sent."""
 CATCH_UP_S = 1.0
