@@ -49,7 +49,6 @@ class Order:
         self._report: Report | None = None
         self._code: int | None = None
         self._words = ""
-        self._waiter: asyncio.Future[None] | None = None
 
     def send(self, control: socket.socket) -> None:
         """Orders it. Raises OSError."""
@@ -93,7 +92,7 @@ class Order:
         """Ends what was ordered, and waits for it. `folder`: whether that goes as well."""
         self._hear()
         for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._signal(number) and select.select([self._pidfd], [], [], STOP_S)[0]:
+            if self._signal(number) and readable(self._pidfd, STOP_S):
                 break
         self._close()
         self.channel.close()
@@ -137,8 +136,15 @@ class Order:
                     self._code = KILLED
 
 
+def readable(descriptor: int, seconds: float) -> bool:
+    """Waits until something is to be read, without an event loop; False when that takes longer."""
+    waiting = select.poll()  # Not `select.select`, which ends at descriptor 1023.
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
+
+
 async def _readable(descriptor: int, seconds: float | None) -> bool:
-    """Waits until something is to be read; False when that takes longer."""
+    """As `readable`, on the event loop."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
     loop.add_reader(descriptor, ready.set)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from ..exceptions import UsageError
 from .confine import landlock, paths, preparation, sessions
 from .confine.start import LAUNCHER
 from .folders import SessionFolder, base, sweep
-from .forked import Order
+from .forked import Order, readable
 from .managed import Managed
 from .request import LEAST_MEMORY
 
@@ -105,7 +104,7 @@ class Launcher:
         """Waits until everything is imported; "", or why sessions start cold all the same."""
         self._listen()
         if self._control is not None and not (self._ready or self._problem):
-            select.select([self._control], [], [], seconds)
+            readable(self._control.fileno(), seconds)
             self._listen()
         return self._problem or ("" if self._ready else STILL)
 
@@ -219,6 +218,9 @@ async def kernel_for(
             problem = "the launcher ended meanwhile"
         except TimeoutError:
             problem = f"the launcher did not answer within {READY_S:.0f} s"
+        except BaseException:
+            order.close(folder=False)
+            raise
         order.close(folder=False)
         order = problem
     return Managed(folder, profile, (f"no fork: {order}",))
