@@ -117,11 +117,17 @@ class Order:
 
     def _hear(self) -> None:
         """What has been said so far. The end of it without an exit code: it was killed."""
+        ended = False
         while self._code is None and self._sock.fileno() >= 0:
             try:
                 data, descriptors, _, _ = socket.recv_fds(self._sock, MESSAGE_BYTES, 1)
             except BlockingIOError:
-                return
+                if not ended and (self._pidfd < 0 or not readable(self._pidfd, 0)):
+                    return
+                if not ended:
+                    ended = True
+                    continue  # What it said last may have come meanwhile.
+                data, descriptors = b"", []  # A child of its still has its end of the socket.
             except OSError:
                 data, descriptors = b"", []
             match json.loads(data) if data else None:

@@ -47,11 +47,12 @@ OF_LAUNCHER = {
     "mounts": "the program that keeps the namespaces can be read",
     "session is its own": "cold, bubblewrap's is around it",
     "parent": "the supervisor, which is outside of the namespace",
+    "FDSize": "of the kernel's table of descriptors, as large as that of whoever was forked once had to be",
 }
 """Where a fork differs from a cold start, and why it may."""
 MAY_DIFFER = {
     "A": {*OF_LAUNCHER},
-    "B": {"cmdline", "environ"},
+    "B": {"cmdline", "environ", "FDSize"},
 }
 
 
