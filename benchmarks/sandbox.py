@@ -86,7 +86,7 @@ def measure(quick: bool) -> list[Row]:
         begin: list[Callable[[], float]] = [partial(start, name, tier) for name in (OURS, STOCK)]
         pairs = 2 if quick else 15
         rows.append(paired("start to first reply", *begin, pairs, START_TARGET, group=GROUP, tier=tier))
-        rows += _cells(tier, 20 if quick else 500)
+        rows += _cells(tier, 20 if quick else 250)
     return rows
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from textwrap import fill
 
 from drawing import draw
-from measure import Missing, Row, from_json, tables, to_json
+from measure import Figure, Missing, Ratio, Row, from_json, tables, to_json
 
 FOLDER = Path(__file__).parent
 RESULTS, TABLES, PLOTS = FOLDER / "results.json", FOLDER / "RESULTS.md", FOLDER / "plots"
@@ -131,9 +131,7 @@ def report(parts: Mapping[str, Part]) -> str:
 def section(parts: Mapping[str, Part]) -> str:
     """The README's own: what we claim, and whether it holds."""
     chosen = [parts[name] for name in CLAIMED if name in parts]
-    rows = [
-        row for part in chosen for row in part.rows if not isinstance(row, Missing) and row.target is not None
-    ]
+    rows = [row for part in chosen for row in part.rows if not isinstance(row, Missing) and _is_told(row)]
     if not rows:
         return f"{BEGIN}\n{END}"
     dates = sorted({part.when.split()[0] for part in chosen})
@@ -148,6 +146,11 @@ def section(parts: Mapping[str, Part]) -> str:
     )
     table = "\n".join([HEAD, *(row.claim() for row in rows)])
     return f"{BEGIN}\n{fill(said, WIDTH, break_on_hyphens=False)}\n\n{table}\n{END}"
+
+
+def _is_told(row: Ratio | Figure) -> bool:
+    """All that has a target; that nothing was lost is told where something was."""
+    return row.target is not None and (row.target > 0 or row.verdict != "met")
 
 
 def written(readme: str, parts: Mapping[str, Part]) -> str:

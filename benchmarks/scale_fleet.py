@@ -29,7 +29,7 @@ CELL = "count = globals().get('count', 0) + 1\nprint(count)"
 
 TIMES_ALONE = 10
 """How much slower the 99th percentile may be than the median step of a session that is alone."""
-LEVELS = (10, 25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 400)
+LEVELS = (25, 50, 100, 125, 150, 175, 200, 250, 300, 400)
 NEEDED_MIB = 2048
 """That stay free: a machine that swaps measures its disk."""
 

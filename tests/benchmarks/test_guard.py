@@ -26,7 +26,7 @@ from codeact_kernel.sandbox.launching import why_not
 
 SLACK = 1.5
 pytestmark = pytest.mark.timeout(600)  # A second look on a busy machine takes its time.
-STEP, CALL, START, MEMORY, IMPORT_S = 1.15, 7.0, 1 / 7, 1 / 3, 0.1
+STEP, CALL, START, MEMORY, IMPORT_S = 1.15, 4.0, 1 / 7, 1 / 3, 0.1
 """The claims; of calls and starts: what a busy machine reaches. `make bench` has the targets."""
 
 
