@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, get_args
 
-Part: TypeAlias = Literal[
+Ranked: TypeAlias = Literal[
     "notebook",
     "record",
     "outputs",
@@ -26,24 +26,9 @@ Part: TypeAlias = Literal[
     "context",
     "start",
     "rest",
-    "wire",
-    "program",
-    "verification",
-    "end",
 ]
-RANKS: tuple[Part, ...] = (
-    "notebook",
-    "record",
-    "outputs",
-    "person",
-    "tools",
-    "calls",
-    "cells",
-    "model",
-    "context",
-    "start",
-    "rest",
-)
+Part: TypeAlias = Ranked | Literal["wire", "program", "verification", "end"]
+RANKS: tuple[Part, ...] = get_args(Ranked)
 """start: of the kernel, also of a fresh one after a kill. rest: whatever is none of the others."""
 OURS: tuple[Part, ...] = ("wire", "notebook", "record", "outputs", "calls", "context", "rest")
 """wire: of a cell, all but the time from its kernel's word that it begins to its reply."""

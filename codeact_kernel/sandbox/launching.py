@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..config import SandboxProfile
-from ..exceptions import UsageError
+from ..exceptions import CodeActError, UsageError
 from .confine import landlock, paths, preparation, sessions
 from .confine.start import LAUNCHER
 from .folders import SessionFolder, base, sweep
@@ -123,18 +123,29 @@ class Launcher:
             spare.close()  # It has ended while it waited.
 
     def fill(self) -> None:
-        """Orders what is missing of the spares; they become ready by themselves."""
+        """Orders what is missing of the spares; they become ready by themselves. Never raises."""
         if self._owner != os.getpid():
             return
         with self._filling:
-            while not self._problem and len(self._spares) < self._most:
-                folder = SessionFolder(self._profile)
-                order = self._ordered(folder, self._profile)
-                if isinstance(order, str):
-                    folder.remove()
-                    return
-                order.spare = True
-                self._spares.append(order)
+            while not self._problem and len(self._spares) < self._most and self._add():
+                pass
+
+    def _add(self) -> bool:
+        """One spare more. False when none is to be had now: the next session is made without, and says why if
+        that fails too."""
+        folder = None
+        try:
+            folder = SessionFolder(self._profile)
+            order = self._ordered(folder, self._profile)
+        except (OSError, CodeActError) as problem:
+            order = str(problem)
+        if isinstance(order, Order):
+            order.spare = True
+            self._spares.append(order)
+            return True
+        if folder is not None:
+            folder.remove()
+        return False
 
     def fork(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
         """Orders a kernel, which becomes ready by itself; or why none can be forked."""
