@@ -62,7 +62,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
         0,
         min=0,
         help="So many sandboxes are kept ready, with numpy, pandas and matplotlib imported, so that neither "
-        "the first cell nor %reset waits. They and what they are made from take some 120 MB.",
+        "the first cell nor %reset waits. With what they are made from the first takes some 170 MB.",
     ).tag(config=True)
     redact = List(
         Unicode(), help="What is masked in the record beside known secrets: NAME=REGULAR EXPRESSION."

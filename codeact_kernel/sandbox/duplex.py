@@ -14,6 +14,8 @@ CHUNK = 1 << 16
 than a whole call."""
 BREATH = 64
 """Messages taken before others on this event loop get a turn."""
+DRAINED = 8
+"""Reads, at most: more than the system keeps for a socket pair."""
 MAX_UNSENT = 4 * MAX_FRAME
 """Bytes of frames that wait for a kernel which does not read them."""
 
@@ -33,6 +35,7 @@ class Duplex:
         self._messages: Iterator[dict[str, Json]] = iter(())
         self._left = False
         """Some of these are not taken yet."""
+        self._reads = 0
         self._unsent = bytearray()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._sock, self._on_readable)
@@ -45,9 +48,12 @@ class Duplex:
         return self._reader.size
 
     def drain(self) -> None:
-        """Takes what has arrived."""
-        while self._take_some():
+        """Takes what has arrived; what a kernel that never pauses sends meanwhile has to wait."""
+        last = self._reads + DRAINED
+        while self._take_some() and self._reads < last:
             pass
+        if self._left:
+            self._loop.call_soon(self._go_on)
 
     def close(self) -> None:
         """May be called twice."""
@@ -120,6 +126,7 @@ class Duplex:
     def _read(self) -> bool:
         """Whether there may be more."""
         data = self._sock.recv(CHUNK)
+        self._reads += 1
         if not data:
             self._break("the kernel closed it")
         self._messages = self._reader.feed(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -168,5 +169,39 @@ def test_the_end_of_a_cell_takes_what_it_sent_and_refuses_what_comes_later() -> 
             with_end = asyncio.get_running_loop().sock_recv(kernel._sock, 10)
             assert await asyncio.wait_for(with_end, PATIENCE_S) == b""
             assert str(carrier.broken).startswith("the kernel broke the protocol: no message of ours")
+
+    asyncio.run(scene())
+
+
+def test_a_kernel_that_never_pauses_does_not_keep_the_end_of_a_cell() -> None:
+    """Its thread sends faster than is read: 64 MiB, which nobody has to have read by then."""
+    frames = pack({"t": "refused", "kind": "import", "name": "os"}) * 20_000
+    sent, begun = 0, threading.Event()
+
+    def flood(sock: socket.socket) -> None:
+        nonlocal sent
+        try:
+            while sent < 64 << 20:
+                sock.sendall(frames)
+                sent += len(frames)
+                begun.set()
+        except OSError:
+            pass  # The test is over.
+
+    async def scene() -> None:
+        ours, theirs = socket.socketpair()
+        carrier = Carrier(ToolLimits(), lambda: None, ours)
+        carrier.begin(Handler())
+        flooding = threading.Thread(target=flood, args=(theirs,))
+        flooding.start()
+        try:
+            assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+            await carrier.end()
+            assert sent < 64 << 20
+            assert carrier.broken is None
+        finally:
+            await carrier.aclose()
+            await asyncio.to_thread(flooding.join)
+            theirs.close()
 
     asyncio.run(scene())
