@@ -19,7 +19,7 @@ from plain import Plain
 from steps import CELLS, WARM_UP, ours
 
 STEP, START = "Peers: a warm step", "Peers: from nothing to the first result"
-STEP_PAIRS, START_PAIRS = 100, 5
+STEP_PAIRS, START_PAIRS = 60, 5
 FIRST = "6 * 7"
 SHOWN = {"pass": ("", 0), "print(1)": ("1", 1), "'x' * 10_000": ("'xxx", 10_002), FIRST: ("42", 2)}
 """How what a peer shows must begin, and how much it must be at least: it has to have done it."""

@@ -30,7 +30,7 @@ STILL = "the launcher is still importing"
 
 
 class Launcher:
-    """Starts sandbox kernels in a tenth of the time, as forks of one process that has imported everything.
+    """Starts sandbox kernels in about a tenth of the time: forks of one process that has imported everything.
 
     Give it to `Agent(launcher=…)`. Use it as a context manager, or call `close`; sessions go on after that.
     Forks are confined by the same layers as kernels that start cold, and know nothing of each other but the
