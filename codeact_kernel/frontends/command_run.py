@@ -130,9 +130,10 @@ class RunApp(CodeactApp):
 def verified(console: Console, run: Run, first: Callable[[], object]) -> Verdict:
     """Waits for the replay of the saved run, shown as progress. Ctrl-C ends it, from the moment that `first`
     tells of the run: that is done."""
+    waiting = console.status("Verifying: the notebook runs again in a fresh kernel …")
     try:
         first()
-        with console.status("Verifying: the notebook runs again in a fresh kernel …") as status:
+        with waiting as status:
             verdict = run.verified_sync(
                 lambda done, total: status.update(f"Verifying: {done} of {total} steps have run again …")
             )

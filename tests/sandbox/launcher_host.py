@@ -45,6 +45,8 @@ async def main() -> None:
     problem = launcher.ready()
     session = await started(launcher)
     launcher.fill()
+    for spare in launcher._spares:
+        await spare.report()  # Until then there are processes that only start others.
     report = session.report
     folders = [str(path) for path in base().glob(f"codeact-*-{os.getpid()}-*")]
     say([problem, report.tier, report.start, list(report.remarks), descendants(os.getpid()), folders])
