@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias
 from .events import Event, ModelRequest
 from .outputs import CommMessage, Output
 from .trajectory import Action, Approval, Refusal, Reply, RunInfo, Step, Stop, Trajectory, Usage
-from .wire.messages import Json, ToolCall, ToolOutcome, ToolRequest, ToolSpec
+from .wire.messages import Json, ToolCall, ToolModule, ToolOutcome, ToolRequest, ToolSpec
 
 Emit: TypeAlias = Callable[[Event], None]
 """Called for every live event, on the loop's thread; must return at once."""
@@ -52,6 +52,10 @@ class ToolSource(Protocol):
     """Offers tools. Called by `toolcalls`, which records around it."""
 
     def specs(self) -> tuple[ToolSpec, ...]: ...
+
+    def modules(self) -> tuple[ToolModule, ...]:
+        """Those that the tools with dotted names are in; none of them is empty for want of a tool alone."""
+        return ()
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here."""

@@ -116,7 +116,7 @@ def test_imports_point_down(path: Path) -> None:
             assert here == there, f"{path.name} imports {target}: adapters never import each other"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "wire").glob("*.py")), ids=name_of)
+@pytest.mark.parametrize("path", sorted((ROOT / "wire").rglob("*.py")), ids=name_of)
 def test_wire_is_stdlib_only(path: Path) -> None:
     optional = {"numpy", "pandas", "pydantic"}  # values of these types cross; imported on first use
     top_level = {

@@ -84,7 +84,9 @@ async def _exec(
     end: Callable[[Workspace | None], Awaitable[None]],
 ) -> tuple[Observation, ...]:
     session = KernelSession(settings)
-    source = setup_source(SetupSpec("exec", settings.profile.allow_imports, registry.specs(), ()))
+    source = setup_source(
+        SetupSpec("exec", settings.profile.allow_imports, registry.specs(), (), registry.modules())
+    )
     policy = CellsPolicy(cells)
     info = RunInfo("exec", "none", "", source)
     loop = AgentLoop(

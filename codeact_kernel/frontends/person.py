@@ -14,7 +14,16 @@ from contextlib import nullcontext
 from ..interfaces import Attendant, OnTheSpot, ToolSource
 from ..toolcalls import Secret
 from ..waiting import Waiting
-from ..wire.messages import Json, Raised, Returned, ToolOutcome, ToolParameter, ToolRequest, ToolSpec
+from ..wire.messages import (
+    Json,
+    Raised,
+    Returned,
+    ToolModule,
+    ToolOutcome,
+    ToolParameter,
+    ToolRequest,
+    ToolSpec,
+)
 from .terminal import clean, clip
 
 MAX_PROMPT = 500
@@ -72,6 +81,9 @@ class PersonTools:
             return own
         names = {spec.name for spec in own}
         return (*own, *(spec for spec in (INPUT, GETPASS) if spec.name not in names))
+
+    def modules(self) -> tuple[ToolModule, ...]:
+        return self._tools.modules()
 
     def at_once(self, tool: str) -> OnTheSpot | None:
         return self._tools.at_once(tool)

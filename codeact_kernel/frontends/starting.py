@@ -52,7 +52,7 @@ async def start(
     profile, held = settings.profile, ExitStack()
     # For the notebook only: the kernel of this session has the data in its workspace.
     files = await asyncio.to_thread(record_data, profile.data, redactor)
-    spec = SetupSpec("", profile.allow_imports, registry.specs(), (), files=files)
+    spec = SetupSpec("", profile.allow_imports, registry.specs(), (), registry.modules(), files=files)
     try:
         if origin is not None:
             spec = _merged(spec, origin)

@@ -7,11 +7,12 @@ from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextvars import Context
 from functools import partial
+from types import MappingProxyType
 
 from ..exceptions import ToolCallError, ToolDefinitionError
 from ..interfaces import Later, OnTheSpot
 from ..wire.frames import called
-from ..wire.messages import Raised, Returned, ToolOutcome, ToolRequest, ToolSpec
+from ..wire.messages import Raised, Returned, ToolModule, ToolOutcome, ToolRequest, ToolSpec
 from ..wire.values import SCALARS, DecodeError, encode, reader
 from .failures import cut, failure, raised
 from .runner import InlineRunner, Runner
@@ -26,26 +27,49 @@ class ToolRegistry:
     Args:
         tools: made with `tool`, or plain functions, which are wrapped by it.
         runner: where they run; `InlineRunner` when not given.
+        modules: those that tools with dotted names are in.
 
     Raises:
-        ToolDefinitionError: a function cannot be a tool, or two tools have one name.
+        ToolDefinitionError: a function cannot be a tool, or two tools or modules have one name.
     """
 
-    def __init__(self, tools: Iterable[Tool | Callable[..., object]], runner: Runner | None = None) -> None:
+    def __init__(
+        self,
+        tools: Iterable[Tool | Callable[..., object]],
+        runner: Runner | None = None,
+        modules: Iterable[ToolModule] = (),
+    ) -> None:
         self._runner = runner if runner is not None else InlineRunner()
         self._tools: dict[str, Tool] = {}
+        self._modules: dict[str, ToolModule] = {}
+        self.add(tools, modules)
+
+    def add(self, tools: Iterable[Tool | Callable[..., object]], modules: Iterable[ToolModule] = ()) -> None:
+        """Further tools, from now on. Raises: ToolDefinitionError."""
+        for module in modules:
+            if module.name in self._modules:
+                raise ToolDefinitionError(
+                    f"two modules of tools are called {module.name!r}; rename one of them"
+                )
+            self._modules[module.name] = module
         for offered in tools:
             made = offered if isinstance(offered, Tool) else tool(offered)
             if made.name in self._tools:
                 raise ToolDefinitionError(f"two tools are called {made.name!r}; pass name= to one of them")
+            if made.spec.module and made.spec.module not in self._modules:
+                raise ToolDefinitionError(f"tool {made.name!r}: there is no module {made.spec.module!r}")
             self._tools[made.name] = made
 
     @property
     def tools(self) -> Mapping[str, Tool]:
-        return dict(self._tools)
+        """By name; those that are added later too."""
+        return MappingProxyType(self._tools)
 
     def specs(self) -> tuple[ToolSpec, ...]:
         return tuple(made.spec for made in self._tools.values())
+
+    def modules(self) -> tuple[ToolModule, ...]:
+        return tuple(self._modules.values())
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here.

@@ -48,7 +48,7 @@ and frames of numbers travel as bytes, and long texts have no parts."""
 _MAX_DIGITS = 100
 _MAX_CALLED = 100
 """Characters of the name of a tool in a text."""
-_CALL = re.compile(rb'\{"t":"call","id":(\d{1,18}),"tool":"(\w{1,100})"', re.ASCII)
+_CALL = re.compile(rb'\{"t":"call","id":(\d{1,18}),"tool":"([\w.]{1,200})"', re.ASCII)
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
 _FLESH = bytes(set(range(256)) - set(b'"[{,'))

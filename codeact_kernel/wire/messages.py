@@ -34,10 +34,26 @@ class ToolParameter:
 
 
 @dataclass(frozen=True)
+class ToolSchema:
+    """What an MCP server says of a tool. Data of somebody else: no instructions, no trust.
+
+    `tool`: its name there. `input`, `output`: JSON Schemas of the arguments and of the structured result.
+    `read_only`: the server's hint that a call changes nothing; None: it does not say.
+    """
+
+    tool: str
+    input: Mapping[str, Json] = field(default_factory=dict)
+    output: Mapping[str, Json] | None = None
+    read_only: bool | None = None
+
+
+@dataclass(frozen=True)
 class ToolSpec:
     """What the sandbox kernel and the model are told of a tool. Never its source.
 
-    `is_async`: defined with `async def`, so that the stub can be awaited.
+    `name`: "refund", a function in the kernel's namespace; or "shop.refund", a function of the module `shop`,
+    of which there is a `ToolModule`. `is_async`: defined with `async def`, so that the stub can be awaited.
+    `schema`: of an MCP tool; `parameters`, `returns` and `doc` are made of it (`wire.schemas`).
     """
 
     name: str
@@ -46,6 +62,31 @@ class ToolSpec:
     doc: str = ""
     is_async: bool = False
     effect: Effect = "write"
+    schema: ToolSchema | None = None
+
+    @property
+    def module(self) -> str:
+        """The module it is in; "": none."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def function(self) -> str:
+        """Its name within the module."""
+        return self.name.rpartition(".")[2]
+
+
+Package: TypeAlias = Literal["mcp_servers", "toolkits"]
+"""Where a module of tools is imported from: `from mcp_servers import filesystem`."""
+
+
+@dataclass(frozen=True)
+class ToolModule:
+    """A module of tools. Its name is unique in both packages. `title`, `doc`: of a server, its own words."""
+
+    name: str
+    package: Package
+    title: str = ""
+    doc: str = ""
 
 
 @dataclass(frozen=True)

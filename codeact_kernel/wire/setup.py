@@ -1,8 +1,8 @@
 """Owns the setup cell: the source that brings tools and tape into a kernel, which sees nothing but sources.
 
-The cell calls `setup` with a raw string of JSON lines: a header, one line per tool (`setup_tools`), per
-data file (`setup_files`), per recorded call (`setup_tape`). Lines are printable ASCII without a single
-quote, so that no value can end the string.
+The cell calls `setup` with a raw string of JSON lines: a header, one line per module of tools and per tool
+(`setup_tools`), per data file (`setup_files`), per recorded call (`setup_tape`). Lines are printable ASCII
+without a single quote, so that no value can end the string.
 
     {"codeact":1,"imports":["…"]}
     {"tool":"refund","parameters":[{"name":"order_id","annotation":"int"}],"returns":"None","doc":"…"}
@@ -17,11 +17,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from .lines import load_line
-from .messages import Json, ToolCall, ToolSpec
+from .messages import Json, ToolCall, ToolModule, ToolSpec
 from .setup_files import FileReader, RecordedFile, file_to_json
 from .setup_lines import count_field, quotable, text_field
 from .setup_tape import TapeReader, tape_lines
-from .setup_tools import tool_from_json, tool_to_json
+from .setup_tools import module_from_json, module_to_json, tool_from_json, tool_to_json
 
 VERSION = 1
 CAP_BYTES = 4 * 1024 * 1024
@@ -49,6 +49,7 @@ class SetupSpec:
     allow_imports: tuple[str, ...] = ()
     tools: tuple[ToolSpec, ...] = ()
     tape: tuple[ToolCall, ...] = ()
+    modules: tuple[ToolModule, ...] = ()
     external_bytes: int = 0
     files: tuple[RecordedFile, ...] = ()
 
@@ -71,7 +72,12 @@ def setup_cell(spec: SetupSpec, cap_bytes: int = CAP_BYTES) -> tuple[str, tuple[
     header: dict[str, Json] = {"codeact": VERSION, **named, "imports": spec.allow_imports}
     if external:
         header |= {"tape": "external", "tape_bytes": external}
-    said = [header, *map(tool_to_json, spec.tools), *map(file_to_json, spec.files)]
+    said = [
+        header,
+        *map(module_to_json, spec.modules),
+        *map(tool_to_json, spec.tools),
+        *map(file_to_json, spec.files),
+    ]
     body = "\n".join([*map(quotable, said), *(() if external else lines), ""])
     return f"{_HEAD}{_OPEN}{body}{_CLOSE}", lines if external else ()
 
@@ -81,7 +87,8 @@ def parse_setup(text: str) -> SetupSpec:
 
     Raises: ValueError, naming the line, when they are not what `setup_source` writes.
     """
-    spec, tools, files, tape = None, list[ToolSpec](), FileReader(), TapeReader()
+    spec, files, tape = None, FileReader(), TapeReader()
+    modules, tools = list[ToolModule](), list[ToolSpec]()
     for number, line in enumerate(text.strip("\n").split("\n"), 1):
         if not line.strip():
             continue
@@ -89,6 +96,8 @@ def parse_setup(text: str) -> SetupSpec:
             entry = load_line(line)
             if spec is None:
                 spec = _header_from_json(entry)
+            elif "module" in entry:
+                modules.append(module_from_json(entry))
             elif "tool" in entry:
                 tools.append(tool_from_json(entry))
             elif "file" in entry:
@@ -99,7 +108,13 @@ def parse_setup(text: str) -> SetupSpec:
             raise ValueError(f"line {number} of the setup cell cannot be used: {problem}") from None
     if spec is None:
         raise ValueError("the setup cell has no header line; it should be the one codeact_kernel wrote")
-    return replace(spec, tools=tuple(tools), files=tuple(files.files), tape=tuple(tape.calls))
+    return replace(
+        spec,
+        modules=tuple(modules),
+        tools=tuple(tools),
+        files=tuple(files.files),
+        tape=tuple(tape.calls),
+    )
 
 
 def read_setup_source(source: str) -> SetupSpec | None:

@@ -5,18 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from .messages import Effect, Json, ParameterKind, ToolParameter, ToolSpec
+from .messages import Effect, Json, Package, ParameterKind, ToolModule, ToolParameter, ToolSchema, ToolSpec
 from .setup_lines import text_field
 
+_PACKAGES: tuple[Package, ...] = get_args(Package)
 _KINDS: tuple[ParameterKind, ...] = get_args(ParameterKind)
 
 
 def tool_to_json(tool: ToolSpec) -> dict[str, Json]:
     parameters = [_parameter_to_json(parameter) for parameter in tool.parameters]
-    entry: dict[str, Json] = {"tool": tool.name, "parameters": parameters}
-    entry |= {"returns": tool.returns, "doc": tool.doc}
+    entry: dict[str, Json] = {"tool": tool.name}
+    if tool.schema is None:
+        entry |= {"parameters": parameters, "returns": tool.returns}
+    else:
+        entry["schema"] = _schema_to_json(tool.schema)
+    entry["doc"] = tool.doc
     entry |= {"async": True} if tool.is_async else {}
     return entry | ({"effect": tool.effect} if tool.effect != "write" else {})
+
+
+def module_to_json(module: ToolModule) -> dict[str, Json]:
+    return {"module": module.name, "package": module.package, "title": module.title, "doc": module.doc}
+
+
+def module_from_json(entry: Mapping[str, Json]) -> ToolModule:
+    """Raises ValueError for what `module_to_json` does not write."""
+    package = text_field(entry, "package")
+    for known in _PACKAGES:
+        if package == known:
+            texts = (text_field(entry, "title", ""), text_field(entry, "doc", ""))
+            return ToolModule(text_field(entry, "module"), known, *texts)
+    raise ValueError(f"{package!r:.100} is no package of tools; known: {', '.join(_PACKAGES)}")
 
 
 def tool_from_json(entry: Mapping[str, Json]) -> ToolSpec:
@@ -31,7 +50,27 @@ def tool_from_json(entry: Mapping[str, Json]) -> ToolSpec:
         text_field(entry, "doc", ""),
         entry.get("async") is True,
         _effect(text_field(entry, "effect", "write")),
+        _schema_from_json(entry["schema"]) if "schema" in entry else None,
     )
+
+
+def _schema_to_json(schema: ToolSchema) -> dict[str, Json]:
+    entry: dict[str, Json] = {"name": schema.tool, "input": schema.input}
+    entry |= {"output": schema.output} if schema.output is not None else {}
+    return entry | ({"read_only": schema.read_only} if schema.read_only is not None else {})
+
+
+def _schema_from_json(entry: Json) -> ToolSchema:
+    if not isinstance(entry, dict):
+        raise ValueError(f"a schema is an object, not {entry!r:.100}")
+    given, output, hint = entry.get("input"), entry.get("output"), entry.get("read_only")
+    if (
+        not isinstance(given, dict)
+        or not isinstance(output, dict | None)
+        or not isinstance(hint, bool | None)
+    ):
+        raise ValueError(f"no schema of a tool: {entry!r:.100}")
+    return ToolSchema(text_field(entry, "name"), given, output, hint)
 
 
 def _effect(word: str) -> Effect:
