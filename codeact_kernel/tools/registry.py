@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextvars import Context
 from functools import partial
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from ..wire.values import SCALARS, DecodeError, encode, reader
 from .failures import cut, failure, raised
 from .runner import InlineRunner, Runner
 from .tool import Tool, tool
+from .toolkits import Tools, offered
 
 __all__ = ["InlineRunner", "Runner", "Tool", "ToolRegistry", "tool"]
 
@@ -25,9 +26,9 @@ class ToolRegistry:
     """The tools of a run, as a `ToolSource`.
 
     Args:
-        tools: made with `tool`, or plain functions, which are wrapped by it.
+        tools: made with `tool`, or plain functions, which are wrapped by it; by module, if a mapping.
         runner: where they run; `InlineRunner` when not given.
-        modules: those that tools with dotted names are in.
+        modules: those that tools with dotted names are in, beside the tools' own (`Tool.home`).
 
     Raises:
         ToolDefinitionError: a function cannot be a tool, or two tools or modules have one name.
@@ -35,7 +36,7 @@ class ToolRegistry:
 
     def __init__(
         self,
-        tools: Iterable[Tool | Callable[..., object]],
+        tools: Tools,
         runner: Runner | None = None,
         modules: Iterable[ToolModule] = (),
     ) -> None:
@@ -44,21 +45,23 @@ class ToolRegistry:
         self._modules: dict[str, ToolModule] = {}
         self.add(tools, modules)
 
-    def add(self, tools: Iterable[Tool | Callable[..., object]], modules: Iterable[ToolModule] = ()) -> None:
+    def add(self, tools: Tools, modules: Iterable[ToolModule] = ()) -> None:
         """Further tools, from now on. Raises: ToolDefinitionError."""
         for module in modules:
-            if module.name in self._modules:
-                raise ToolDefinitionError(
-                    f"two modules of tools are called {module.name!r}; rename one of them"
-                )
-            self._modules[module.name] = module
-        for offered in tools:
-            made = offered if isinstance(offered, Tool) else tool(offered)
+            self._add_module(module)
+        for made in offered(tools):
+            if made.home is not None and self._modules.get(made.home.name) != made.home:
+                self._add_module(made.home)
             if made.name in self._tools:
                 raise ToolDefinitionError(f"two tools are called {made.name!r}; pass name= to one of them")
             if made.spec.module and made.spec.module not in self._modules:
                 raise ToolDefinitionError(f"tool {made.name!r}: there is no module {made.spec.module!r}")
             self._tools[made.name] = made
+
+    def _add_module(self, module: ToolModule) -> None:
+        if module.name in self._modules:
+            raise ToolDefinitionError(f"two modules of tools are called {module.name!r}; rename one of them")
+        self._modules[module.name] = module
 
     @property
     def tools(self) -> Mapping[str, Tool]:

@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeAlias, get_args, overload
 
 from ..exceptions import ToolDefinitionError
 from ..wire.frames import FINAL_ANSWER
-from ..wire.messages import Effect, ToolSpec
+from ..wire.messages import Effect, ToolModule, ToolSpec
 from .approval import Way, checked_way
 from .binding import Binding
+from .home import toolkit
 from .signature import parameters_of, resolve, returns_of
 from .typetext import described_types
 
@@ -25,7 +26,8 @@ class Tool:
     """A function that action code may call. Calling the Tool calls the function, unchecked.
 
     Attributes:
-        name: as action code calls it.
+        name: as action code calls it; with that of its module before it, if it is in one.
+        home: that module, of Python functions.
         function: what runs.
         thread: where a sync tool must run, None for the door's default.
         is_async: defined with `async def`.
@@ -33,6 +35,8 @@ class Tool:
         spec: what the sandbox kernel and the model are told.
         approval: what was said of its calls; None: nothing. The sandbox kernel does not learn it.
     """
+
+    home: ToolModule | None = None
 
     def __init__(
         self,
@@ -42,12 +46,14 @@ class Tool:
         thread: Thread | None = None,
         effect: Effect = "write",
         approval: Way | None = None,
+        home: ToolModule | None = None,
     ) -> None:
         from .checking import Checker  # pydantic is dear, and who makes no tool needs none.
 
         self.function = function
         self.thread = thread
-        self.name = _checked_name(function, name)
+        self.home = home
+        self.name = _checked_name(function, name, home)
         self.is_async = _is_async(function)
         if thread is not None and thread not in get_args(Thread):
             raise ToolDefinitionError(f"tool {self.name!r}: thread={thread!r}; use one of {get_args(Thread)}")
@@ -73,6 +79,20 @@ class Tool:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+    def within(self, module: str | ToolModule) -> Tool:
+        """The same tool as a function of a module: `from toolkits import shop`, `shop.refund(7)`.
+
+        Raises: ToolDefinitionError for a name that no module can have.
+        """
+        return Tool(
+            self.function,
+            name=self.spec.function,
+            thread=self.thread,
+            effect=self.spec.effect,
+            approval=self.approval,
+            home=toolkit(module) if isinstance(module, str) else module,
+        )
 
     def __repr__(self) -> str:
         return f"<tool {self.name}{self.signature}>"
@@ -122,15 +142,16 @@ def tool(
     if isinstance(function, Tool):
         return Tool(
             function.function,
-            name=name or function.name,
+            name=name or function.spec.function,
             thread=thread or function.thread,
             effect=effect or function.spec.effect,
             approval=approval if approval is not None else function.approval,
+            home=function.home,
         )
     return Tool(function, name=name, thread=thread, effect=effect or "write", approval=approval)
 
 
-def _checked_name(function: Any, name: str | None) -> str:
+def _checked_name(function: Any, name: str | None, home: ToolModule | None) -> str:
     if not callable(function) or isinstance(function, type):
         raise ToolDefinitionError(
             f"{function!r} is no function; offer a function or a bound method as a tool"
@@ -143,7 +164,11 @@ def _checked_name(function: Any, name: str | None) -> str:
         raise ToolDefinitionError(f"a tool cannot be called {name!r}; pass name= with a Python identifier")
     if name == FINAL_ANSWER:
         raise ToolDefinitionError(f"{name!r} is the tool that every run has; pass another name=")
-    return name
+    if home is None:
+        return name
+    if name.startswith("_"):
+        raise ToolDefinitionError(f"tool {name!r}: in a module no tool begins with an underscore; pass name=")
+    return f"{home.name}.{name}"
 
 
 def _is_async(function: Any) -> bool:
