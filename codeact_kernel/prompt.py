@@ -6,7 +6,8 @@ import inspect
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from .wire.messages import ToolParameter, ToolSpec
+from .prompt_modules import modules_section
+from .wire.messages import ToolModule, ToolParameter, ToolSpec
 
 _INTRO = """\
 You are an agent that solves tasks by writing Python. Each step you write one cell; it runs in your own \
@@ -66,20 +67,25 @@ def system_prompt(
     imports: Sequence[str],
     workspace_note: str,
     output_description: str | None,
+    modules: Sequence[ToolModule] = (),
+    missing: Sequence[str] = (),
 ) -> str:
     """The system prompt. The same arguments give the same bytes.
 
     Args:
+        tools: those of the kernel's namespace, and those of `modules`.
         model_instructions: `Model.instructions`, how this model is to write an action.
         imports: top-level modules that action code may import.
         workspace_note: what the kernel's working folder holds; may be empty.
         output_description: what the answer must look like (a JSON schema), or None for any.
+        missing: modules that were asked for and cannot be had.
     """
     sections = [
         _INTRO,
         model_instructions.strip(),
         _KERNEL,
-        _tools(tools),
+        _tools([tool for tool in tools if not tool.module]),
+        modules_section(modules, tools, missing),
         _allowed(imports, workspace_note.strip()),
         _SAFE,
         _FINISH if output_description is None else f"{_FINISH_TYPED}\n{output_description.strip()}",

@@ -34,6 +34,7 @@ LAYERS = {
     "notebook": 2,
     "policy": 3,
     "prompt": 3,
+    "prompt_modules": 3,
     "digest": 3,
     "envelope": 3,
     "images": 3,
