@@ -61,6 +61,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
 
     model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
     tools = List(Unicode(), help="Tools files.").tag(config=True)
+    mcp = List(Unicode(), help="Files with MCP servers, as mcp.json.").tag(config=True)
     approve = List(
         Unicode(), help="Which tool calls you are asked about: allow, ask, ask-writes, deny, or TOOL=MODE."
     ).tag(config=True)

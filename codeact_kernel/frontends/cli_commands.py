@@ -34,6 +34,10 @@ COMMON = (
 )
 WORKSPACE = Option("--workspace", "SandboxProfile.workspace", some)
 DATA = Option("--data", "SandboxProfile.data", some, many=True, greedy=True, holds=is_path)
+TOOLS = (
+    Option("--tools", "CodeactApp.tools", some, many=True),
+    Option("--mcp", "CodeactApp.mcp", some, many=True),
+)
 JSON = Option("--json", "CodeactApp.json", flag=True)
 CAGE = (
     Option("--sandbox", "SandboxProfile.sandbox", tier),
@@ -43,7 +47,7 @@ CAGE = (
     Option("--allow-fork", "SandboxProfile.allow_fork", flag=True),
 )
 SANDBOX = (
-    Option("--tools", "CodeactApp.tools", some, many=True),
+    *TOOLS,
     Option("--approve", "CodeactApp.approve", approval, many=True),
     WORKSPACE,
     DATA,
@@ -104,7 +108,7 @@ COMMANDS = {
             Option("--except", "ReplayApp.excepted", drift_kind, many=True),
             Option("--live", "ReplayApp.live", flag=True),
             Option("--yes", "ReplayApp.yes", flag=True),
-            Option("--tools", "CodeactApp.tools", some, many=True),
+            *TOOLS,
             Option("--to", "ReplayApp.to", count),
             DATA,
             WORKSPACE,

@@ -44,6 +44,8 @@ Sandbox (`codeact doctor` shows what it holds on this machine)
 SANDBOX = """\
   --tools FILE.py        offer every tool of this file; may be repeated. Or of an installed module:
                          package.module, package.module:object
+  --mcp FILE             the MCP servers of this mcp.json, as modules (from mcp_servers import x);
+                         may be repeated. None is read unless it is named here
   --approve MODE         which tool calls you are asked about: allow (default: none), ask,
                          ask-writes (not about reading), deny; or TOOL=MODE; may be repeated
   --workspace DIR        the working folder of the kernel (default: a temporary one)

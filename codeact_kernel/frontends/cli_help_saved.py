@@ -78,10 +78,11 @@ Options
   --strict               versions, allow-list and profile that differ count too
   --except CLASS         do not count this class: code, tool, output, profile; may be repeated
   --to K                 stop after step K
-  --live                 call the real tools again (--tools); asks before each that is not
+  --live                 call the real tools again (--tools, --mcp); asks before each that is not
                          declared as reading only
   --yes                  with --live: do not ask
   --tools FILE.py        the tools of --live; may be repeated
+  --mcp FILE             the MCP servers of --live, in an mcp.json; may be repeated
   --data FILE...         the data the run was given, where the notebook does not carry it
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --json                 one JSON document on stdout, progress on stderr

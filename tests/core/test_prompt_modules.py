@@ -1,4 +1,4 @@
-"""What the system prompt says of modules of tools: names only, sorted, bounded; nothing where there are none."""
+"""What the system prompt says of modules of tools: names only, sorted, bounded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def test_a_run_without_modules_says_nothing_of_them() -> None:
     plain = (ToolSpec("fetch", doc="One."),)
     assert prompt(plain, ()) == system_prompt(plain, "Call execute_python.", ("math",), "", None)
     assert modules_section((), plain) == ""
-    assert "mcp_servers" not in prompt(plain, ()) and "tools.search" not in prompt(plain, ())
+    assert "mcp_servers" not in prompt(plain, ())
+    assert "tools.search" not in prompt(plain, ())
 
 
 def test_a_module_is_one_line_of_names_and_nothing_of_what_a_server_says() -> None:
@@ -36,8 +37,11 @@ def test_a_module_is_one_line_of_names_and_nothing_of_what_a_server_says() -> No
     assert "\n- filesystem: read_file, write_file\n" in text
     assert "\n- shop: refund\n" in text
     assert "from mcp_servers import filesystem" in text
-    assert "Words of the server" not in text and "IGNORE" not in text and "_updates" not in text
-    assert "def fetch(): ..." in text and "def filesystem" not in text
+    assert "Words of the server" not in text
+    assert "IGNORE" not in text
+    assert "_updates" not in text
+    assert "def fetch(): ..." in text
+    assert "def filesystem" not in text
 
 
 def test_the_order_in_which_servers_answered_changes_nothing() -> None:
@@ -47,7 +51,8 @@ def test_the_order_in_which_servers_answered_changes_nothing() -> None:
 def test_modules_alone_are_enough_to_say_how_tools_are_called() -> None:
     text = prompt(TOOLS, (FILES, SHOP))
     assert "# Tools\n" not in text
-    assert "real effects" in text and "gather" in text
+    assert "real effects" in text
+    assert "gather" in text
 
 
 def test_a_large_module_is_a_number() -> None:
