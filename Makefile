@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check check-full lint types bench clean
+.PHONY: demo test check check-full lint types servers bench clean
 
 demo: .venv/core.stamp
 	@$(BIN)/codeact demo
@@ -18,6 +18,10 @@ lint: .venv/dev.stamp
 
 types: .venv/dev.stamp
 	$(BIN)/mypy
+
+# The real MCP servers of tests/mcp and of the benchmark; needs npm. Without them these tests are left out.
+servers: .venv/dev.stamp
+	$(BIN)/python -m tests.mcp.installed
 
 # What CI runs.
 check: lint types test

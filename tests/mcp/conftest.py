@@ -1,0 +1,32 @@
+"""Real servers, or the reason why they are not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .installed import document, why_not
+
+Documents = Callable[..., Mapping[str, Any]]
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Documents:
+    """An mcp.json, parsed, of the real servers with these names (or of all), whose data is below `tmp_path`.
+
+    Without them a test is skipped, and fails where SERVERS_REQUIRED is set: in CI.
+    """
+
+    def made(*names: str) -> Mapping[str, Any]:
+        found = document(tmp_path / "servers", *names)
+        problem = why_not(*found["mcpServers"])
+        if problem and not os.environ.get("SERVERS_REQUIRED"):
+            pytest.skip(problem)
+        assert problem is None
+        return found
+
+    return made
