@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from ..outputs import WorkspaceFile
 from ..sandbox.artefacts import Copied, copy_artefacts
 from ..sandbox.launching import Launcher
 from ..tools.registry import ToolRegistry
+from ..tools.toolkits import Tools
 from ..trajectory import Trajectory
 from . import cage
 from .approval_modes import Approve
@@ -43,7 +44,8 @@ class Agent(GoingOn, Interactive, Closing):
     """Solves tasks by writing Python cells that run in an isolated kernel.
 
     Args:
-        tools: made with `tool`, or plain typed functions. They run on the host.
+        tools: made with `tool`, or plain typed functions. They run on the host. A mapping puts them into
+            modules: `{"shop": [refund, total]}` is `from toolkits import shop` in the kernel.
         model: a `Model`, or a spec such as "anthropic:NAME" or "scripted:FILE.jsonl".
         limits, profile: budgets and the sandbox; both override what `settings` says.
         sandbox: "auto" (the best cage there is), "A", "B", "C" (at least this tier) or "none" (no cage:
@@ -66,7 +68,7 @@ class Agent(GoingOn, Interactive, Closing):
 
     def __init__(
         self,
-        tools: Iterable[Any] = (),
+        tools: Tools = (),
         *,
         model: str | Model | None = None,
         limits: Limits | None = None,

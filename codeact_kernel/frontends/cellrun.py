@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..agent import AgentLoop
 from ..config import Settings
@@ -14,6 +13,7 @@ from ..notebook.null import NullRecorder
 from ..sandbox.session import KernelSession
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
+from ..tools.toolkits import Tools
 from ..trajectory import Observation, Reply, RunInfo, Trajectory
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
@@ -40,7 +40,7 @@ class CellsPolicy:
 def exec_cells(
     cells: Sequence[str],
     *,
-    tools: Iterable[Any] = (),
+    tools: Tools = (),
     settings: Settings = Settings(),
     on_event: Callable[[Event], None] | None = None,
     at_end: Callable[[Workspace], None] | None = None,

@@ -15,7 +15,7 @@ from traitlets.config.loader import (
 )
 
 from ..exceptions import UsageError
-from .toolsfile import is_file_name
+from .toolsfile import is_file_name, split_entry
 
 JUPYTER, OURS = "jupyter_config", "codeact_config"
 
@@ -77,7 +77,11 @@ def _settled(value: object, folder: Path) -> object:
 
 
 def _absolute(entries: Iterable[object], folder: Path) -> list[object]:
-    return [
-        str(folder / Path(entry).expanduser()) if isinstance(entry, str) and is_file_name(entry) else entry
-        for entry in entries
-    ]
+    return [_settled_entry(entry, folder) if isinstance(entry, str) else entry for entry in entries]
+
+
+def _settled_entry(entry: str, folder: Path) -> str:
+    name, what = split_entry(entry)
+    if not is_file_name(what):
+        return entry
+    return f"{name}={folder / Path(what).expanduser()}" if name else str(folder / Path(what).expanduser())

@@ -18,7 +18,7 @@ from ..notebook.journal import journal_path
 from ..tools.registry import Tool
 from .documents import reserved_stdout
 from .page import stderr_console, stdout_console
-from .toolsfile import load_named
+from .toolentries import load_entries
 from .traits import readable_file
 
 
@@ -62,8 +62,8 @@ def saved_run(name: str) -> Path:
 
 
 def tools_of(entries: Iterable[str]) -> tuple[Tool, ...]:
-    """The tools of all files and modules that are named. Raises UsageError."""
-    return tuple(tool for entry in entries for tool in load_named(entry))
+    """The tools of all files, modules and toolkits that are named. Raises UsageError."""
+    return load_entries(entries)
 
 
 def notebook_path(given: str, option: str = "--out") -> Path:

@@ -28,7 +28,7 @@ from .approval_modes import Approve
 from .approving import Asker
 from .assembly import Agent
 from .kernel_spares import Spares
-from .toolsfile import load_named
+from .toolentries import load_entries
 
 KEYLESS = (
     "the model {spec!r} cannot be used: {problem}\nSet ANTHROPIC_API_KEY in the environment that Jupyter is "
@@ -144,8 +144,7 @@ class AgentDesk:
     async def tools(self) -> tuple[Tool, ...]:
         """Those that are configured, and that trusted files gave. Raises: UsageError."""
         if self._tools is None:
-            entries = self.choice.tools
-            self._tools = await asyncio.to_thread(lambda: tuple(t for e in entries for t in load_named(e)))
+            self._tools = await asyncio.to_thread(load_entries, self.choice.tools)
         return self._tools
 
     async def add_tools(self, tools: tuple[Tool, ...]) -> None:

@@ -11,7 +11,7 @@ import builtins
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import IOBase
@@ -21,6 +21,7 @@ from typing import Any
 from ..config import ToolLimits
 from ..exceptions import UsageError
 from ..tools.tool import Tool, tool
+from ..tools.toolkits import tools_in, within
 from ..wire.coding import type_name
 from ..wire.frames import FINAL_ANSWER, MAX_FRAME
 from ..wire.lines import canonical
@@ -231,15 +232,15 @@ def _of_pandas(value: Any) -> str:
 
 def functions(names: Sequence[str], namespace: Mapping[str, object]) -> tuple[Tool, ...]:
     """The functions of the user's that are to be tools. Raises UsageError."""
-    return tuple(_function(name, namespace) for name in names)
+    return tuple(made for name in names for made in _tools_named(name, namespace))
 
 
-def _function(name: str, namespace: Mapping[str, object]) -> Tool:
+def _tools_named(name: str, namespace: Mapping[str, object]) -> tuple[Tool, ...]:
+    """The function; of a list of functions, or a module with some made by `tool`, all, as a module."""
     check_name("--tools", name)
     if name not in namespace:
         raise UsageError(f"--tools {name}: there is no such function here; define it first")
     value: Any = namespace[name]
-    if isinstance(value, Tool):
-        return tool(value, name=name)
-    maker: Callable[..., Tool] = tool
-    return maker(value, name=name)
+    if isinstance(value, list | tuple | ModuleType):
+        return within(name, tools_in(value))
+    return (tool(value, name=name),)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..config import Limits, Settings
 from ..events import SandboxReady
@@ -20,6 +19,7 @@ from ..replay import ReplayReport, StepVerdict, counted, replay
 from ..sandbox.launching import Launcher
 from ..sandbox.session import KernelSession
 from ..tools.registry import ToolRegistry
+from ..tools.toolkits import Tools
 from ..trajectory import Trajectory
 from ..unrepeatable import remarks
 from ..wire.frames import FINAL_ANSWER
@@ -41,7 +41,7 @@ RECORDED_SHARE = 10
 class LiveTools:
     """The real tools of a live replay; which calls `asker` is asked about (None: those the tools say)."""
 
-    tools: Iterable[Any]
+    tools: Tools
     approve: Approve | None = None
     asker: Asker | None = None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import ExitStack, aclosing
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,8 @@ from ..notebook.redact import Redactor
 from ..notebook.writer import NotebookWriter
 from ..outputs import Finished, Output
 from ..policy import CodeActPolicy
-from ..tools.registry import Tool, tool
+from ..tools.registry import Tool
+from ..tools.toolkits import Tools, offered
 from ..trajectory import Action, Refusal, Reply, Trajectory, Usage
 from ..wire.messages import ToolOutcome, ToolRequest
 from .finished import Run
@@ -80,9 +81,9 @@ class TimedWork(Work):
             super()._on_event(event)
 
 
-def metered(meter: Meter, tools: Iterable[Tool | Callable[..., object]]) -> list[Tool]:
+def metered(meter: Meter, tools: Tools) -> list[Tool]:
     """The same tools, their functions timed."""
-    return [_metered(meter, made if isinstance(made, Tool) else tool(made)) for made in tools]
+    return [_metered(meter, made) for made in offered(tools)]
 
 
 def _metered(meter: Meter, made: Tool) -> Tool:

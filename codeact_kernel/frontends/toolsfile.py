@@ -7,15 +7,15 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from itertools import count
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from ..exceptions import CodeActError, ToolDefinitionError, UsageError
-from ..tools.registry import Tool, tool
+from ..tools.registry import Tool
+from ..tools.toolkits import made_by_tool, tools_in
 
 _numbers = count(1)
 _HOW = (
@@ -31,21 +31,25 @@ def is_file_name(entry: str) -> bool:
     return entry.endswith(".py") or os.sep in entry
 
 
-def load_named(entry: str) -> tuple[Tool, ...]:
-    """The tools of `FILE.py`, `package.module` or `package.module:object`. Raises: UsageError."""
-    return load_tools(Path(entry).expanduser()) if is_file_name(entry) else load_module_tools(entry)
+def split_entry(entry: str) -> tuple[str, str]:
+    """The module that `NAME=ENTRY` puts tools into, "" for none; and what they are loaded from."""
+    name, equals, what = entry.partition("=")
+    return (name, what) if equals and name.isidentifier() else ("", entry)
 
 
 def load_module_tools(entry: str) -> tuple[Tool, ...]:
-    """The tools of a module that can be imported: its own objects made by `tool`; or, of `module:object`,
-    that tool, that function, or all of that list of them. Raises: UsageError."""
-    name, colon, attribute = entry.partition(":")
+    """The tools of a module that can be imported: its own objects made by `tool` (also as `module:*`); or, of
+    `module:object`, that tool, that function, or all of that list of them. Raises: UsageError."""
+    name, colon, attribute = entry.removesuffix(":*").partition(":")
     parts = [*name.split("."), *(attribute.split(".") if colon else ())]
     if not all(part.isidentifier() for part in parts):
-        raise UsageError(f"{entry!r} names no tools; give FILE.py, package.module or package.module:object")
+        raise UsageError(
+            f"{entry!r} names no tools; give FILE.py, package.module, package.module:object, or an installed "
+            "toolkit (`codeact tools` lists them)"
+        )
     found: object = _imported(name, entry)
     if not colon:
-        tools = _made_by_tool(vars(found).values())
+        tools = made_by_tool(vars(found).values())
         if not tools:
             raise UsageError(f"the module {name!r} makes no tools. {_HOW}")
         return tools
@@ -53,12 +57,10 @@ def load_module_tools(entry: str) -> tuple[Tool, ...]:
         if not hasattr(found, part):
             raise UsageError(f"tools {entry!r}: {name!r} has no {attribute!r}; check the name")
         found = getattr(found, part)
-    several: list[Any] = list(found) if isinstance(found, list | tuple) else [found]
-    if not several or not all(callable(each) for each in several):
-        raise UsageError(
-            f"tools {entry!r}: neither a tool, nor a function, nor a list of them, but {found!r:.80}"
-        )
-    return tuple(tool(each) for each in several)
+    try:
+        return tools_in(found)
+    except ToolDefinitionError as problem:
+        raise ToolDefinitionError(f"tools {entry!r}: {problem}") from problem
 
 
 def _imported(name: str, entry: str) -> ModuleType:
@@ -67,17 +69,13 @@ def _imported(name: str, entry: str) -> ModuleType:
     except ModuleNotFoundError as problem:
         if problem.name is not None and f"{name}.".startswith(f"{problem.name}."):
             raise UsageError(
-                f"tools {entry!r}: there is no module {problem.name!r}; install it, or name a file, FILE.py"
+                f"tools {entry!r}: there is no module {problem.name!r}; install it, or name a file, "
+                "FILE.py, or an installed toolkit (`codeact tools` lists them)"
             ) from None
         raise UsageError(f"tools {entry!r}: importing {name!r} failed: {problem}") from problem
     except (Exception, SystemExit) as problem:
         text = f"{type(problem).__name__}: {problem}".removesuffix(": ")
         raise UsageError(f"tools {entry!r}: importing {name!r} failed: {text}") from problem
-
-
-def _made_by_tool(values: Iterable[object]) -> tuple[Tool, ...]:
-    """Each once, in the order they are defined."""
-    return tuple({id(value): value for value in values if isinstance(value, Tool)}.values())
 
 
 def load_tools(path: str | Path) -> tuple[Tool, ...]:
@@ -105,7 +103,7 @@ def tools_of_source(path: Path, source: bytes, *, alone: bool = False) -> tuple[
     module = _module(path)
     with nullcontext() if alone else _folder_on_path(path.resolve().parent):
         _execute(code, module, path)
-    tools = _made_by_tool(vars(module).values())
+    tools = made_by_tool(vars(module).values())
     if not tools:
         raise UsageError(f"tools file {str(path)!r} makes no tools. {_HOW}")
     return tools

@@ -25,7 +25,8 @@ from jupyter_core.paths import jupyter_data_dir
 from ..exceptions import UsageError
 from ..notebook.opening import opened
 from ..tools.registry import Tool
-from .toolsfile import is_file_name, tools_of_source
+from ..tools.toolkits import within
+from .toolsfile import is_file_name, split_entry, tools_of_source
 
 MAX_TOOLS_BYTES = 4 * 1024 * 1024
 MAX_STORE_BYTES = 16 * 1024 * 1024
@@ -44,14 +45,17 @@ class Trusted:
 
 
 def load_trusted_tools(path: str | Path) -> tuple[Tool, ...]:
-    """The tools of a file that a notebook names, relative to the current folder.
+    """The tools of a file that a notebook names, relative to the current folder; also as `NAME=FILE.py`.
 
     Raises: UsageError when the file is not trusted, was changed since, or cannot be used.
     """
-    if not is_file_name(os.fspath(path)) and not Path(path).exists():
+    name, what = split_entry(os.fspath(path))
+    if name:
+        return within(name, load_trusted_tools(what))
+    if not is_file_name(what) and not Path(path).exists():
         raise UsageError(
-            f"{str(path)!r} is no tools file; give FILE.py. Modules are named in codeact_config.py: "
-            f"c.CodeActKernel.tools = [{str(path)!r}]"
+            f"{str(path)!r} is no tools file; give FILE.py. Modules and installed toolkits are named in "
+            f"codeact_config.py: c.CodeActKernel.tools = [{str(path)!r}]"
         )
     real = _real(path)
     source = _content(real)

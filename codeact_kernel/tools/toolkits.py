@@ -12,7 +12,7 @@ from .home import toolkit
 from .tool import Tool, tool
 
 Tools: TypeAlias = "Iterable[Tool | Callable[..., Any]] | Mapping[str, Any]"
-"""Tools and plain functions; or by the name of the module that they are to be in: {"shop": [refund, total]}."""
+"""Tools and plain functions; or by the name of the module they are to be in: {"shop": [refund, total]}."""
 
 
 def offered(tools: Tools) -> tuple[Tool, ...]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from codeact_kernel.exceptions import UsageError
-from codeact_kernel.frontends.toolsfile import load_named, load_tools
+from codeact_kernel.frontends.toolentries import load_named
+from codeact_kernel.frontends.toolsfile import load_tools
 
 GOOD = '''
 from __future__ import annotations
