@@ -51,7 +51,7 @@ class AgentLoop:
         self._settings = settings
         self._emit = emit
         calls = partial(StepCalls, tools=tools, recorder=recorder, limits=settings.tools, clock=clock)
-        self._calls = partial(calls, approver=approver, emit=emit)
+        self._calls, self._news = partial(calls, approver=approver, emit=emit), tools.news
         self._prompt_tokens, self._cost, self._clock = prompt_tokens, cost, clock
         self.lost: Action | None = None
         """The action that took the kernel's state with it, until that is restored."""
@@ -140,7 +140,7 @@ class AgentLoop:
             observation = running.result()
         if observation.status == "killed":
             self.lost = action
-        notes += calls.notes
+        notes += (*calls.notes, *self._news())
         if calls.answer is not None and observation.status != "ok":
             notes.append(LATE_ERROR)
         step = Step(index, reply, action, observation, tuple(notes), began)

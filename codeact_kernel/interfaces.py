@@ -57,6 +57,10 @@ class ToolSource(Protocol):
         """Those that the tools with dotted names are in; none of them is empty for want of a tool alone."""
         return ()
 
+    def news(self) -> tuple[str, ...]:
+        """What the model is to be told of them, in sentences, since this was asked last."""
+        return ()
+
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here."""
         ...

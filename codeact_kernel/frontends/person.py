@@ -85,6 +85,9 @@ class PersonTools:
     def modules(self) -> tuple[ToolModule, ...]:
         return self._tools.modules()
 
+    def news(self) -> tuple[str, ...]:
+        return self._tools.news()
+
     def at_once(self, tool: str) -> OnTheSpot | None:
         return self._tools.at_once(tool)
 

@@ -20,6 +20,8 @@ from .tool import Tool, tool
 from .toolkits import Tools, offered
 
 __all__ = ["InlineRunner", "Runner", "Tool", "ToolRegistry", "tool"]
+MAX_NEWS = 20
+"""Sentences that wait for the end of a step."""
 
 
 class ToolRegistry:
@@ -43,10 +45,11 @@ class ToolRegistry:
         self._runner = runner if runner is not None else InlineRunner()
         self._tools: dict[str, Tool] = {}
         self._modules: dict[str, ToolModule] = {}
+        self._news: list[str] = []
         self.add(tools, modules)
 
-    def add(self, tools: Tools, modules: Iterable[ToolModule] = ()) -> None:
-        """Further tools, from now on. Raises: ToolDefinitionError."""
+    def add(self, tools: Tools, modules: Iterable[ToolModule] = (), news: str = "") -> None:
+        """Further tools, from now on. `news`: what the model is told of them. Raises: ToolDefinitionError."""
         for module in modules:
             self._add_module(module)
         for made in offered(tools):
@@ -57,6 +60,8 @@ class ToolRegistry:
             if made.spec.module and made.spec.module not in self._modules:
                 raise ToolDefinitionError(f"tool {made.name!r}: there is no module {made.spec.module!r}")
             self._tools[made.name] = made
+        if news and len(self._news) < MAX_NEWS:
+            self._news.append(news)
 
     def _add_module(self, module: ToolModule) -> None:
         if module.name in self._modules:
@@ -73,6 +78,10 @@ class ToolRegistry:
 
     def modules(self) -> tuple[ToolModule, ...]:
         return tuple(self._modules.values())
+
+    def news(self) -> tuple[str, ...]:
+        news, self._news = tuple(self._news), []
+        return news
 
     async def call(self, request: ToolRequest) -> ToolOutcome:
         """Validates, runs, encodes. What the tool raises is a `Raised`, never an exception here.
