@@ -60,8 +60,11 @@ def in_doubt(value: str) -> str:
 def approval(value: str) -> str:
     """Which tool calls a person is asked about: a mode, or one for a tool."""
     tool, equals, mode = value.rpartition("=")
-    if mode not in APPROVALS or (equals and (not tool.isidentifier() or mode == "ask-writes")):
-        raise ValueError("give one of allow, ask, ask-writes, deny, or TOOL=MODE such as refund=ask")
+    named = re.fullmatch(r"[\w.*?]+", tool) is not None
+    if mode not in APPROVALS or (equals and (not named or mode == "ask-writes")):
+        raise ValueError(
+            "give one of allow, ask, ask-writes, deny, or TOOL=MODE such as refund=ask, filesystem.write_*=ask"
+        )
     return value
 
 

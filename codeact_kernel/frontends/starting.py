@@ -95,11 +95,13 @@ async def start(
 def _merged(spec: SetupSpec, origin: Origin) -> SetupSpec:
     """With the tools, imports and data that earlier steps had: they are run again."""
     old, names = origin.spec, {tool.name for tool in spec.tools}
+    modules = {module.name for module in spec.modules}
     tops = {file.top for file in spec.files}
     return replace(
         spec,
         allow_imports=tuple(dict.fromkeys((*spec.allow_imports, *old.allow_imports))),
         tools=(*spec.tools, *(tool for tool in old.tools if tool.name not in names)),
+        modules=(*spec.modules, *(module for module in old.modules if module.name not in modules)),
         files=(*spec.files, *(file for file in old.files if file.top not in tops)),
     )
 
