@@ -63,7 +63,7 @@ def approval(value: str) -> str:
     named = re.fullmatch(r"[\w.*?]+", tool) is not None
     if mode not in APPROVALS or (equals and (not named or mode == "ask-writes")):
         raise ValueError(
-            "give one of allow, ask, ask-writes, deny, or TOOL=MODE such as refund=ask, filesystem.write_*=ask"
+            "give one of allow, ask, ask-writes, deny, or TOOL=MODE such as refund=ask, files.write_*=ask"
         )
     return value
 
