@@ -1,8 +1,8 @@
 """Owns the setup cell: the source that brings tools and tape into a kernel, which sees nothing but sources.
 
-The cell calls `setup` with a raw string of JSON lines: a header, one line per module of tools and per tool
-(`setup_tools`), per data file (`setup_files`), per recorded call (`setup_tape`). Lines are printable ASCII
-without a single quote, so that no value can end the string.
+The cell calls `setup` with a raw string of JSON lines: a header, one line per module of tools
+(`setup_modules`) and per tool (`setup_tools`), per data file (`setup_files`), per recorded call (`setup_tape`).
+Lines are printable ASCII without a single quote, so that no value can end the string.
 
     {"codeact":1,"imports":["…"]}
     {"tool":"refund","parameters":[{"name":"order_id","annotation":"int"}],"returns":"None","doc":"…"}
@@ -20,8 +20,9 @@ from .lines import load_line
 from .messages import Json, ToolCall, ToolModule, ToolSpec
 from .setup_files import FileReader, RecordedFile, file_to_json
 from .setup_lines import count_field, quotable, text_field
+from .setup_modules import ToolReader, tool_lines
+from .setup_skills import Skill, SkillReader, skill_to_json
 from .setup_tape import TapeReader, tape_lines
-from .setup_tools import module_from_json, module_to_json, tool_from_json, tool_to_json
 
 VERSION = 1
 CAP_BYTES = 4 * 1024 * 1024
@@ -52,6 +53,7 @@ class SetupSpec:
     modules: tuple[ToolModule, ...] = ()
     external_bytes: int = 0
     files: tuple[RecordedFile, ...] = ()
+    skills: tuple[Skill, ...] = ()
 
 
 def setup_source(spec: SetupSpec, cap_bytes: int = CAP_BYTES) -> str:
@@ -72,13 +74,9 @@ def setup_cell(spec: SetupSpec, cap_bytes: int = CAP_BYTES) -> tuple[str, tuple[
     header: dict[str, Json] = {"codeact": VERSION, **named, "imports": spec.allow_imports}
     if external:
         header |= {"tape": "external", "tape_bytes": external}
-    said = [
-        header,
-        *map(module_to_json, spec.modules),
-        *map(tool_to_json, spec.tools),
-        *map(file_to_json, spec.files),
-    ]
-    body = "\n".join([*map(quotable, said), *(() if external else lines), ""])
+    others = map(quotable, [*map(skill_to_json, spec.skills), *map(file_to_json, spec.files)])
+    said = [quotable(header), *tool_lines(spec.modules, spec.tools), *others]
+    body = "\n".join([*said, *(() if external else lines), ""])
     return f"{_HEAD}{_OPEN}{body}{_CLOSE}", lines if external else ()
 
 
@@ -87,8 +85,7 @@ def parse_setup(text: str) -> SetupSpec:
 
     Raises: ValueError, naming the line, when they are not what `setup_source` writes.
     """
-    spec, files, tape = None, FileReader(), TapeReader()
-    modules, tools = list[ToolModule](), list[ToolSpec]()
+    spec, tools, files, tape, skills = None, ToolReader(), FileReader(), TapeReader(), SkillReader()
     for number, line in enumerate(text.strip("\n").split("\n"), 1):
         if not line.strip():
             continue
@@ -96,13 +93,11 @@ def parse_setup(text: str) -> SetupSpec:
             entry = load_line(line)
             if spec is None:
                 spec = _header_from_json(entry)
-            elif "module" in entry:
-                modules.append(module_from_json(entry))
-            elif "tool" in entry:
-                tools.append(tool_from_json(entry))
+            elif "skill" in entry:
+                skills.take(entry)
             elif "file" in entry:
                 files.take(entry)
-            else:
+            elif not tools.takes(entry):
                 tape.take(entry)
         except ValueError as problem:
             raise ValueError(f"line {number} of the setup cell cannot be used: {problem}") from None
@@ -110,9 +105,10 @@ def parse_setup(text: str) -> SetupSpec:
         raise ValueError("the setup cell has no header line; it should be the one codeact_kernel wrote")
     return replace(
         spec,
-        modules=tuple(modules),
-        tools=tuple(tools),
+        modules=tuple(tools.modules.values()),
+        tools=tuple(tools.tools),
         files=tuple(files.files),
+        skills=tuple(skills.skills),
         tape=tuple(tape.calls),
     )
 
