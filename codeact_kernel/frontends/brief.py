@@ -14,7 +14,7 @@ from .terminal import clean, clip
 
 _NODES = 400
 """Values with more parts are described, not spelled out."""
-_NAME = 40
+_NAME = 64
 _ARGUMENTS = 8
 _LONGEST_S = 1e9
 _MOST_TOKENS = 10**15
