@@ -1,8 +1,8 @@
 """Owns the setup cell: the source that brings tools and tape into a kernel, which sees nothing but sources.
 
 The cell calls `setup` with a raw string of JSON lines: a header, one line per module of tools
-(`setup_modules`) and per tool (`setup_tools`), per data file (`setup_files`), per recorded call (`setup_tape`).
-Lines are printable ASCII without a single quote, so that no value can end the string.
+(`setup_modules`) and per tool (`setup_tools`), per data file (`setup_files`), per recorded call
+(`setup_tape`). Lines are printable ASCII without a single quote, so that no value can end the string.
 
     {"codeact":1,"imports":["…"]}
     {"tool":"refund","parameters":[{"name":"order_id","annotation":"int"}],"returns":"None","doc":"…"}
