@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from .prompt_modules import modules_section
-from .wire.messages import ToolModule, ToolParameter, ToolSpec
+from .wire.messages import ToolModule, ToolSpec
+from .wire.stubs import tool_stub as tool_stub
 
 _INTRO = """\
 You are an agent that solves tasks by writing Python. Each step you write one cell; it runs in your own \
@@ -92,41 +91,6 @@ def system_prompt(
         _BUDGET,
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def tool_stub(tool: ToolSpec) -> str:
-    """The tool as a Python stub: signature and docstring."""
-    returns = f" -> {tool.returns}" if tool.returns else ""
-    head = f"{'async ' if tool.is_async else ''}def {tool.name}({', '.join(_parameters(tool))}){returns}:"
-    doc = inspect.cleandoc(tool.doc).replace('"""', "'''")
-    if not doc:
-        return f"{head} ..."
-    end = "\n" if "\n" in doc or doc.endswith('"') else ""
-    docstring = f'"""{doc}{end}"""'
-    return f"{head}\n{textwrap.indent(docstring, '    ')}"
-
-
-def _parameters(tool: ToolSpec) -> Iterator[str]:
-    """Parameters as in source, with the `/` and `*` that their kinds need."""
-    starred = before = False
-    for parameter in tool.parameters:
-        if before and parameter.kind != "positional_only":
-            yield "/"
-        before = parameter.kind == "positional_only"
-        if parameter.kind == "keyword_only" and not starred:
-            yield "*"
-        starred = starred or parameter.kind in ("var_positional", "keyword_only")
-        yield _parameter(parameter)
-    if before:
-        yield "/"
-
-
-def _parameter(parameter: ToolParameter) -> str:
-    stars = {"var_positional": "*", "var_keyword": "**"}.get(parameter.kind, "")
-    text = stars + parameter.name + (f": {parameter.annotation}" if parameter.annotation else "")
-    if parameter.default is None:
-        return text
-    return f"{text} = {parameter.default}" if parameter.annotation else f"{text}={parameter.default}"
 
 
 def _tools(tools: Sequence[ToolSpec]) -> str:
