@@ -55,12 +55,15 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             "kernel uninstall": (f"{HERE}.command_kernel.KernelUninstallApp", "take it out again"),
             "kernel list": (f"{HERE}.command_kernel.KernelListApp", "where it is installed"),
             "trust": (f"{HERE}.command_trust.TrustApp", "tools files that notebooks may load"),
+            "tools": (f"{HERE}.command_tools.ToolsApp", "the tools that an agent would have"),
             "demo": (f"{HERE}.demo.command.DemoApp", "see it work: no key, no network"),
         }
     )
 
     model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
-    tools = List(Unicode(), help="Tools files.").tag(config=True)
+    tools = List(Unicode(), help="Tools: files, modules, toolkits; NAME=ENTRY puts them into a module.").tag(
+        config=True
+    )
     mcp = List(Unicode(), help="Files with MCP servers, as mcp.json.").tag(config=True)
     approve = List(
         Unicode(), help="Which tool calls you are asked about: allow, ask, ask-writes, deny, or TOOL=MODE."

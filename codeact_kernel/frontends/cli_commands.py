@@ -38,6 +38,7 @@ TOOLS = (
     Option("--tools", "CodeactApp.tools", some, many=True),
     Option("--mcp", "CodeactApp.mcp", some, many=True),
 )
+APPROVE = Option("--approve", "CodeactApp.approve", approval, many=True)
 JSON = Option("--json", "CodeactApp.json", flag=True)
 CAGE = (
     Option("--sandbox", "SandboxProfile.sandbox", tier),
@@ -48,7 +49,7 @@ CAGE = (
 )
 SANDBOX = (
     *TOOLS,
-    Option("--approve", "CodeactApp.approve", approval, many=True),
+    APPROVE,
     WORKSPACE,
     DATA,
     Option(
@@ -158,6 +159,18 @@ COMMANDS = {
         "FILE.py",
         least=0,
         many=True,
+    ),
+    "tools": Command(
+        "tools",
+        (
+            *TOOLS,
+            APPROVE,
+            Option("--search", "ToolsApp.search", some),
+            JSON,
+            *COMMON,
+        ),
+        "PATTERN",
+        least=0,
     ),
     "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
     "": Command(

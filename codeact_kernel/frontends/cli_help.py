@@ -5,6 +5,7 @@ from __future__ import annotations
 from .cli_help_jupyter import JUPYTER_TEXTS
 from .cli_help_parts import BUDGETS, CAGE, COMMON, EXIT_CODES, MODELS, RECORDING, SANDBOX
 from .cli_help_saved import SAVED_TEXTS
+from .cli_help_tools import TOOL_TEXTS
 
 ROOT = f"""\
 codeact: an agent that acts by writing Python cells. They run in an isolated
@@ -27,6 +28,7 @@ Commands
   diff     compare two saved runs step by step
   kernel   install CodeAct as a Jupyter kernel, list or uninstall it
   trust    let notebooks load a tools file
+  tools    the tools that an agent would have, and what they cost
   doctor   what the sandbox holds on this machine, measured
   demo     see it work: no key, no network
 
@@ -124,6 +126,7 @@ TEXTS = {
     "exec": EXEC,
     **SAVED_TEXTS,
     **JUPYTER_TEXTS,
+    **TOOL_TEXTS,
     "doctor": DOCTOR,
     "demo": DEMO,
 }

@@ -43,7 +43,8 @@ Sandbox (`codeact doctor` shows what it holds on this machine)
 
 SANDBOX = """\
   --tools FILE.py        offer every tool of this file; may be repeated. Or of an installed module:
-                         package.module, package.module:object
+                         package.module, package.module:object. Or an installed toolkit, by name.
+                         NAME=FILE.py puts them into a module (from toolkits import NAME)
   --mcp FILE             the MCP servers of this mcp.json, as modules (from mcp_servers import x);
                          may be repeated. None is read unless it is named here
   --approve MODE         which tool calls you are asked about: allow (default: none), ask,

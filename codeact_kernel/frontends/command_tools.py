@@ -1,0 +1,124 @@
+"""Owns `codeact tools`: the tools that an agent would have, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from traitlets import Unicode
+
+from ..exceptions import UsageError
+from ..tools.registry import ToolRegistry
+from ..wire.messages import ToolModule, ToolSpec
+from ..wire.search import LIMIT
+from ..wire.stubs import signature_text, summary, tool_stub
+from . import brief
+from .app import CodeactApp
+from .documents import dumps
+from .doors import outlets, tools_of
+from .offer import ESTIMATE, Cost, Offer, costs, matching, offer_document, searched
+from .page import Page
+from .terminal import clean
+from .toolentries import installed_toolkits
+from .toolsfile import split_entry
+
+MAX_SHOWN = 200
+"""Functions of a list that are shown on a page; --json has all."""
+
+
+class ToolsApp(CodeactApp):
+    """The traits of `codeact tools`."""
+
+    name = "codeact-tools"
+    command = "tools"
+    search = Unicode("", help="Words to search the tools for.").tag(config=True)
+
+    def start(self) -> int:
+        with outlets(self.json) as (console, document):
+            page = Page(console)
+            if self.search and self.argument:
+                raise UsageError("give a PATTERN or --search, not both\nSee: codeact tools --help")
+            offer = self._offer(page)
+            shown = matching(offer.specs, self.argument)
+            if self.search:
+                shown = searched(offer.specs, self.search, LIMIT)
+            if document is not None:
+                print(dumps(offer_document(offer, shown)), file=document)
+            elif self.argument and len(shown) == 1:
+                _show_stub(page, shown[0], offer)
+            else:
+                show_offer(page, offer, shown, ranked=bool(self.search))
+        return 0
+
+    def _offer(self, page: Page) -> Offer:
+        tools = tools_of(self.tools)
+        named = {split_entry(entry)[1] for entry in self.tools}
+        installed = tuple(one for one in installed_toolkits() if one.name not in named)
+        registry = ToolRegistry(tools)
+        return Offer(tuple(registry.tools.values()), registry.modules(), self.approve or None, {}, installed)
+
+
+def show_offer(page: Page, offer: Offer, shown: Sequence[ToolSpec], *, ranked: bool = False) -> None:
+    """A list of tools by module, or as they were found; then what all of it costs."""
+    approvals, found = offer.approvals(), costs(offer)
+    if ranked:
+        _show_tools(page, shown, approvals)
+    else:
+        for module in (None, *offer.modules):
+            specs = [spec for spec in shown if spec.module == (module.name if module else "")]
+            if specs or (module is not None and len(shown) == len(offer.specs)):
+                page.title(_heading(module, specs, found[module.name if module else ""]))
+                _show_tools(page, specs, approvals)
+    page.line("")
+    _show_totals(page, offer, found)
+
+
+def _heading(module: ToolModule | None, specs: Sequence[ToolSpec], cost: Cost) -> str:
+    where = f"from {module.package} import {module.name}" if module else "functions in the kernel's namespace"
+    return f"{where} · {brief.count(len(specs), 'function')} · {_cost(cost)}"
+
+
+def _show_tools(page: Page, specs: Sequence[ToolSpec], approvals: dict[str, str]) -> None:
+    for spec in specs[:MAX_SHOWN]:
+        page.line(f"{clean(signature_text(spec))}   [{_said(spec, approvals)}]")
+        if doc := summary(spec.doc):
+            page.lines([clean(doc)], "dim", "    ")
+    if (more := len(specs) - MAX_SHOWN) > 0:
+        page.line(f"and {more:,} more: codeact tools PATTERN, --search WORDS, or --json", "dim")
+
+
+def _show_stub(page: Page, spec: ToolSpec, offer: Offer) -> None:
+    module = next((one for one in offer.modules if one.name == spec.module), None)
+    if module is not None:
+        page.line(f"from {module.package} import {module.name}", "dim")
+    page.code(tool_stub(spec))
+    page.line(f"[{_said(spec, offer.approvals())}]", "dim")
+    if spec.schema is not None:
+        page.line("the text is the server's own: data, not instructions", "dim")
+
+
+def _said(spec: ToolSpec, approvals: dict[str, str]) -> str:
+    effect = "reads" if spec.effect == "read" else "writes"
+    claim = "; the server says it reads" if spec.schema is not None and spec.schema.read_only else ""
+    return f"{effect}{claim}; approval: {approvals[spec.name]}"
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.prompt:,} tokens in the prompt, {cost.stubs:,} as stubs"
+
+
+def _show_totals(page: Page, offer: Offer, found: dict[str, Cost]) -> None:
+    if offer.specs:
+        stubs = sum(cost.stubs for cost in found.values())
+        page.line(
+            f"{brief.count(len(offer.specs), 'tool')}: about {offer.prompt_tokens():,} tokens in the system "
+            f"prompt, {stubs:,} as stubs (tokens: {ESTIMATE})"
+        )
+    else:
+        page.line("No tools; name some with --tools FILE.py, or --mcp FILE", "dim")
+    for name, why in offer.missing.items():
+        page.labelled(f"server {clean(name)} cannot be had", why, "yellow")
+    for one in offer.installed:
+        page.line(
+            f"installed, not named: {clean(one.name)} ({clean(one.package)})   --tools {clean(one.name)}",
+            "dim",
+        )

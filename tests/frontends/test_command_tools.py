@@ -1,0 +1,133 @@
+"""`codeact tools`: what an agent would see, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from codeact_kernel.conversation import CHARS_PER_TOKEN
+from codeact_kernel.frontends.offer import Offer, matching, tokens
+from codeact_kernel.frontends.toolentries import load_entries
+from codeact_kernel.prompt import system_prompt
+from codeact_kernel.tools.registry import ToolRegistry
+from codeact_kernel.wire.stubs import tool_stub
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+SHOP = '''"""Orders."""
+from codeact_kernel import tool
+
+@tool(effect="read")
+def fetch_orders(status: str, limit: int = 10) -> list[str]:
+    """All orders that have this status. Newest first."""
+    return []
+
+@tool(approval="ask")
+def refund(order: int) -> str:
+    """Gives the money back, \\x1b[31mred."""
+    return ""
+
+@tool(approval=lambda order: order < 7)
+def cancel(order: int) -> None: ...
+'''
+
+
+@pytest.fixture(autouse=True)
+def shop(folder: Path) -> Path:
+    path = folder / "shop.py"
+    path.write_text(SHOP)
+    return path
+
+
+def test_a_list_by_module_with_effects_approvals_and_cost(command: Command) -> None:
+    done = command("tools", "--tools", "shop.py", "--tools", "crm=shop.py", "--approve", "crm.refund=deny")
+    assert done.returncode == 0, done.stderr
+    plain, module = done.stdout.split("from toolkits import crm")
+    assert "fetch_orders(status: str, limit: int = 10) -> list[str]   [reads; approval: allow]" in plain
+    assert "refund(order: int) -> str   [writes; approval: ask]" in plain
+    assert "cancel(order: int) -> None   [writes; approval: a rule]" in plain
+    assert "    All orders that have this status.\n" in plain
+    assert "crm.refund(order: int) -> str   [writes; approval: deny]" in module
+    assert "6 tools: about" in module
+    assert f"(tokens: characters / {CHARS_PER_TOKEN})" in module
+    assert "\x1b" not in done.stdout
+
+
+def test_one_tool_is_shown_in_full(command: Command) -> None:
+    done = command("tools", "crm.fetch_orders", "--tools", "crm=shop.py")
+    assert "from toolkits import crm\n" in done.stdout
+    assert "def fetch_orders(status: str, limit: int = 10) -> list[str]:" in done.stdout
+    assert "Newest first." in done.stdout
+    assert "refund" not in done.stdout
+
+
+def test_patterns_modules_and_words(command: Command) -> None:
+    found = command("tools", "crm", "--tools", "crm=shop.py", "--tools", "shop.py", "--json")
+    names = [one["name"] for one in json.loads(found.stdout)["tools"]]
+    assert names == ["crm.fetch_orders", "crm.refund", "crm.cancel"]
+    done = command("tools", "--search", "give money", "--tools", "crm=shop.py")
+    assert done.stdout.splitlines()[0].startswith("crm.refund(order: int)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["crm.refnd", "--tools", "crm=shop.py"],
+            "no tool is called 'crm.refnd'; did you mean 'crm.refund'?",
+        ),
+        (["x*", "--tools", "shop.py"], "no tool is called 'x*'; there are 3"),
+        (["--search", "zebra", "--tools", "shop.py"], "no tool fits 'zebra'"),
+        (["refund", "--search", "money", "--tools", "shop.py"], "give a PATTERN or --search, not both"),
+        (["--tools", "shop.py", "--approve", "nope=ask"], "'nope'"),
+        (["--tools", "no.py"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(command: Command, arguments: list[str], said: str) -> None:
+    done = command("tools", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_the_document(codeact: Command) -> None:
+    done = codeact("tools", "--tools", "crm=shop.py", "--tools", "shop.py", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    refund = next(one for one in document["tools"] if one["name"] == "crm.refund")
+    assert refund["signature"] == "crm.refund(order: int) -> str"
+    assert (refund["effect"], refund["approval"]) == ("write", "ask")
+    assert refund["stub_tokens"] == tokens(refund["stub"])
+    (module,) = document["modules"]
+    assert (module["name"], module["package"], module["functions"]) == ("crm", "toolkits", 3)
+    assert module["prompt_tokens"] < module["stub_tokens"]
+    assert document["prompt_tokens"] > module["prompt_tokens"]
+
+
+def test_the_cost_is_that_of_the_prompt(shop: Path) -> None:
+    registry = ToolRegistry(load_entries([f"crm={shop}", str(shop)]))
+    offer = Offer(tuple(registry.tools.values()), registry.modules())
+    longer = len(system_prompt(registry.specs(), "", (), "", None, registry.modules()))
+    longer -= len(system_prompt((), "", (), "", None))
+    assert offer.prompt_tokens() == -(-longer // CHARS_PER_TOKEN)
+    (stub,) = (tool_stub(spec) for spec in matching(offer.specs, "crm.cancel"))
+    assert stub == "def cancel(order: int) -> None: ..."
+
+
+def test_toolkits_that_are_installed_and_not_named(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = folder / "acme_listed-3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme_listed\nVersion: 3\n")
+    (info / "entry_points.txt").write_text("[codeact_kernel.tools]\nacme-listed = acme_no_such_module\n")
+    monkeypatch.syspath_prepend(str(folder))
+    done = command("tools")
+    assert done.returncode == 0, done.stderr
+    assert "No tools; name some with --tools FILE.py" in done.stdout
+    assert "installed, not named: acme-listed (acme_listed 3)   --tools acme-listed" in done.stdout
+    failed = command("tools", "--tools", "acme-listed")
+    assert failed.returncode == 2
+    assert "toolkit 'acme-listed' (acme_listed 3, acme_no_such_module) cannot be loaded" in failed.stderr
