@@ -14,7 +14,7 @@ from codeact_kernel import Limits, SandboxProfile
 from codeact_kernel.agent import AgentLoop
 from codeact_kernel.config import Settings
 from codeact_kernel.events import Event
-from codeact_kernel.frontends.starting import system
+from codeact_kernel.frontends.starting import Offered, system
 from codeact_kernel.interfaces import Executor, Policy
 from codeact_kernel.notebook.journal import JournalRecorder
 from codeact_kernel.notebook.redact import Redactor
@@ -91,7 +91,7 @@ def _parts(task: Task, channel: Channel, kernel: Kernel, meter: Meter) -> tuple[
     if channel != "code":
         return JsonPolicy(task, channel == "parallel", meter), JsonCalls()
     model = CodeModel(task, meter)
-    prompt = system(SandboxProfile(), ToolRegistry(task.tools), model)
+    prompt = system(SandboxProfile(), Offered.now(ToolRegistry(task.tools)), model)
     return CodeActPolicy(model, UNBOUND, prompt), kernel.session
 
 

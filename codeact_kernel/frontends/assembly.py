@@ -33,6 +33,7 @@ from .going_on import GoingOn
 from .interactive import Interactive
 from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .profiling import Meter, Timings
+from .servers import Mcp, Servers, configs_of
 from .timed_work import TimedWork, metered
 from .work import Work
 
@@ -59,6 +60,9 @@ class Agent(GoingOn, Interactive, Closing):
             function of the arguments. What a tool says itself (`tool(approval=…)`) holds if it is stricter.
         asker: where a person is asked; by default the terminal, or the notebook that this runs in.
         launcher: makes the kernels, in a fraction of the time; the caller's to close.
+        mcp: MCP servers: a file such as "mcp.json", or what it holds as a mapping, or several. Their tools
+            are modules: `from mcp_servers import filesystem`. They start with the first task, outside of the
+            sandbox, and end with the agent. No file is read that is not named.
         timings: measure where the time of each task goes (`Run.timings`).
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
@@ -81,6 +85,7 @@ class Agent(GoingOn, Interactive, Closing):
         approve: Approve | None = None,
         asker: Asker | None = None,
         launcher: Launcher | None = None,
+        mcp: Mcp | None = None,
         timings: bool = False,
     ) -> None:
         profile = cage.with_sandbox(profile or settings.profile, sandbox)
@@ -90,6 +95,7 @@ class Agent(GoingOn, Interactive, Closing):
         runner = PortalRunner()
         self._meter = meter = Meter() if timings else None
         registry = ToolRegistry(tools if meter is None else metered(meter, tools), runner)
+        servers = Servers(configs_of(mcp), registry)
         loaded = load_model(model or DEFAULT_SPEC) if model is None or isinstance(model, str) else model
         check_budget(settings.limits, loaded)
         self._out = out
@@ -97,7 +103,7 @@ class Agent(GoingOn, Interactive, Closing):
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
         work = Work if meter is None else partial(TimedWork, meter)
-        self._work = work(settings, registry, runner, loaded, path, desk, launcher, verify=verify)
+        self._work = work(settings, registry, runner, loaded, path, desk, launcher, servers, verify=verify)
 
     @property
     def trajectory(self) -> Trajectory | None:

@@ -10,7 +10,7 @@ from ..config import Settings
 from ..events import Event, Notice, SandboxReady
 from ..interfaces import Emit
 from ..notebook.null import NullRecorder
-from ..sandbox.session import KernelSession
+from ..sandbox.session import KernelSession, to_the_end
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
 from ..tools.toolkits import Tools
@@ -21,6 +21,7 @@ from .approval_modes import Approve
 from .approving import Asker, Desk
 from .approving_jupyter import asker_here
 from .portal import EventPost, PortalRunner, SyncDoor
+from .servers import Mcp, Servers, configs_of
 
 
 class CellsPolicy:
@@ -46,12 +47,13 @@ def exec_cells(
     at_end: Callable[[Workspace], None] | None = None,
     approve: Approve | None = None,
     asker: Asker | None = None,
+    mcp: Mcp | None = None,
 ) -> tuple[Observation, ...]:
     """Runs `cells` in one isolated kernel, going on after a failed one; what each of them showed.
 
     Of the limits only the step's own hold. Tools, `on_event` and `at_end` run on the calling thread;
-    `at_end` when all is over, also when it failed, before the workspace goes. `approve`, `asker`: as of
-    `Agent`. Raises: UsageError, SandboxError, ToolDefinitionError, KeyboardInterrupt.
+    `at_end` when all is over, also when it failed, before the workspace goes. `approve`, `asker`,
+    `mcp`: as of `Agent`. Raises: UsageError, SandboxError, ToolDefinitionError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
     limits = replace(
@@ -65,6 +67,7 @@ def exec_cells(
     door, runner = SyncDoor(), PortalRunner()
     runner.door = door
     registry = ToolRegistry(tools, runner)
+    servers = Servers(configs_of(mcp), registry)
     desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
 
     async def end(workspace: Workspace | None) -> None:
@@ -72,7 +75,17 @@ def exec_cells(
             await door.at_caller(lambda: at_end(workspace))
 
     events = EventPost(door, on_event)
-    return door.run(_exec(cells, registry, desk, replace(settings, limits=limits), events, end))
+    servers.emit = events.emit
+    settings = replace(settings, limits=limits)
+
+    async def served() -> tuple[Observation, ...]:
+        try:
+            await servers.open(lambda text: events.emit(Notice(text)))
+            return await _exec(cells, registry, desk, settings, events, end)
+        finally:
+            await to_the_end(servers.aclose())
+
+    return door.run(served())
 
 
 async def _exec(

@@ -70,10 +70,10 @@ Usage
 {EXIT_CODES}"""
 
 TRUST = f"""\
-codeact trust: let notebooks load a tools file. Tools run outside the sandbox, with your rights;
-so a file that a notebook names, or that lies beside it, is loaded only when it was trusted
-with exactly the content that it has. Read it first. Files that your own codeact_config.py
-names need no trust.
+codeact trust: let notebooks load a tools file, or the MCP servers of an mcp.json. Both run
+outside the sandbox, with your rights; so a file that a notebook names, or that lies beside it,
+is loaded only when it was trusted with exactly the content that it has. Read it first. Files
+that your own codeact_config.py names need no trust.
 
 Usage
   codeact trust FILE.py...

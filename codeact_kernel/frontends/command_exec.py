@@ -43,6 +43,7 @@ class ExecApp(CodeactApp):
                     settings=settings,
                     approve=self.approve,
                     asker=asker,
+                    mcp=self.mcp,
                     on_event=lambda event: _show(show, event, ready),
                     at_end=lambda workspace: keeper.take(page, Path(workspace.path), workspace.left()),
                 )

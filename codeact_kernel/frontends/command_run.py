@@ -106,6 +106,7 @@ class RunApp(CodeactApp):
                 verify=self.verify,
                 approve=self.approve,
                 asker=asker,
+                mcp=self.mcp,
                 timings=self.timings,
             ) as agent:
                 self.prepare(agent)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from traitlets.config import Config
@@ -39,15 +40,15 @@ def read_folders(names: Iterable[str], folders: Sequence[str]) -> tuple[Config, 
 def merge(config: Config, name: str, folder: str | None) -> str:
     """Merges one config file into `config`; its path, or "" when there is none. Raises: UsageError.
 
-    What its `tools` name by relative path is taken relative to the file: whoever names `tools.py` in a
-    config file means the one beside it, not the one of the folder that happens to be current.
+    What its `tools` and `mcp` name by relative path is taken relative to the file: whoever names `tools.py`
+    in a config file means the one beside it, not the one of the folder that happens to be current.
     """
     loader_type = JSONFileConfigLoader if name.endswith(".json") else PyFileConfigLoader
     loader = loader_type(name, path=folder)
     try:
         loaded = loader.load_config()
         path = str(loader.full_filename)
-        _settle_tools(loaded, Path(path).absolute().parent)
+        _settle_files(loaded, Path(path).absolute().parent)
     except ConfigFileNotFound:
         return ""
     except (Exception, SystemExit) as problem:
@@ -59,25 +60,30 @@ def merge(config: Config, name: str, folder: str | None) -> str:
     return path
 
 
-def _settle_tools(config: Config, folder: Path) -> None:
+def _settle_files(config: Config, folder: Path) -> None:
     for section in config.values():
-        if isinstance(section, Config) and "tools" in section:
-            section["tools"] = _settled(section["tools"], folder)
+        for name, settle in (("tools", _settled_entry), ("mcp", _settled_file)):
+            if isinstance(section, Config) and name in section:
+                section[name] = _settled(section[name], partial(_absolute, settle, folder))
 
 
-def _settled(value: object, folder: Path) -> object:
+def _settled(value: object, absolute: Callable[[Iterable[object]], list[object]]) -> object:
     if isinstance(value, list):
-        return _absolute(value, folder)
+        return absolute(value)
     if isinstance(value, LazyConfigValue):  # `c.CodeActKernel.tools.append(…)`
         # Its fields: `to_dict` forgets what was inserted where something was prepended (traitlets 5.16).
-        value._extend[:] = _absolute(value._extend, folder)
-        value._prepend[:] = _absolute(value._prepend, folder)
-        value._inserts[:] = [(index, *_absolute([entry], folder)) for index, entry in value._inserts]
+        value._extend[:] = absolute(value._extend)
+        value._prepend[:] = absolute(value._prepend)
+        value._inserts[:] = [(index, *absolute([entry])) for index, entry in value._inserts]
     return value  # Of the wrong type: its trait says so.
 
 
-def _absolute(entries: Iterable[object], folder: Path) -> list[object]:
-    return [_settled_entry(entry, folder) if isinstance(entry, str) else entry for entry in entries]
+def _absolute(settle: Callable[[str, Path], str], folder: Path, entries: Iterable[object]) -> list[object]:
+    return [settle(entry, folder) if isinstance(entry, str) else entry for entry in entries]
+
+
+def _settled_file(entry: str, folder: Path) -> str:
+    return str(folder / Path(entry).expanduser())
 
 
 def _settled_entry(entry: str, folder: Path) -> str:

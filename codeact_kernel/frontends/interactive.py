@@ -13,6 +13,7 @@ from ..sandbox.session import KernelSession
 from ..sandbox.translate import completion_of, inspection_of
 from ..wire.messages import Json
 from .portal import AsyncDoor, portal
+from .servers import ServerState
 from .work import Work
 
 T = TypeVar("T")
@@ -61,6 +62,12 @@ class Interactive:
         came before what."""
         events = self._work.events
         return 0 if events is None else events.count
+
+    def servers(self) -> tuple[ServerState, ...]:
+        """The MCP servers of this agent: how each is, its tools, and its calls so far."""
+        trajectory = self._work.trajectory
+        steps = () if trajectory is None else trajectory.steps
+        return self._work.servers.states(call for step in steps for call in step.observation.tool_calls)
 
     def interrupt(self) -> None:
         """Stops the task or cell that runs, and keeps the state; whoever awaits it gets CancelledError after

@@ -20,8 +20,9 @@ from . import brief, notebook_view, render
 from .cli_values import amount, whole
 from .kernel_agent import AgentDesk, saved_link
 from .publishing import Publish
+from .servers import listed, waiting
 from .terminal import clean, clip
-from .trusting import load_trusted_tools
+from .trusting import load_trusted_servers, load_trusted_tools
 
 WHOLE = ("max_steps", "max_tokens", "repeated_failures")
 
@@ -84,6 +85,15 @@ async def _tools(argument: str, place: Place) -> None:
     tools = await place.desk.tools()
     stubs = "\n\n".join(tool_stub(tool.spec) for tool in tools)
     place.say(stubs or "no tools; name tools files in codeact_config.py: c.CodeActKernel.tools = ['shop.py']")
+
+
+async def _mcp(argument: str, place: Place) -> None:
+    for name in _words(argument):
+        await place.desk.add_servers(await asyncio.to_thread(load_trusted_servers, name))
+    agent = place.desk.current
+    states = agent.servers() if agent is not None else ()
+    said = listed(states or map(waiting, await place.desk.servers()))
+    place.say(said or "no MCP servers; name files in codeact_config.py: c.CodeActKernel.mcp = ['mcp.json']")
 
 
 async def _model(argument: str, place: Place) -> None:
@@ -219,6 +229,7 @@ def _line(text: str) -> str:
 
 MAGICS = {
     "tools": Magic(_tools, "%tools [FILE.py …]", "the agent's tools; adds those of files that you trust"),
+    "mcp": Magic(_mcp, "%mcp [FILE …]", "the MCP servers; adds those of files that you trust"),
     "model": Magic(_model, "%model [SPEC]", "which model answers; another one from the next task on"),
     "limits": Magic(_limits, "%limits [NAME=VALUE …]", "budgets of a task; others from the next task on"),
     "trajectory": Magic(_trajectory, "%trajectory", "the steps so far, and where they are saved"),

@@ -69,6 +69,8 @@ def _arguments(magic: str, begun: str) -> list[str]:
             return [*specs, *(f"scripted:{name}" for name in files)]
         case "tools":
             return _files(begun, (".py",))
+        case "mcp":
+            return _files(begun, (".json",))
         case "save":
             return _files(begun, (".ipynb",))
         case _:

@@ -11,7 +11,7 @@ from ..tools.registry import ToolRegistry
 from . import brief
 from .magic_session import Options, Plan, Session
 from .magic_view import near
-from .starting import system
+from .starting import Offered, system
 from .terminal import clean
 
 CHARS_PER_TOKEN = 4
@@ -55,7 +55,7 @@ def _variables(plan: Plan) -> Iterator[str]:
 def _prompt(plan: Plan, spec: str, session: Session, options: Options) -> Iterator[str]:
     registry = ToolRegistry([*session.tools_with(plan), *session.crossing])
     try:
-        prompt = system(options.settings.profile, registry, load_model(spec))
+        prompt = system(options.settings.profile, Offered.now(registry), load_model(spec))
     except CodeActError as problem:
         yield f"\nThe system prompt cannot be shown, since the model cannot be loaded: {problem}"
         return

@@ -19,13 +19,29 @@ from ..rebuild import RECORDED_NAMES, Rebuilt, restore, restored_note
 from ..sandbox.launching import Launcher
 from ..sandbox.session import KernelSession
 from ..trajectory import Observation, RunInfo, Step, Trajectory, Turn
+from ..wire.messages import ToolModule, ToolSpec
 from ..wire.setup import SetupSpec, setup_source
 from . import cage
 from .imports import allowed_imports
 from .origin import Origin
 from .recorded_data import hosted_setup, provided
+from .servers import Servers
 
 SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What the prompt tells of tools: those of the start, so that it stays the same; of what comes later
+    there are notes. `missing`: modules that cannot be had."""
+
+    tools: tuple[ToolSpec, ...]
+    modules: tuple[ToolModule, ...]
+    missing: tuple[str, ...] = ()
+
+    @staticmethod
+    def now(source: ToolSource, missing: tuple[str, ...] = ()) -> Offered:
+        return Offered(source.specs(), source.modules(), missing)
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,7 @@ class Started:
 
     session: KernelSession
     trajectory: Trajectory
+    offered: Offered
     held: ExitStack
     notes: tuple[str, ...] = ()
 
@@ -46,13 +63,17 @@ async def start(
     redactor: Redactor,
     origin: Origin | None,
     tell: Callable[[str], None],
+    servers: Servers,
     launcher: Launcher | None = None,
 ) -> Started:
-    """Starts the kernel, and restores what `origin` says. Raises: SandboxError, UsageError."""
+    """Starts the kernel, and restores what `origin` says. `servers`: of which `registry` gets tools.
+    Raises: SandboxError, UsageError."""
     profile, held = settings.profile, ExitStack()
+    await servers.open(tell)
+    offered = Offered.now(registry, servers.missing)
     # For the notebook only: the kernel of this session has the data in its workspace.
     files = await asyncio.to_thread(record_data, profile.data, redactor)
-    spec = SetupSpec("", profile.allow_imports, registry.specs(), (), registry.modules(), files=files)
+    spec = SetupSpec("", profile.allow_imports, offered.tools, (), offered.modules, files=files)
     try:
         if origin is not None:
             spec = _merged(spec, origin)
@@ -71,7 +92,7 @@ async def start(
                 cage.entry_of(session),
             )
             if origin is None:
-                return Started(session, Trajectory(info), held)
+                return Started(session, Trajectory(info), offered, held)
             info = replace(info, parent=origin.info.parent)
             if origin.parent is None:
                 old = origin.info
@@ -83,7 +104,7 @@ async def start(
             turns, notes = await _restored(session, origin)
             for note in notes:  # What the model is told, the user is.
                 tell(note)
-            return Started(session, Trajectory(info, turns), held, notes)
+            return Started(session, Trajectory(info, turns), offered, held, notes)
         except BaseException:
             await session.aclose()
             raise
@@ -144,9 +165,11 @@ def _as_now(step: Step, observation: Observation) -> Step:
     return replace(step, observation=replace(observation, tool_calls=step.observation.tool_calls))
 
 
-def system(profile: SandboxProfile, registry: ToolSource, model: Model, note: str = "") -> str:
+def system(profile: SandboxProfile, offered: Offered, model: Model, note: str = "") -> str:
     """The system prompt of a run. `note`: what there is to say of the tools."""
     names = ", ".join(f"data/{path.name}" for path in profile.data)
     said = [f"The working folder holds {names}." if names else "", note]
-    imports = allowed_imports(profile.allow_imports)
-    return system_prompt(registry.specs(), model.instructions, imports, " ".join(filter(None, said)), None)
+    imports, noted = allowed_imports(profile.allow_imports), " ".join(filter(None, said))
+    return system_prompt(
+        offered.tools, model.instructions, imports, noted, None, offered.modules, offered.missing
+    )

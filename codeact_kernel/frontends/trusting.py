@@ -1,4 +1,5 @@
-"""Owns trust in tools files: which file, with which content, a notebook may have run on the host.
+"""Owns trust in tools files and MCP configurations: which file, with which content, a notebook may have used
+on the host.
 
 A tools file runs with the rights of the user, and a notebook may be a stranger's. So what a notebook names,
 or what lies beside it, runs only where the user said so: `codeact trust PATH` records the real path of the
@@ -24,8 +25,10 @@ from jupyter_core.paths import jupyter_data_dir
 
 from ..exceptions import UsageError
 from ..notebook.opening import opened
+from ..tools.mcp.server import ServerConfig
 from ..tools.registry import Tool
 from ..tools.toolkits import within
+from .servers import read_config
 from .toolsfile import is_file_name, split_entry, tools_of_source
 
 MAX_TOOLS_BYTES = 4 * 1024 * 1024
@@ -68,6 +71,17 @@ def load_trusted_tools(path: str | Path) -> tuple[Tool, ...]:
                 f"{problem}; trust covers one file, and what lies beside it cannot be imported"
             ) from problem
         raise
+
+
+def load_trusted_servers(path: str | Path) -> tuple[ServerConfig, ...]:
+    """The MCP servers of a file that a notebook names: it says which programs run on the host.
+
+    Raises: UsageError when the file is not trusted, was changed since, or cannot be used.
+    """
+    real = _real(path)
+    source = _content(real)
+    _check(real, sha256(source).hexdigest(), "MCP configuration", "the programs that it names would run")
+    return read_config(source, real)
 
 
 def trusted(path: str | Path) -> bool:
@@ -118,17 +132,17 @@ def _content(real: Path) -> bytes:
     return data
 
 
-def _check(real: Path, digest: str) -> None:
+def _check(real: Path, digest: str, what: str = "tools file", does: str = "it would run") -> None:
     known = _read().get(str(real))
     command = f"codeact trust {shlex.quote(str(real))}"
     if known is None:
         raise UsageError(
-            f"the tools file {str(real)!r} is not trusted: it would run outside the sandbox, with your "
+            f"the {what} {str(real)!r} is not trusted: {does} outside the sandbox, with your "
             f"rights. Read it, and if you want that: {command}"
         )
     if known != digest:
         raise UsageError(
-            f"the tools file {str(real)!r} was changed since you trusted it (SHA-256 was {known[:12]}…, is "
+            f"the {what} {str(real)!r} was changed since you trusted it (SHA-256 was {known[:12]}…, is "
             f"{digest[:12]}…). Read what changed, and if you want it: {command}"
         )
 

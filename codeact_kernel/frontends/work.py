@@ -34,7 +34,8 @@ from .finished import Run
 from .origin import Origin, check_task, without_pending
 from .person import PersonTools
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
-from .starting import start, system
+from .servers import Servers
+from .starting import Offered, start, system
 from .verification import NOT_ASKED, Verification, expected
 
 
@@ -50,6 +51,7 @@ class Work:
         path: Path,
         desk: Desk,
         launcher: Launcher | None,
+        servers: Servers,
         *,
         verify: bool,
     ) -> None:
@@ -57,7 +59,9 @@ class Work:
         self.tools = registry.specs()
         self._desk = desk
         self._launcher = launcher
-        self._redactor = redactor = Redactor.of_host(patterns=settings.redact)
+        self.servers = servers
+        servers.emit = lambda event: self._emit(event)
+        self._redactor = redactor = Redactor.of_host(servers.secrets, settings.redact)
         keep = partial(redactor.keep, "password")
         self.person = PersonTools(registry, keep, desk.turn, settings.tools.approval_timeout_s)
         self._runner = runner
@@ -71,6 +75,7 @@ class Work:
         self._origin: Origin | None = None
         self._notes: tuple[str, ...] = ()
         self._held = ExitStack()
+        self._offered: Offered | None = None
         self.session: KernelSession | None = None
         self.workspace: Workspace | None = None
         self._loop: AgentLoop | None = None
@@ -187,17 +192,15 @@ class Work:
             self._emit(Notice(brief.recovered(origin.recovered)))
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
-        tell = partial(_tell, self._emit)
-        started = await start(
-            self._settings, self.person, self._model, self._redactor, origin, tell, self._launcher
-        )
+        run = (self._settings, self.person, self._model, self._redactor)
+        started = await start(*run, origin, self._tell, self.servers, self._launcher)
         session, trajectory = started.session, started.trajectory
         if goes_on:
             trajectory = trajectory.with_notes(started.notes)
         else:
             self._notes = started.notes
         self._emit(SandboxReady(trajectory.info.sandbox))
-        self._desk.open(session.waiting, lambda text: self._emit(Notice(text)))
+        self._desk.open(session.waiting, self._tell)
         try:
             self._recorder.begin(trajectory.info)
             if origin is not None:
@@ -213,13 +216,16 @@ class Work:
         self.session, self.workspace, self._held = session, session.files, started.held
         self.person.waiting = session.waiting
         session.attend(self.person.attendant)
+        self._offered = started.offered
         return self._looped(session, trajectory)
 
     def _looped(self, session: KernelSession, trajectory: Trajectory) -> AgentLoop:
+        offered = self._offered
+        assert offered is not None
         policy = self._policy(
             self._model,
             self._settings,
-            system(self._settings.profile, self.person, self._model, self._desk.note),
+            system(self._settings.profile, offered, self._model, self._desk.note),
         )
         return AgentLoop(
             trajectory,
@@ -234,6 +240,9 @@ class Work:
             prompt_tokens=policy.prompt_tokens,
             cost=self._model.cost,
         )
+
+    def _tell(self, text: str) -> None:
+        self._emit(Notice(text))
 
     def _on_event(self, event: Event) -> None:
         if self._loop is not None:
@@ -281,12 +290,9 @@ class Work:
             if self.session is not None:
                 await self.session.aclose()
             self._held.close()
+            await self.servers.aclose()
             for model in (*self._replaced, self._model):
                 await model.aclose()
-
-
-def _tell(emit: Emit, text: str) -> None:
-    emit(Notice(text))
 
 
 def _ignore(event: Event) -> None:

@@ -1,0 +1,158 @@
+"""Owns the MCP servers of a run: which the user named, and their life, from its kernel's start to its end."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ..events import Event
+from ..exceptions import UsageError
+from ..sandbox.session import to_the_end
+from ..tools.mcp.config import load_config, parse_config, together
+from ..tools.mcp.server import ServerConfig
+from ..tools.registry import ToolRegistry
+from ..wire.messages import ToolCall, ToolModule
+from . import brief
+
+if TYPE_CHECKING:
+    from ..tools.mcp.servers import McpServers
+
+Mcp: TypeAlias = "str | Path | Mapping[str, Any] | ServerConfig | Iterable[Any]"
+"""A file such as mcp.json, what such a file holds, one server, or several of all these."""
+MISSING = "MCP servers need an extra that is not installed: pip install 'codeact_kernel[mcp]'"
+
+
+def configs_of(mcp: Mcp | None) -> tuple[ServerConfig, ...]:
+    """The servers that are named. Raises: UsageError."""
+    configs = together(_configs(mcp)) if mcp is not None else ()
+    if configs and importlib.util.find_spec("mcp") is None:
+        raise UsageError(MISSING)
+    return configs
+
+
+def read_config(source: bytes, file: Path) -> tuple[ServerConfig, ...]:
+    """The servers of a file whose content was read. Raises: UsageError."""
+    try:
+        document = json.loads(source.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as problem:
+        raise UsageError(f"{str(file)!r} is not JSON: {problem}") from None
+    return parse_config(document, source=str(file), folder=file.parent)
+
+
+def _configs(mcp: Any) -> Iterator[ServerConfig]:
+    match mcp:
+        case ServerConfig():
+            yield mcp
+        case str() | Path():
+            yield from load_config(mcp)
+        case Mapping():
+            yield from parse_config(mcp)
+        case Iterable():
+            for one in mcp:
+                yield from _configs(one)
+        case _:
+            raise UsageError(
+                f"mcp={mcp!r:.100}: give a file such as 'mcp.json', or what it holds, as a mapping"
+            )
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A server, for people. `tools`: how many it offers, None: not known yet; `calls`: that were made so far;
+    `problem`: why it cannot be had."""
+
+    config: ServerConfig
+    state: str
+    tools: int | None = None
+    calls: int = 0
+    problem: str = ""
+
+
+def waiting(config: ServerConfig) -> ServerState:
+    """Of a server that nothing has needed yet."""
+    return ServerState(config, "starts with the first task")
+
+
+def listed(states: Iterable[ServerState]) -> str:
+    """A line a server."""
+    rows = [*states]
+    width = max((len(row.config.module) for row in rows), default=0)
+    return "\n".join(f"{row.config.module:<{width}}  {_said(row)}" for row in rows)
+
+
+def _said(row: ServerState) -> str:
+    tools = [] if row.tools is None else [brief.count(row.tools, "tool")]
+    calls = [brief.count(row.calls, "call")] if row.calls else []
+    where = f"{row.config.where} ({row.config.source})" if row.config.source else row.config.where
+    return " · ".join([row.state, *tools, *calls, where, *filter(None, [row.problem])])
+
+
+class Servers:
+    """The servers of one run, on the portal. Without any, nothing of all this happens.
+
+    Args:
+        registry: gets their tools when they are opened, and what is added later.
+    """
+
+    def __init__(self, configs: Iterable[ServerConfig], registry: ToolRegistry) -> None:
+        self.configs = tuple(configs)
+        self._registry = registry
+        self._servers: McpServers | None = None
+        self.emit: Callable[[Event], None] = lambda event: None
+        """Gets the progress of calls."""
+        registry.add((), (ToolModule(config.module, "mcp_servers") for config in self.configs))
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """What must not be in any record, by the name that stands there instead."""
+        return {
+            f"mcp_{config.module}_{number}": value
+            for config in self.configs
+            for number, value in enumerate(config.confidential, 1)
+        }
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Modules whose server could not be started."""
+        return ()
+
+    async def open(self, tell: Callable[[str], None]) -> None:
+        """Starts those that have to be, before the kernel gets its tools. One that fails is told."""
+        if not self.configs or self._servers is not None:
+            return
+        from ..tools.mcp.servers import McpServers
+
+        self._servers = servers = McpServers(self.configs)
+        servers.on_change = self._changed
+        servers.on_progress = lambda event: self.emit(event)
+        try:
+            await servers.open(tell)
+        except BaseException:  # Stopped meanwhile: the task may be given again.
+            self._servers = None
+            await to_the_end(servers.aclose())
+            raise
+        self._registry.describe(servers.modules())
+        self._registry.add(servers.tools())
+
+    def _changed(self, tools: tuple[Any, ...], said: str) -> None:
+        self._registry.add(tools, news=said)
+
+    def states(self, calls: Iterable[ToolCall]) -> tuple[ServerState, ...]:
+        """What became of each. `calls`: of the run."""
+        if self._servers is None:
+            return tuple(map(waiting, self.configs))
+        made = Counter(call.tool.partition(".")[0] for call in calls)
+        offered = Counter(spec.module for spec in self._registry.specs() if not spec.function.startswith("_"))
+        return tuple(
+            ServerState(config, "", offered[config.module], made[config.module]) for config in self.configs
+        )
+
+    async def aclose(self) -> None:
+        """Ends them all; also those that are being started."""
+        if self._servers is not None:
+            await self._servers.aclose()

@@ -1,0 +1,72 @@
+"""An MCP server as a user would write one, for the doors: run as a program, over its standard streams.
+
+`python mcp_shop.py [LOG]`: each call of `refund` is a line of the file LOG.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from mcp.server.mcpserver import Context, Image, MCPServer
+
+# A picture of one pixel.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
+    "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
+)
+server = MCPServer("shop", instructions="Sells things.")
+
+
+@server.tool()
+def orders(status: str = "paid") -> list[dict[str, int]]:
+    """Orders of a status: an amount each."""
+    return [{"id": number, "amount": 10 * number} for number in (1, 2, 3)] if status == "paid" else []
+
+
+@server.tool()
+def refund(order_id: int) -> str:
+    """Refunds an order."""
+    for log in sys.argv[1:]:
+        with Path(log).open("a") as file:
+            file.write(f"{order_id}\n")
+    return f"refunded {order_id}"
+
+
+@server.tool()
+def whoami() -> str:
+    """Says what it should not."""
+    return os.environ.get("SHOP_KEY", "nobody")
+
+
+@server.tool()
+def picture() -> Image:
+    """A picture."""
+    return Image(data=PIXEL, format="png")
+
+
+@server.tool()
+async def count(to: int, ctx: Context) -> int:
+    """Counts, and says how far it is."""
+    for number in range(to):
+        await ctx.report_progress(number + 1, to, f"number {number + 1}")
+    return to
+
+
+def late(x: int) -> int:
+    """Was not there at first."""
+    return x + 1
+
+
+@server.tool()
+async def grow(ctx: Context) -> str:
+    """Adds a tool."""
+    server.add_tool(late)
+    await ctx.notify_tools_changed()
+    await ctx.session.send_tool_list_changed()
+    return "grown"
+
+
+if __name__ == "__main__":
+    server.run()
