@@ -114,6 +114,17 @@ class ToolStarted:
 
 
 @dataclass(frozen=True)
+class ToolProgress:
+    """How far a call is, by its server's own account: `done` of `total`, where it says one. `message` is
+    clean (`inert.text`) and short."""
+
+    tool: str
+    done: float
+    total: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class ToolFinished:
     call: ToolCall
 
@@ -144,6 +155,7 @@ Event: TypeAlias = (
     | ActionReady
     | OutputShown
     | ToolStarted
+    | ToolProgress
     | ToolFinished
     | StepFinished
     | Notice

@@ -53,6 +53,10 @@ class ToolSource(Protocol):
 
     def specs(self) -> tuple[ToolSpec, ...]: ...
 
+    def has(self, tool: str) -> bool:
+        """Whether it can be called: one that came a moment ago too, and one that is in no list."""
+        return any(spec.name == tool for spec in self.specs())
+
     def modules(self) -> tuple[ToolModule, ...]:
         """Those that the tools with dotted names are in; none of them is empty for want of a tool alone."""
         return ()

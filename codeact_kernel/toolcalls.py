@@ -14,7 +14,7 @@ from .resuming import Earlier, skipped
 from .timelimit import Expired, limited
 from .trajectory import Approval, Refusal
 from .wire.blob import textual
-from .wire.frames import FINAL_ANSWER, called
+from .wire.frames import FINAL_ANSWER, called, unknown
 from .wire.messages import Arguments, Json, Raised, Returned, ToolCall, ToolOutcome, ToolRequest
 from .wire.tape import show_call
 from .wire.weight import weight
@@ -25,7 +25,8 @@ FinalCheck = Callable[[Json], ToolOutcome]
 """Takes the encoded value of a final answer: Returned(None) accepts it, Raised says why not."""
 
 OF_PERSONS = frozenset({"input", "getpass"})
-"""Tools that are there while a person attends, unless the user has some of that name."""
+"""Tools that are there while a person attends, unless the user has some of that name. Their calls may also be
+of a run that goes on unattended."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Secret(Returned):
 def accept_any(value: Json) -> ToolOutcome:
     """The check of a task without an output type."""
     return Returned(None)
+
+
+def _is_there(tool: str, tools: ToolSource) -> bool:
+    return tool == FINAL_ANSWER or tools.has(tool)
 
 
 def _refused(call: ToolCall, approval: Approval) -> Raised:
@@ -73,8 +78,6 @@ class StepCalls(CallHandler):
     ) -> None:
         self._step = step
         self._tools = tools
-        self._names = frozenset(spec.name for spec in tools.specs()) | {FINAL_ANSWER}
-        self._known = self._names | OF_PERSONS  # These may be of a run that goes on unattended.
         self._spots: dict[str, OnTheSpot | None] = {}
         self._recorder = recorder
         self._limits = limits
@@ -128,9 +131,8 @@ class StepCalls(CallHandler):
                 return earlier.outcome
             if earlier.denied_by or not await self._earlier.may_repeat(earlier):
                 return self._settled(replace(earlier, outcome=skipped(earlier)))
-        if request.tool not in self._known:
-            names = ", ".join(sorted(self._names))
-            return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
+        if not _is_there(request.tool, self._tools) and request.tool not in OF_PERSONS:
+            return unknown(request.tool, sorted({FINAL_ANSWER, *(spec.name for spec in self._tools.specs())}))
         size = weight((request.args, request.kwargs))
         if (refused := self._allowance.no_room(request, size)) is not None:
             return refused
@@ -164,7 +166,7 @@ class StepCalls(CallHandler):
 
     def _on_the_spot(self, tool: str) -> OnTheSpot | None:
         """Asked once of each tool there is, not for each call."""
-        if tool not in self._spots and tool in self._names:
+        if tool not in self._spots and _is_there(tool, self._tools):
             self._spots[tool] = self._final if tool == FINAL_ANSWER else self._tools.at_once(tool)
         return self._spots.get(tool)
 

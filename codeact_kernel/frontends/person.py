@@ -82,6 +82,9 @@ class PersonTools:
         names = {spec.name for spec in own}
         return (*own, *(spec for spec in (INPUT, GETPASS) if spec.name not in names))
 
+    def has(self, tool: str) -> bool:
+        return self._tools.has(tool)
+
     def modules(self) -> tuple[ToolModule, ...]:
         return self._tools.modules()
 

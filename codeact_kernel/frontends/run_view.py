@@ -21,6 +21,7 @@ from ..events import (
     StepStarted,
     ThoughtDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnFinished,
     TurnStarted,
@@ -108,7 +109,7 @@ class RunView:
             case ThoughtDelta() | CodeDelta() | ActionReady() | ToolStarted() | ToolFinished():
                 if self._step is not None and not self._own:
                     self._in_step(self._step, event)
-            case TurnStarted():
+            case TurnStarted() | ToolProgress():
                 pass
             case _:
                 assert_never(event)

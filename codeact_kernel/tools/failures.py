@@ -12,8 +12,18 @@ MAX_MESSAGE = 2000
 """Characters."""
 
 
+class Failure(Exception):
+    """A failure whose `kind` and message are what the code gets: both were made for it."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 def raised(problem: BaseException, tool: str) -> Raised:
     """The outcome for what `tool` raised."""
+    if isinstance(problem, Failure):
+        return Raised(problem.kind, cut(str(problem)))
     if isinstance(problem, SystemExit):
         said = f"{tool}() tried to end the host process: SystemExit({problem.code!r})"
         return Raised("RuntimeError", cut(said))

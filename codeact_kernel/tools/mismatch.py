@@ -8,13 +8,17 @@ _MAX_STEP = 100
 
 
 class Mismatch(Exception):
-    """A value does not fit. `path` such as ``.items[3].price``; `kind` TypeError or ValueError."""
+    """A value does not fit. `path` such as ``.items[3].price``; `kind` TypeError or ValueError; `steps`:
+    those of the path, where they are known."""
 
-    def __init__(self, path: str, message: str, kind: str = "ValueError") -> None:
+    def __init__(
+        self, path: str, message: str, kind: str = "ValueError", steps: Sequence[int | str] = ()
+    ) -> None:
         super().__init__(message)
         self.path = path
         self.message = message
         self.kind = kind
+        self.steps = steps
 
     def at(self, place: str) -> str:
         """The whole sentence, for the value that is known as `place`."""

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
 from ..exceptions import ToolCallError, ToolDefinitionError, UsageError
-from ..jupyter_schemas import jsonschema
 from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
-from ..wire.values import DecodeError, Record, decode
+from ..wire.values import DecodeError, decode
 from .checking import Checker
-from .failures import cut, failure
-from .mismatch import Mismatch, path_text
-from .plain import TooLong, jsonable
-
-_MAX_VALUES = 100_000
-"""Of an answer that is checked against a JSON Schema, which takes some microseconds for each."""
-_MAX_ERRORS = 100
+from .failures import cut
+from .json_schema import SchemaChecker
+from .mismatch import Mismatch
 
 
 class OutputType:
@@ -41,7 +33,7 @@ class OutputType:
             UsageError: values of that type cannot be checked, or the dict is no JSON Schema.
         """
         if isinstance(spec, Mapping):
-            return cls(_SchemaChecker(spec).convert, spec)
+            return cls(SchemaChecker(spec).convert, spec)
         try:
             checker = Checker(spec, "output_type")
         except ToolDefinitionError as problem:
@@ -69,49 +61,3 @@ def _schema_of(adapter: TypeAdapter[Any] | None) -> Mapping[str, Json]:
         return adapter.json_schema()
     except Exception:  # pydantic has no schema for, say, a numpy array; the check still holds
         return {"description": "an instance of the type that the task names"}
-
-
-class _SchemaChecker:
-    """Checks decoded values against a JSON Schema; references out of the document are refused."""
-
-    def __init__(self, schema: Mapping[str, Json]) -> None:
-        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        try:
-            kind.check_schema(schema)
-        except jsonschema.SchemaError as problem:
-            place = path_text(tuple(problem.absolute_path)).lstrip(".") or "its top"
-            raise UsageError(f"not a JSON Schema: at {place}: {problem.message[:500]}") from None
-        self._validator = kind(schema, registry=Registry())
-
-    def convert(self, value: object) -> object:
-        """`value` in JSON's terms. Raises Mismatch."""
-        try:
-            value = _short(jsonable(_short(value)))
-            problem = jsonschema.exceptions.best_match(
-                islice(self._validator.iter_errors(value), _MAX_ERRORS)
-            )
-        except TooLong as long:
-            raise Mismatch("", str(long)) from None
-        except Unresolvable as missing:
-            raise UsageError(f"the JSON Schema refers to {missing.ref!r}, which is not in it") from None
-        except Exception as other:  # an int too long to be named, a value that cannot be compared
-            raise Mismatch("", f"cannot be checked: {failure(other)}") from None
-        if problem is not None:
-            raise Mismatch(path_text(tuple(problem.absolute_path)), problem.message[:500])
-        return value
-
-
-def _short(value: object) -> object:
-    left, todo = _MAX_VALUES, [value]
-    while todo:
-        inner = todo.pop()
-        if isinstance(inner, list | tuple | set | frozenset | dict | Record):
-            left -= len(inner)
-            if left < 0:
-                raise TooLong(f"more than {_MAX_VALUES:,} values; give a shorter answer")
-            todo.extend(_values(inner) if isinstance(inner, dict | Record) else inner)
-    return value
-
-
-def _values(mapping: dict[Any, object] | Record) -> Iterable[object]:
-    return mapping.values() if isinstance(mapping, dict) else mapping.__dict__.values()

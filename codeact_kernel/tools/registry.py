@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from ..exceptions import ToolCallError, ToolDefinitionError
 from ..interfaces import Later, OnTheSpot
-from ..wire.frames import called
+from ..wire.frames import called, unknown
 from ..wire.messages import Raised, Returned, ToolModule, ToolOutcome, ToolRequest, ToolSpec
 from ..wire.values import SCALARS, DecodeError, encode, reader
 from .failures import cut, failure, raised
@@ -42,7 +42,8 @@ class ToolRegistry:
         runner: Runner | None = None,
         modules: Iterable[ToolModule] = (),
     ) -> None:
-        self._runner = runner if runner is not None else InlineRunner()
+        self._here = InlineRunner()
+        self._runner = runner if runner is not None else self._here
         self._tools: dict[str, Tool] = {}
         self._modules: dict[str, ToolModule] = {}
         self._news: list[str] = []
@@ -63,6 +64,10 @@ class ToolRegistry:
         if news and len(self._news) < MAX_NEWS:
             self._news.append(news)
 
+    def describe(self, modules: Iterable[ToolModule]) -> None:
+        """More of modules that are known: what their servers say of themselves."""
+        self._modules |= {module.name: module for module in modules}
+
     def _add_module(self, module: ToolModule) -> None:
         if module.name in self._modules:
             raise ToolDefinitionError(f"two modules of tools are called {module.name!r}; rename one of them")
@@ -74,7 +79,10 @@ class ToolRegistry:
         return MappingProxyType(self._tools)
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        return tuple(made.spec for made in self._tools.values())
+        return tuple(made.spec for made in self._tools.values() if not made.hidden)
+
+    def has(self, tool: str) -> bool:
+        return tool in self._tools
 
     def modules(self) -> tuple[ToolModule, ...]:
         return tuple(self._modules.values())
@@ -90,14 +98,14 @@ class ToolRegistry:
         """
         made = self._tools.get(request.tool)
         if made is None:
-            names = ", ".join(self._tools) or "none"
-            return Raised("NameError", f"no tool is called {request.tool[:100]!r}; there are: {names}")
+            return unknown(request.tool, [spec.name for spec in self.specs()])
         try:
             args, kwargs = checked(made, request)
         except ToolCallError as problem:
             return Raised(problem.kind, cut(str(problem)))
         try:
-            outcome = await self._runner.run(made, partial(_attempt, made, args, kwargs))
+            runner = self._here if made.here else self._runner
+            outcome = await runner.run(made, partial(_attempt, made, args, kwargs))
         except (Exception, SystemExit) as problem:
             return raised(problem, made.name)
         return outcome if isinstance(outcome, Returned | Raised) else _returned(outcome)

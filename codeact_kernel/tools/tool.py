@@ -34,9 +34,18 @@ class Tool:
         arguments: binds, checks and converts decoded arguments. Raises ToolCallError.
         spec: what the sandbox kernel and the model are told.
         approval: what was said of its calls; None: nothing. The sandbox kernel does not learn it.
+        here: whether it is awaited on the loop of the registry itself, where its server lives.
+        hidden: whether nobody is told of it: it is called by what we put into the kernel.
+        claim: what somebody else says of its effect, for a person.
     """
 
     home: ToolModule | None = None
+    here = False
+    hidden = False
+
+    @property
+    def claim(self) -> str:
+        return ""
 
     def __init__(
         self,

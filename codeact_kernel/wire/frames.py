@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from .blob import LEAST, Blob, Bytes
@@ -48,6 +48,8 @@ and frames of numbers travel as bytes, and long texts have no parts."""
 _MAX_DIGITS = 100
 _MAX_CALLED = 100
 """Characters of the name of a tool in a text."""
+_LISTED = 40
+"""Names of tools in a text; of more there is their number."""
 _CALL = re.compile(rb'\{"t":"call","id":(\d{1,18}),"tool":"([\w.]{1,200})"', re.ASCII)
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
@@ -135,6 +137,14 @@ def too_large(tool: str, size: int, most: int) -> Raised:
 def called(tool: str) -> str:
     """How texts name a call: ``refund()``; a name may be a whole frame long, and is cut."""
     return f"{tool}()" if len(tool) <= _MAX_CALLED else f"{tool[:_MAX_CALLED]}…()"
+
+
+def unknown(tool: str, names: Collection[str]) -> Raised:
+    """What a call gets of a tool that there is not."""
+    there = (
+        ", ".join(names) or "none" if len(names) <= _LISTED else f"{len(names):,}; tools.search finds them"
+    )
+    return Raised("NameError", f"no tool is called {tool[:_MAX_CALLED]!r}; there are: {there}")
 
 
 def structure_of(data: bytes | bytearray | str, enough: int | None = None) -> int:

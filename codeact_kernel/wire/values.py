@@ -2,8 +2,8 @@
 
 What JSON holds exactly looks like itself: None, bool, int of 64 bits, finite float, str, list, and
 dict with str keys. Everything else is an object with the key "$" that names its kind; the kinds are
-in `structures` (containers, records), `scalars`, `enums`, `arrays` (numpy), `tables` (pandas) and
-`pictures`.
+in `structures` (containers, records), `scalars`, `enums`, `arrays` (numpy), `tables` (pandas),
+`pictures` and `media`.
 
 Exactly means equal and of the same type, with these decisions:
 - A dataclass or pydantic instance arrives as a `Record`, a namedtuple as a `TupleRecord` (a tuple
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import arrays, enums, pictures, scalars, structures, tables
+from . import arrays, enums, media, pictures, scalars, structures, tables
 from .coding import SCALARS, Decode, DecodeError, Decoder, Encode, EncodeError, Encoder, is_plain, opaque
 from .messages import Json
 from .pictures import Picture
@@ -41,7 +41,12 @@ __all__ = [
 ]
 
 # The types of numpy and pandas join on first use (`unknown.otherwise`).
-_ENCODERS: dict[type, Encode] = {**structures.ENCODERS, **scalars.ENCODERS, **pictures.ENCODERS}
+_ENCODERS: dict[type, Encode] = {
+    **structures.ENCODERS,
+    **scalars.ENCODERS,
+    **pictures.ENCODERS,
+    **media.ENCODERS,
+}
 _DECODERS: dict[str, Decode] = {
     **structures.DECODERS,
     **scalars.DECODERS,
@@ -49,6 +54,7 @@ _DECODERS: dict[str, Decode] = {
     **arrays.DECODERS,
     **tables.DECODERS,
     **pictures.DECODERS,
+    **media.DECODERS,
 }
 
 
