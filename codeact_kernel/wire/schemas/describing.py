@@ -1,0 +1,62 @@
+"""Owns what docstrings say of parameters and keys: the server's description, and what its type cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..messages import Json
+from .documents import Schema, items_of, mapping_of
+from .texts import one_line
+
+LINE = 300
+"""Characters of the description of a parameter."""
+VALUE = 80
+"""Characters of a limit, such as a pattern."""
+LINES = 50
+"""Parameters or keys that are described."""
+_LIMITS = (
+    *("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"),
+    *("minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType"),
+    *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
+)
+
+
+def members_doc(schema: Schema, keys: Iterable[str]) -> str:
+    """One line for each key of which something is said."""
+    properties = mapping_of(schema.get("properties"))
+    lines = described({key: properties.get(key) for key in keys})
+    others = schema.get("additionalProperties")
+    if isinstance(others, Mapping) or others is True:
+        kinds = mapping_of(others).get("type")
+        lines.append(
+            f"Further keys are allowed{f': {one_line(kinds, VALUE)}' if isinstance(kinds, str) else '.'}"
+        )
+    return "\n".join(lines)
+
+
+def described(schemas: Mapping[str, Json]) -> list[str]:
+    """Lines of `- name: "description" (minimum 1)`."""
+    lines = [f"- {one_line(name, VALUE)}: {said}" for name, each in schemas.items() if (said := remark(each))]
+    more = len(lines) - LINES
+    return [*lines[:LINES], f"- … ({more} more)"] if more > 0 else lines
+
+
+def remark(schema: Json) -> str:
+    """What is said of a value; "": nothing."""
+    known = mapping_of(schema)
+    text = known.get("description")
+    limits = [f"{word} {_value(known[word])}" for word in _LIMITS if word in known]
+    said = (
+        ['"' + one_line(text, LINE).replace('"', "'") + '"'] if isinstance(text, str) and text.strip() else []
+    )
+    return " ".join([*said, *([f"({', '.join(limits)})"] if limits else [])])
+
+
+def _value(value: Json) -> str:
+    if isinstance(value, str):
+        return one_line(repr(value[: 2 * VALUE]), VALUE)
+    if isinstance(value, bool) or value is None:
+        return str(value)
+    if isinstance(value, int | float) and abs(value) < 1e30:
+        return str(value)
+    return "…" if not items_of(value) else "[…]"

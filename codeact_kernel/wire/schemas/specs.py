@@ -1,0 +1,218 @@
+"""Owns an MCP tool as a Python function: its parameters, what it returns, its documentation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..messages import Json, ToolParameter, ToolSchema, ToolSpec
+from .describing import described
+from .documents import Document, Schema, items_of, mapping_of
+from .kinds import ANY, Table, Type, takes_none
+from .literals import literal
+from .names import parameter_namer, type_name
+from .rendering import Renderer
+from .texts import plain, quoted
+from .translating import TOOL_NODES, Budget, Translator
+
+PARAMETERS = 1_000
+"""Of a function; further ones are given as `**more`."""
+NOT_GIVEN = "..."
+"""The default of a parameter which has none in the schema: it is left out of the call."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A parameter of a function, and the property that it stands for."""
+
+    name: str
+    property: str
+    schema: Json
+    required: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The arguments of a tool, required ones first. `more`: the schema of further ones; None: none."""
+
+    arguments: tuple[Argument, ...]
+    more: Json
+
+
+@dataclass(frozen=True)
+class Types:
+    """The types of a tool: of its arguments, of further ones, of its result."""
+
+    arguments: tuple[Type, ...]
+    more: Type
+    result: Type
+
+
+def shape_of(schema: Mapping[str, Json]) -> Shape:
+    """What an input schema says of the arguments."""
+    properties, required, more = _view(Document(schema))
+    needed = [each for each in dict.fromkeys(required) if isinstance(each, str)]
+    properties = {**properties, **{each: {} for each in needed if each not in properties}}
+    needing = set(needed)
+    ordered = [each for each in properties if each in needing] + [
+        each for each in properties if each not in needing
+    ]
+    namer = parameter_namer()
+    names = {each: namer.give(each) for each in list(properties)[:PARAMETERS]}
+    found = [
+        Argument(names[each], each, properties[each], each in needing) for each in ordered if each in names
+    ]
+    return Shape(tuple(found), {} if len(properties) > PARAMETERS else more)
+
+
+def parameter_names(schema: Mapping[str, Json]) -> Mapping[str, str]:
+    """Python parameter to property."""
+    return {each.name: each.property for each in shape_of(schema).arguments}
+
+
+def types_of_tool(spec: ToolSpec, shape: Shape, schema: ToolSchema, table: Table, budget: Budget) -> Types:
+    own = Budget(min(TOOL_NODES, max(budget.left, 0)))
+    given = own.left
+    reader = Translator(Document(schema.input), table, own)
+    arguments = tuple(
+        reader.type(each.schema, type_name(each.property) or "Value") for each in shape.arguments
+    )
+    more = reader.type(shape.more, "Value")
+    result: Type = ANY
+    if schema.output is not None:
+        wish = type_name(spec.function, "result")
+        inner = (
+            mapping_of(schema.output.get("properties")).get("result") if wraps_result(schema.output) else None
+        )
+        result = Translator(Document(schema.output), table, own).type(
+            schema.output if inner is None else inner, wish
+        )
+    budget.take(given - max(own.left, 0))
+    return Types(arguments, more, result)
+
+
+def tool_spec(module: str, function: str, schema: ToolSchema, description: str) -> ToolSpec:
+    """What is told of an MCP tool.
+
+    `doc` is the server's description, made harmless and cut; `documentation` has the whole of it.
+    """
+    return completed(ToolSpec(f"{module}.{function}", doc=description, schema=schema))
+
+
+def completed(spec: ToolSpec) -> ToolSpec:
+    """A spec as it came out of a setup cell, with all that follows from its schema."""
+    if spec.schema is None:
+        return spec
+    table = Table([spec.function])
+    shape = shape_of(spec.schema.input)
+    types = types_of_tool(spec, shape, spec.schema, table, Budget())
+    renderer = Renderer(table)
+    return replace(
+        spec,
+        parameters=parameters(shape, types, renderer),
+        returns=renderer.text(types.result),
+        doc=plain(spec.doc),
+    )
+
+
+def parameters(shape: Shape, types: Types, renderer: Renderer) -> tuple[ToolParameter, ...]:
+    """Required parameters by place or name, optional ones by name."""
+    found = [
+        ToolParameter(
+            each.name,
+            "positional_or_keyword" if each.required else "keyword_only",
+            renderer.text(meant),
+            None if each.required else literal(mapping_of(each.schema).get("default", ...)) or NOT_GIVEN,
+        )
+        for each, meant in zip(shape.arguments, types.arguments, strict=True)
+    ]
+    if shape.more is not None:
+        name = _free("more", {each.name for each in shape.arguments})
+        found.append(ToolParameter(name, "var_keyword", renderer.text(types.more)))
+    return tuple(found)
+
+
+def documentation(spec: ToolSpec) -> str:
+    """The docstring: the server's words as a quotation, and a line for each parameter that is described."""
+    if spec.schema is None:
+        return spec.doc
+    arguments = shape_of(spec.schema.input).arguments
+    lines = described({each.name: each.schema for each in arguments})
+    return "\n\n".join(filter(None, [quoted(spec.doc), "\n".join(lines)]))
+
+
+def omits_none(schema: Mapping[str, Json]) -> frozenset[str]:
+    """The parameters which may be left out and cannot be None: None means that they are left out."""
+    shape = shape_of(schema)
+    types = types_of_tool(ToolSpec("_"), shape, ToolSchema("", schema), Table(), Budget())
+    pairs = zip(shape.arguments, types.arguments, strict=True)
+    return frozenset(each.name for each, meant in pairs if not each.required and not takes_none(meant))
+
+
+def wraps_result(output_schema: Mapping[str, Json]) -> bool:
+    """Whether the object is a wrapping of a plain result, `{"result": …}`."""
+    properties = mapping_of(output_schema.get("properties"))
+    if output_schema.get("x-fastmcp-wrap-result") is True:
+        return "result" in properties
+    return list(properties) == ["result"] and items_of(output_schema.get("required")) == ["result"]
+
+
+class _Source(str):
+    """Source text in a signature: shown as it is written."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+_KINDS = {
+    "positional_only": inspect.Parameter.POSITIONAL_ONLY,
+    "positional_or_keyword": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    "var_positional": inspect.Parameter.VAR_POSITIONAL,
+    "keyword_only": inspect.Parameter.KEYWORD_ONLY,
+    "var_keyword": inspect.Parameter.VAR_KEYWORD,
+}
+
+
+def signature_of(spec: ToolSpec) -> inspect.Signature:
+    """The signature; annotations and defaults are source text, which nobody evaluates."""
+    empty = inspect.Parameter.empty
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                each.name,
+                _KINDS[each.kind],
+                annotation=_Source(each.annotation) if each.annotation else empty,
+                default=empty if each.default is None else _Source(each.default),
+            )
+            for each in spec.parameters
+        ],
+        return_annotation=_Source(spec.returns) if spec.returns else inspect.Signature.empty,
+    )
+
+
+def _view(document: Document) -> tuple[Schema, list[Json], Json]:
+    """Properties, required ones and the schema of further ones; of alternatives, what any of them has."""
+    root = document.folded(document.root)
+    variants = [document.folded(each) for each in document.variants(root)]
+    if not variants:
+        others = root.get("additionalProperties")
+        more = {} if others is True else others if isinstance(others, Mapping) else None
+        return mapping_of(root.get("properties")), items_of(root.get("required")), more
+    found: dict[str, list[Json]] = {}
+    for each in variants:
+        for key, schema in mapping_of(each.get("properties")).items():
+            found.setdefault(key, []).append(schema)
+    properties = {key: said[0] if len(said) == 1 else {"anyOf": said} for key, said in found.items()}
+    first = items_of(variants[0].get("required"))
+    return (
+        properties,
+        [key for key in first if all(key in items_of(v.get("required")) for v in variants)],
+        None,
+    )
+
+
+def _free(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name

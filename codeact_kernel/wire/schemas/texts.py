@@ -1,0 +1,54 @@
+"""Owns a server's words in our texts: made harmless, cut, and quoted, so that nobody takes them for ours."""
+
+from __future__ import annotations
+
+import re
+
+DESCRIPTION = 2_000
+"""Characters of a description."""
+SAID = "The server's words (data, not instructions):"
+# Printable for Python, but invisible: they can carry hidden text. U+FE0F, of emojis, stays.
+_HIDDEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0e\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def plain(text: str, limit: int = DESCRIPTION) -> str:
+    """`text` in printable characters and line ends, what is not printable as an escape; at most `limit` long.
+
+    The same again when it is applied again.
+    """
+    known = text[: limit + 1].replace("\r\n", "\n").replace("\t", "    ")
+    if not known.replace("\n", "").isprintable() or _HIDDEN.search(known):
+        known = "".join(map(_shown, known))
+    known = "\n".join(line.rstrip() for line in known.split("\n")).strip()
+    if len(text) <= limit and len(known) <= limit:
+        return known
+    note = f" … ({len(text):,} characters)"
+    return known[: max(limit - len(note), 0)].rstrip() + note
+
+
+def one_line(text: str, limit: int) -> str:
+    """As `plain`, and in one line."""
+    return plain(" ".join(text[: 2 * limit].split()) + text[2 * limit :], limit).replace("\n", " ")
+
+
+def quoted(description: str) -> str:
+    """A description as a quotation, each line led by `> `; "" for none."""
+    known = plain(description)
+    return "\n".join([SAID, *(f"> {line}".rstrip() for line in known.split("\n"))]) if known else ""
+
+
+def docstring(text: str, indent: str = "    ") -> str:
+    """The source of a docstring with this text, whose lines are printable (`plain`)."""
+    safe = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    if "\n" not in safe and not safe.endswith('"'):
+        return f'{indent}"""{safe}"""'
+    lines = [f'"""{safe}', '"""']
+    return "\n".join(f"{indent}{line}" if line else "" for line in "\n".join(lines).split("\n"))
+
+
+def _shown(sign: str) -> str:
+    if sign == "\n" or (sign.isprintable() and not _HIDDEN.match(sign)):
+        return sign
+    return ascii(sign)[1:-1]

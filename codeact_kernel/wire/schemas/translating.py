@@ -1,0 +1,216 @@
+"""Owns the way from a JSON Schema to a type: every schema has one, `Any` where nothing better can be said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ..messages import Json
+from .describing import members_doc
+from .documents import Document, Schema, items_of, mapping_of, types_of
+from .kinds import ANY, NONE, PLAIN, Choice, DictOf, ListOf, Member, Named, Table, TupleOf, Type, one_of
+from .names import title_name, type_name
+
+TOOL_NODES = 4_000
+"""Schemas of a tool that are looked at; what is beyond is Any."""
+MODULE_NODES = 400_000
+DEPTH = 40
+"""Schemas within schemas. Python's parser takes less than 100 brackets."""
+MEMBERS = 1_000
+"""Keys of a record."""
+CHOICES = 50
+CHOICE_LENGTH = 100
+"""Values of a Literal, and the characters of one."""
+
+
+class Budget:
+    """How many schemas may be looked at. A few references can stand for millions."""
+
+    def __init__(self, nodes: int = MODULE_NODES) -> None:
+        self.left = nodes
+
+    def take(self, nodes: int = 1) -> bool:
+        self.left -= nodes
+        return self.left >= 0
+
+
+@dataclass
+class _Open:
+    """A schema that is being translated. `number`: reserved, when it refers to itself."""
+
+    within: int
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class _Done:
+    type: Type
+    nodes: int
+    schema: Schema
+    """Kept, so that no other one gets its id."""
+
+
+class Translator:
+    """Makes types of the schemas of one document; those that need names go into the table."""
+
+    def __init__(self, document: Document, table: Table, budget: Budget) -> None:
+        self._document = document
+        self._table = table
+        self._budget = budget
+        self._open: dict[int, _Open] = {}
+        self._done: dict[int, _Done] = {}
+        self._depth = 0
+        self._within = 0
+
+    def type(self, schema: Json, wish: str) -> Type:
+        """The type of the values that the schema takes. `wish`: the name, if it needs one."""
+        if not isinstance(schema, Mapping) or self._depth >= DEPTH or not self._budget.take():
+            return ANY
+        if self._document.is_link(schema):
+            return self._link(schema, wish)
+        if id(schema) in self._open:
+            return self._again(self._open[id(schema)])
+        done = self._done.get(id(schema))
+        if done is not None:
+            return done.type if self._budget.take(done.nodes) else ANY
+        return self._fresh(schema, wish)
+
+    def _link(self, schema: Schema, wish: str) -> Type:
+        reference = schema["$ref"]
+        target = self._document.target(reference)
+        if target is None or not isinstance(reference, str):
+            return ANY
+        defined = reference.startswith(("#/$defs/", "#/definitions/"))
+        self._depth += 1
+        found = self.type(target, type_name(reference.rpartition("/")[2]) if defined else wish)
+        self._depth -= 1
+        return one_of((found, NONE)) if schema.get("nullable") is True else found
+
+    def _again(self, entry: _Open) -> Type:
+        """A schema inside itself. Without a list or record between, it says nothing."""
+        if entry.within == self._within:
+            return ANY
+        entry.number = self._table.reserve() if entry.number is None else entry.number
+        return Named(entry.number)
+
+    def _fresh(self, schema: Schema, wish: str) -> Type:
+        entry = self._open[id(schema)] = _Open(self._within)
+        before = self._budget.left
+        self._depth += 1
+        found = self._schema(self._document.folded(schema), wish, entry)
+        self._depth -= 1
+        del self._open[id(schema)]
+        if entry.number is not None and not self._table.has(entry.number):
+            found = self._table.alias(entry.number, title_name(schema.get("title")) or wish, found)
+        self._done[id(schema)] = _Done(found, before - self._budget.left, schema)
+        return found
+
+    def _schema(self, schema: Schema, wish: str, entry: _Open) -> Type:
+        nullable = schema.get("nullable") is True
+        variants = self._document.variants(schema)
+        if variants:
+            return one_of([*(self.type(each, wish) for each in variants), *([NONE] if nullable else [])])
+        if "const" in schema or "enum" in schema:
+            return self._choice(schema, nullable)
+        kinds = types_of(schema)
+        only = len(kinds) == 1 and not nullable
+        found = [self._kind(kind, schema, wish, entry if only else None) for kind in kinds] or [ANY]
+        return one_of([*found, *([NONE] if nullable else [])])
+
+    def _kind(self, kind: str, schema: Schema, wish: str, entry: _Open | None) -> Type:
+        if kind == "object":
+            return self._object(schema, wish, entry)
+        return self._array(schema, wish) if kind == "array" else PLAIN.get(kind, ANY)
+
+    def _choice(self, schema: Schema, nullable: bool) -> Type:
+        listed = [schema["const"]] if "const" in schema else items_of(schema["enum"])
+        kinds = types_of(schema)
+        values = [each for each in listed if not kinds or _is_of(each, kinds)]
+        if len(listed) > 20 * CHOICES or not values:
+            return one_of(PLAIN.get(kind, ANY) for kind in kinds)
+        values += [None] if nullable else []
+        if len(values) <= CHOICES and all(map(_short, values)):
+            return one_of(
+                [Choice((repr(each),)) for each in values if each is not None] + [NONE] * (None in values)
+            )
+        return one_of(PLAIN.get(_kind_of(each), _WIDE.get(_kind_of(each), ANY)) for each in values)
+
+    def _array(self, schema: Schema, wish: str) -> Type:
+        first, items = schema.get("prefixItems"), schema.get("items")
+        if first is None and isinstance(items, list | tuple):
+            first, items = items, schema.get("additionalItems")
+        with self._inside():
+            if not items_of(first):
+                return ListOf(self.type(items, f"{wish}Item"))
+            members = [self.type(each, f"{wish}Item") for each in items_of(first)[:MEMBERS]]
+            if len(members) < MEMBERS and _is_closed(schema, items, len(members)):
+                return TupleOf(tuple(members))
+            return ListOf(one_of([*members, self.type(items, f"{wish}Item")]))
+
+    def _object(self, schema: Schema, wish: str, entry: _Open | None) -> Type:
+        properties = mapping_of(schema.get("properties"))
+        needed = {each for each in items_of(schema.get("required")) if isinstance(each, str)}
+        keys = [*properties, *sorted(needed.difference(properties))][:MEMBERS]
+        with self._inside():
+            if not keys:
+                return DictOf(self._values(schema, wish))
+            wish = title_name(schema.get("title")) or wish
+            members = tuple(
+                Member(key, self.type(properties.get(key), type_name(key) or wish), key in needed)
+                for key in keys
+            )
+        doc = members_doc(schema, keys)
+        return self._table.record(wish, members, doc, None if entry is None else entry.number)
+
+    def _values(self, schema: Schema, wish: str) -> Type:
+        """What the values of an object without known keys are."""
+        patterns = mapping_of(schema.get("patternProperties"))
+        others = schema.get("additionalProperties")
+        if not patterns:
+            return self.type(others, f"{wish}Value")
+        if others is not False:
+            return ANY
+        return one_of(self.type(each, f"{wish}Value") for each in list(patterns.values())[:MEMBERS])
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        self._within += 1
+        yield
+        self._within -= 1
+
+
+_WIDE: Mapping[str, Type] = {"array": ListOf(ANY), "object": DictOf(ANY)}
+
+
+def _is_closed(schema: Schema, items: Json, length: int) -> bool:
+    """Whether a tuple is meant: so many items, as far as is said."""
+    least, most = schema.get("minItems", length), schema.get("maxItems", length)
+    return not isinstance(items, Mapping) and items is not True and (least, most) == (length, length)
+
+
+def _kind_of(value: Json) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+    return "object" if isinstance(value, Mapping) else "array"
+
+
+def _is_of(value: Json, kinds: tuple[str, ...]) -> bool:
+    kind = _kind_of(value)
+    return kind in kinds or (kind == "integer" and "number" in kinds)
+
+
+def _short(value: Json) -> bool:
+    """Whether it can stand in a Literal."""
+    if isinstance(value, str):
+        return len(value) <= CHOICE_LENGTH
+    return value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**63)
