@@ -1,0 +1,1 @@
+"""Owns the client of MCP servers: configuration, connections, what they offer."""

@@ -1,0 +1,200 @@
+"""Owns the connection to one server: started when it is needed, asked, started again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import anyio
+import mcp_types as types
+from mcp import Client
+from mcp.client._transport import TransportStreams
+from mcp.shared.dispatcher import ProgressFnT
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from .callbacks import Callbacks, Handlers, Progress
+from .http import http
+from .link import Link
+from .listing import listed
+from .patience import Patience
+from .problems import Unavailable, Violation, plain
+from .server import ServerConfig, Stdio
+from .stdio import stdio
+from .tail import Tail
+
+T = TypeVar("T")
+STARTS, WITHIN_S = 3, 60.0
+LIST_S = 60.0
+ENDING_S = 20.0
+PROGRESS_S = 0.1
+
+
+class Connection:
+    """One server. Used on one event loop, by any task of it, by many at once.
+
+    Every method that asks the server starts it first where it does not run. Raises of all of them:
+
+        Unavailable: it cannot be started, or ended meanwhile: whether it did what it was asked is not known,
+            and is not tried again here.
+        TimeoutError: no answer in time; the server was told to stop.
+        MCPError: the server's own error.
+        Violation: an answer that the protocol, or the server's own schema, does not allow.
+    """
+
+    def __init__(self, config: ServerConfig, callbacks: Callbacks | None = None) -> None:
+        self.config = config
+        self._callbacks = callbacks or Callbacks()
+        self._patience = Patience()
+        self._lock = asyncio.Lock()
+        self._link: Link | None = None
+        self._starts: deque[float] = deque(maxlen=STARTS)
+        self._last = ""
+        self._closed = False
+        self._client: Client | None = None
+
+    async def open(self) -> None:
+        """Starts it, if it does not run; else nothing. Raises: Unavailable."""
+        link = await self._linked()
+        try:
+            await self._ready(link)
+        except asyncio.CancelledError:
+            await link.stop()
+            raise
+
+    async def aclose(self) -> None:
+        """Stops it; what is asked meanwhile fails. Returns when nothing of it is left."""
+        self._closed = True
+        if self._link is not None:
+            await self._link.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._link is not None and self._link.alive
+
+    @property
+    def client(self) -> Client | None:
+        """Of the life that answered last: protocol version, name, capabilities, instructions."""
+        return self._client
+
+    async def list_tools(self) -> tuple[types.Tool, ...]:
+        """All of them, as the server has them."""
+        return await self._asked("list its tools", listed("tools"), LIST_S)
+
+    async def list_resources(self) -> tuple[types.Resource, ...]:
+        return await self._asked("list its resources", listed("resources"), LIST_S)
+
+    async def list_resource_templates(self) -> tuple[types.ResourceTemplate, ...]:
+        return await self._asked("list its resource templates", listed("resource_templates"), LIST_S)
+
+    async def list_prompts(self) -> tuple[types.Prompt, ...]:
+        return await self._asked("list its prompts", listed("prompts"), LIST_S)
+
+    async def call_tool(
+        self, name: str, arguments: Mapping[str, Any], on_progress: Progress | None = None
+    ) -> types.CallToolResult:
+        """`on_progress` is told at most ten times a second, and of the end."""
+        progress = None if on_progress is None else _paced(on_progress)
+
+        async def call(client: Client) -> types.CallToolResult:
+            return await client.call_tool(name, dict(arguments), progress_callback=progress)
+
+        return await self._asked(f"call {plain(name, 100)}", call)
+
+    async def read_resource(self, uri: str) -> types.ReadResourceResult:
+        return await self._asked("read a resource", lambda client: client.read_resource(uri))
+
+    async def get_prompt(self, name: str, arguments: Mapping[str, str]) -> types.GetPromptResult:
+        return await self._asked("get a prompt", lambda client: client.get_prompt(name, dict(arguments)))
+
+    async def _asked(
+        self, what: str, ask: Callable[[Client], Awaitable[T]], seconds: float | None = None
+    ) -> T:
+        link = await self._linked()
+        client = await self._ready(link)
+        seconds = self.config.timeout_s if seconds is None else seconds
+        try:
+            async with self._patience.limit(seconds):
+                return await ask(client)
+        except TimeoutError:
+            raise TimeoutError(
+                f"{self._name}: no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
+            ) from None
+        except MCPError as problem:
+            if await self._is_gone(link, problem):
+                raise self._unavailable(
+                    f"it ended before it had answered to: {what}; whether it did is not known{link.words()}"
+                ) from None
+            raise
+        except (ValidationError, RuntimeError) as problem:
+            raise Violation(plain(str(problem))) from None
+
+    async def _is_gone(self, link: Link, problem: MCPError) -> bool:
+        """Whether it is this that an error says. The code alone may be the server's own."""
+        if problem.code != types.CONNECTION_CLOSED:
+            return False
+        if link.alive and not isinstance(self.config.launch, Stdio):
+            return True  # The answer was cut off; the server may be well.
+        if problem.message != "Connection closed":
+            return False
+        return await link.ended(ENDING_S) or not link.alive
+
+    async def _linked(self) -> Link:
+        async with self._lock:
+            if self._closed:
+                raise self._unavailable("it was stopped, with the run")
+            if self._link is None or not self._link.alive:
+                if self._link is not None:
+                    await self._link.stop()
+                    self._last = self._link.words()
+                self._link = self._started()
+            return self._link
+
+    def _started(self) -> Link:
+        now = time.monotonic()
+        if len(self._starts) == STARTS and now - self._starts[0] < WITHIN_S:
+            raise self._unavailable(
+                f"it was started {STARTS} times within {WITHIN_S:g} s and has ended each time{self._last}"
+            )
+        self._starts.append(now)
+        tail = Tail()
+        handlers = Handlers(self._callbacks, self._patience, tail)
+
+        def transport(ended: anyio.Event) -> AbstractAsyncContextManager[TransportStreams]:
+            if isinstance(self.config.launch, Stdio):
+                return stdio(self.config.launch, tail, ended)
+            return http(self.config.launch, tail, None)
+
+        return Link(transport, handlers, self._patience, tail, self.config.start_timeout_s)
+
+    async def _ready(self, link: Link) -> Client:
+        try:
+            self._client = await link.client()
+        except Unavailable as problem:
+            raise self._unavailable(str(problem)) from None
+        return self._client
+
+    @property
+    def _name(self) -> str:
+        return f"MCP server {self.config.name!r}"
+
+    def _unavailable(self, problem: str) -> Unavailable:
+        return Unavailable(f"{self._name}: {problem}")
+
+
+def _paced(tell: Progress) -> ProgressFnT:
+    last = -PROGRESS_S
+
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_S or (total is not None and progress >= total):
+            last = now
+            tell(progress, total, message)
+
+    return told

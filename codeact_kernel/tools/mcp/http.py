@@ -1,0 +1,81 @@
+"""Owns messages over HTTP: a client whose answers are bounded, and says what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import httpx2
+from mcp.client._transport import TransportStreams
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+from .server import Http
+from .stdio import MAX_MESSAGE
+from .tail import Tail
+
+CONNECT_S = 30.0
+STREAM = "text/event-stream"
+
+
+class TooMuch(httpx2.StreamError):
+    """An answer that is not taken; the SDK gives it to the request that it is of."""
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > MAX_MESSAGE:
+                raise TooMuch(f"an answer of over {MAX_MESSAGE} bytes is not taken")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _received(tail: Tail, response: httpx2.Response) -> None:
+    """Bodies are bounded; streams by the SDK, an event each. Nothing is unpacked: a bomb has no bound."""
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise httpx2.RemoteProtocolError("the answer is compressed, which it was asked not to be")
+    if not response.headers.get("content-type", "").lower().startswith(STREAM):
+        response.stream = _Bounded(response.stream)
+    if response.status_code >= 400:
+        tail.note(
+            f"[HTTP {response.status_code} {response.reason_phrase[:100]} for {response.request.method}]"
+        )
+
+
+@asynccontextmanager
+async def http(launch: Http, tail: Tail, auth: httpx2.Auth | None) -> AsyncIterator[TransportStreams]:
+    """A transport of the SDK."""
+
+    def client(
+        headers: Mapping[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = auth,
+    ) -> httpx2.AsyncClient:
+        # No limit for reading: each call has its own, and a stream of events may be silent for hours.
+        return httpx2.AsyncClient(
+            headers={**(headers or {}), "accept-encoding": "identity"},
+            auth=auth,
+            timeout=httpx2.Timeout(CONNECT_S, read=None),
+            event_hooks={"response": [partial(_received, tail)]},
+        )
+
+    if launch.sse:
+        transport = sse_client(launch.url, dict(launch.headers), httpx_client_factory=client, auth=auth)
+        async with transport as streams:
+            yield streams
+    else:
+        async with client(launch.headers) as shared:
+            async with streamable_http_client(
+                launch.url, http_client=shared, max_sse_event_size=MAX_MESSAGE
+            ) as streams:
+                yield streams

@@ -1,0 +1,33 @@
+"""Owns what can go wrong with a server, and how its own words are shown in a message."""
+
+from __future__ import annotations
+
+from ...exceptions import CodeActError, UsageError
+
+MAX_WORDS = 2000
+NEEDED = "MCP servers need the library mcp: pip install 'codeact_kernel[mcp]'"
+
+
+class Unavailable(CodeActError):
+    """A server that cannot be started or reached, or that ended; what became of a call is then unknown."""
+
+
+class Violation(RuntimeError):
+    """A server answered with what its own schema, or the protocol, does not allow."""
+
+
+def check_installed() -> None:
+    """Raises: UsageError without the library `mcp`."""
+    try:
+        import mcp  # noqa: F401 -- whether it is there is all that is asked.
+    except ImportError:
+        raise UsageError(NEEDED) from None
+
+
+def plain(text: str, most: int = MAX_WORDS) -> str:
+    """`text` of a server, for a terminal: without control characters, and the last of it when it is long."""
+    cut = text[-most:] if len(text) > most else text
+    shown = "".join(
+        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in cut
+    )
+    return f"… {shown}" if len(text) > most else shown

@@ -1,0 +1,103 @@
+"""Owns a server of the SDK with a tool of each kind, for tests. Arguments: stdio, or http PORT."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel
+
+server = MCPServer("plain", instructions="For tests.")
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def add(a: int, b: int = 1) -> int:
+    """Adds two numbers."""
+    return a + b
+
+
+@server.tool()
+def environment(name: str) -> str:
+    """A variable of the server's environment."""
+    return os.environ.get(name, "(none)")
+
+
+@server.tool(structured_output=False)
+def big(size: int) -> str:
+    """A text of so many characters."""
+    return "x" * size
+
+
+@server.tool()
+def boom() -> str:
+    """Raises."""
+    raise ValueError("boom")
+
+
+@server.tool()
+def die() -> str:
+    """Ends the server, with words."""
+    os.write(2, b"I am going\n")
+    os._exit(3)
+
+
+@server.tool()
+async def wait(seconds: float, mark: str = "") -> str:
+    """Waits. When it is cancelled it leaves a file."""
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        if mark:
+            Path(mark).write_text("cancelled")  # noqa: ASYNC240 -- a test's file, and the end of the call.
+        raise
+    return "waited"
+
+
+@server.tool()
+async def steps(count: int, context: Context) -> str:
+    """Reports progress."""
+    for done in range(count):
+        await context.report_progress(done + 1, count, f"step {done + 1}")
+    return "done"
+
+
+class Answer(BaseModel):
+    word: str
+
+
+@server.tool()
+async def ask(context: Context) -> str:
+    """Asks a person, as servers did before 2026."""
+    answer = await context.elicit("A word?", Answer)
+    return f"{answer.action}: {answer.data.word if answer.action == 'accept' else ''}"
+
+
+@server.tool()
+async def grow(context: Context) -> str:
+    """Has one tool more from now on."""
+    server.add_tool(lambda: "new", name="grown", description="It was not there before.")
+    await context.session.send_tool_list_changed()
+    return "grown"
+
+
+@server.resource("memo://one")
+def memo() -> str:
+    """A memo."""
+    return "a memo"
+
+
+@server.prompt()
+def greet(name: str) -> str:
+    """Greets."""
+    return f"Say hello to {name}."
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["http"]:
+        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))
+    else:
+        server.run("stdio")
