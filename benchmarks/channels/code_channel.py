@@ -6,9 +6,11 @@ It counts what `models.anthropic` would send, so it looks into that package's pr
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
-from codeact_kernel.events import AssistantMessage, ModelRequest, ObservationMessage, Text
+from codeact_kernel.events import AssistantMessage, Message, ModelRequest, ObservationMessage, Text
 from codeact_kernel.interfaces import Emit
 from codeact_kernel.models._blocks import TOOL_NAME
 from codeact_kernel.models._messages import api_messages
@@ -22,7 +24,7 @@ PRINTED = re.compile(r"<stdout>\n(.*)\n</stdout>", re.DOTALL)
 
 
 class CodeModel:
-    """A perfect model that writes code: one cell a task, then the answer, which is what the cell printed.
+    """A perfect model that writes code: the cells of a task, then the answer, which is what the last printed.
 
     Our prompt prefers `final_answer(…)` in the cell, which spares the second turn. This one looks at what it
     did before it answers, as the JSON channels do.
@@ -42,17 +44,16 @@ class CodeModel:
     async def respond(self, request: ModelRequest, emit: Emit) -> Reply:
         messages = [_uncached(each) for each in api_messages(request.messages, self._dialect)]
         self._meter.request(request.system, self._dialect.tools, messages)
-        answered = sum(
-            isinstance(each, AssistantMessage) and each.reply.answer is not None for each in request.messages
-        )
+        answered = sum(map(_is_answer, request.messages))
         asked, last = self._task.rounds[answered], request.messages[-1]
-        if isinstance(last, ObservationMessage):
+        seen = _seen(request.messages)
+        if seen == len(asked.cells) and isinstance(last, ObservationMessage):
             answer = _printed(last)
             return self._replied([{"type": "text", "text": answer}], Reply(answer=answer))
-        name = f"c{len(messages)}"
-        call = {"type": "tool_use", "id": name, "name": TOOL_NAME, "input": {"code": asked.cell}}
+        cell, name = asked.cells[seen], f"c{len(messages)}"
+        call = {"type": "tool_use", "id": name, "name": TOOL_NAME, "input": {"code": cell}}
         content = [{"type": "text", "text": asked.thought}, call]
-        return self._replied(content, Reply(asked.thought, code=asked.cell, call_id=name))
+        return self._replied(content, Reply(asked.thought, code=cell, call_id=name))
 
     async def aclose(self) -> None: ...
 
@@ -67,6 +68,16 @@ def _uncached(message: Block) -> Block:
         {key: value for key, value in block.items() if key != "cache_control"} for block in message["content"]
     ]
     return {**message, "content": content}
+
+
+def _seen(messages: Sequence[Message]) -> int:
+    """Observations since the last answer."""
+    since = takewhile(lambda each: not _is_answer(each), reversed(messages))
+    return sum(isinstance(each, ObservationMessage) for each in since)
+
+
+def _is_answer(message: Message) -> bool:
+    return isinstance(message, AssistantMessage) and message.reply.answer is not None
 
 
 def _printed(observation: ObservationMessage) -> str:

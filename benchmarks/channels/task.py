@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,24 +28,32 @@ saw, and returns the answer. Nothing else tells it of the data."""
 @dataclass(frozen=True)
 class Round:
     """One request of the user's. `plan(parallel)`: how JSON solves it; `thought`, `cell`: how code does; it
-    answers with what the cell printed. `answer`: the right one."""
+    answers with what the cell printed. `answer`: the right one. `look`: a cell before it, which looks up how
+    the tools are called."""
 
     words: str
     plan: Callable[[bool], Plan]
     thought: str
     cell: str
     answer: str
+    look: str = ""
+
+    @property
+    def cells(self) -> Sequence[str]:
+        return [self.look, self.cell] if self.look else [self.cell]
 
 
 @dataclass(frozen=True)
 class Task:
     """A conversation and its world. `changed`: what the tools were told to change, in order; `right`: what
-    that must be in the end, in any order."""
+    that must be in the end, in any order. `definitions`: of the tools, as JSON has them, when they are not
+    made of functions."""
 
     tools: tuple[Tool, ...]
     rounds: tuple[Round, ...]
     changed: list[Json]
     right: list[Json]
+    definitions: Sequence[Mapping[str, Any]] = ()
 
 
 def made(function: Callable[..., Any], effect: Effect = "read") -> Tool:
