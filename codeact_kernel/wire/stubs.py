@@ -20,7 +20,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s|\n\s*\n")
 def tool_stub(tool: ToolSpec) -> str:
     """The tool as a Python stub: signature and docstring."""
     returns = f" -> {tool.returns}" if tool.returns else ""
-    head = f"{'async ' if tool.is_async else ''}def {tool.function}({', '.join(_parameters(tool))}){returns}:"
+    kind = "async def" if tool.is_async else "def"
+    head = f"{kind} {tool.function}({', '.join(parameter_texts(tool))}){returns}:"
     doc = inspect.cleandoc(tool.doc).replace('"""', "'''")
     if not doc:
         return f"{head} ..."
@@ -32,7 +33,7 @@ def tool_stub(tool: ToolSpec) -> str:
 def signature_text(tool: ToolSpec) -> str:
     """`filesystem.read_text_file(path: str, *, tail: float = ...) -> str`; of a long one only the names."""
     returns = f" -> {tool.returns}" if tool.returns else ""
-    full = f"{tool.name}({', '.join(_parameters(tool))}){returns}"
+    full = f"{tool.name}({', '.join(parameter_texts(tool))}){returns}"
     if len(full) <= LINE:
         return full
     names = ", ".join(parameter.name for parameter in tool.parameters)
@@ -64,8 +65,8 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _parameters(tool: ToolSpec) -> Iterator[str]:
-    """Parameters as in source, with the `/` and `*` that their kinds need."""
+def parameter_texts(tool: ToolSpec) -> Iterator[str]:
+    """The parameters as in source, with the `/` and `*` that their kinds need."""
     starred = before = False
     for parameter in tool.parameters:
         if before and parameter.kind != "positional_only":

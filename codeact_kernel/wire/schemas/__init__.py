@@ -5,7 +5,6 @@ it cannot say is Any.
 
     names = function_names(["read-file"])                    # ("read_file",)
     spec = tool_spec("filesystem", "read_file", schema, "…") # parameters, returns, doc
-    completed(spec)                                          # the same of a spec from a setup cell
     parameter_names(schema.input)                            # {"from_": "from"}
     module_source(module, specs)                             # what is imported, and what is shown
 """
@@ -14,9 +13,7 @@ from .checking import check_source
 from .names import function_names, module_name
 from .source import module_source
 from .specs import (
-    completed,
     documentation,
-    omits_none,
     parameter_names,
     signature_of,
     tool_spec,
@@ -25,12 +22,10 @@ from .specs import (
 
 __all__ = [
     "check_source",
-    "completed",
     "documentation",
     "function_names",
     "module_name",
     "module_source",
-    "omits_none",
     "parameter_names",
     "signature_of",
     "tool_spec",

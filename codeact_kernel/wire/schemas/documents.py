@@ -107,11 +107,9 @@ def _only_constrains(member: Json) -> bool:
 
 def _step(value: Json, key: str) -> Json:
     if isinstance(value, Mapping):
-        found: Json = value.get(key)
-        return found
-    if isinstance(value, list | tuple) and key.isdecimal() and len(key) < 6 and int(key) < len(value):
-        return value[int(key)]
-    return None
+        return mapping_of(value).get(key)
+    members = items_of(value)
+    return members[int(key)] if key.isdecimal() and len(key) < 6 and int(key) < len(members) else None
 
 
 def _both(first: Schema, second: Schema) -> Schema:

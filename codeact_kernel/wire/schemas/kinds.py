@@ -146,16 +146,6 @@ def one_of(members: Iterable[Type]) -> Type:
     return flat[0] if len(flat) == 1 else OneOf(tuple(flat))
 
 
-def takes_none(meant: Type) -> bool:
-    match meant:
-        case OneOf(members):
-            return any(map(takes_none, members))
-        case Choice(values):
-            return "None" in values
-        case _:
-            return meant in (ANY, NONE)
-
-
 def _with_self(member: Member, own: int) -> Member:
     return Member(member.key, _replaced(member.type, own), member.required)
 

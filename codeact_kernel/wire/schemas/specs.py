@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from ..messages import Json, ToolParameter, ToolSchema, ToolSpec
 from .describing import described
 from .documents import Document, Schema, items_of, mapping_of
-from .kinds import ANY, Table, Type, takes_none
+from .kinds import ANY, Table, Type
 from .literals import literal
 from .names import parameter_namer, type_name
 from .rendering import Renderer
-from .texts import plain, quoted
+from .texts import SAID, plain, quoted
 from .translating import TOOL_NODES, Budget, Translator
 
 PARAMETERS = 1_000
@@ -72,6 +72,7 @@ def parameter_names(schema: Mapping[str, Json]) -> Mapping[str, str]:
 
 
 def types_of_tool(spec: ToolSpec, shape: Shape, schema: ToolSchema, table: Table, budget: Budget) -> Types:
+    """The types, of which those with names are in the table now."""
     own = Budget(min(TOOL_NODES, max(budget.left, 0)))
     given = own.left
     reader = Translator(Document(schema.input), table, own)
@@ -81,12 +82,10 @@ def types_of_tool(spec: ToolSpec, shape: Shape, schema: ToolSchema, table: Table
     more = reader.type(shape.more, "Value")
     result: Type = ANY
     if schema.output is not None:
-        wish = type_name(spec.function, "result")
-        inner = (
-            mapping_of(schema.output.get("properties")).get("result") if wraps_result(schema.output) else None
-        )
+        wrapped = mapping_of(schema.output.get("properties")).get("result")
+        output = wrapped if wraps_result(schema.output) else schema.output
         result = Translator(Document(schema.output), table, own).type(
-            schema.output if inner is None else inner, wish
+            output, type_name(spec.function, "result")
         )
     budget.take(given - max(own.left, 0))
     return Types(arguments, more, result)
@@ -95,24 +94,17 @@ def types_of_tool(spec: ToolSpec, shape: Shape, schema: ToolSchema, table: Table
 def tool_spec(module: str, function: str, schema: ToolSchema, description: str) -> ToolSpec:
     """What is told of an MCP tool.
 
-    `doc` is the server's description, made harmless and cut; `documentation` has the whole of it.
+    `doc` is the server's description, made harmless and cut; the docstring is `documentation`.
     """
-    return completed(ToolSpec(f"{module}.{function}", doc=description, schema=schema))
-
-
-def completed(spec: ToolSpec) -> ToolSpec:
-    """A spec as it came out of a setup cell, with all that follows from its schema."""
-    if spec.schema is None:
-        return spec
-    table = Table([spec.function])
-    shape = shape_of(spec.schema.input)
-    types = types_of_tool(spec, shape, spec.schema, table, Budget())
+    spec = ToolSpec(f"{module}.{function}", schema=schema)
+    table, shape = Table([function]), shape_of(schema.input)
+    types = types_of_tool(spec, shape, schema, table, Budget())
     renderer = Renderer(table)
     return replace(
         spec,
         parameters=parameters(shape, types, renderer),
         returns=renderer.text(types.result),
-        doc=plain(spec.doc),
+        doc=plain(description),
     )
 
 
@@ -139,15 +131,8 @@ def documentation(spec: ToolSpec) -> str:
         return spec.doc
     arguments = shape_of(spec.schema.input).arguments
     lines = described({each.name: each.schema for each in arguments})
-    return "\n\n".join(filter(None, [quoted(spec.doc), "\n".join(lines)]))
-
-
-def omits_none(schema: Mapping[str, Json]) -> frozenset[str]:
-    """The parameters which may be left out and cannot be None: None means that they are left out."""
-    shape = shape_of(schema)
-    types = types_of_tool(ToolSpec("_"), shape, ToolSchema("", schema), Table(), Budget())
-    pairs = zip(shape.arguments, types.arguments, strict=True)
-    return frozenset(each.name for each, meant in pairs if not each.required and not takes_none(meant))
+    said = "\n\n".join(filter(None, [quoted(spec.doc), "\n".join(lines)]))
+    return f"{SAID}\n{said}" if said else ""
 
 
 def wraps_result(output_schema: Mapping[str, Json]) -> bool:
