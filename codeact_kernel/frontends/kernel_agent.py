@@ -21,7 +21,6 @@ from ..exceptions import CredentialsError, UsageError
 from ..interfaces import Emit, Model
 from ..models.spec import DEFAULT_SPEC, load_model
 from ..outputs import MimeBundle
-from ..tools.mcp.server import ServerConfig
 from ..tools.registry import Tool
 from ..trajectory import Reply, Step, Usage
 from . import notebook_view
@@ -29,7 +28,7 @@ from .approval_modes import Approve
 from .approving import Asker
 from .assembly import Agent
 from .kernel_spares import Spares
-from .servers import configs_of
+from .servers import Named
 from .toolentries import load_entries
 
 KEYLESS = (
@@ -105,7 +104,8 @@ class AgentDesk:
         self._model: Model | None = None
         self._branch: Branch | None = None
         self._tools: tuple[Tool, ...] | None = None
-        self._servers: tuple[ServerConfig, ...] | None = None
+        self.servers = Named(lambda: self.choice.mcp)
+        """MCP servers for the next agent."""
         self.spares = Spares(lambda: (self.choice.spares, self.choice.settings.profile))
 
     @property
@@ -157,19 +157,6 @@ class AgentDesk:
             raise UsageError("the sandbox runs with the tools it has; %reset first, and name the file then")
         self._tools = (*await self.tools(), *tools)
 
-    async def servers(self) -> tuple[ServerConfig, ...]:
-        """The MCP servers that are configured, and those of trusted files. Raises: UsageError."""
-        if self._servers is None:
-            self._servers = await asyncio.to_thread(configs_of, self.choice.mcp)
-        return self._servers
-
-    async def add_servers(self, servers: tuple[ServerConfig, ...]) -> None:
-        """For the next agent. Raises: UsageError while there is one."""
-        if self._agent is not None:
-            raise UsageError("the sandbox runs with the servers it has; %reset first, and name the file then")
-        known = await self.servers()
-        self._servers = configs_of([*known, *(one for one in servers if one not in known)])
-
     async def change_model(self, spec: str) -> None:
         """From the next task on. Raises: UsageError, CredentialsError, BudgetError."""
         model = await self._loaded(spec)
@@ -217,7 +204,7 @@ class AgentDesk:
             pass  # The replay was cut off, and the notebook says so.
 
     async def _made(self, for_task: bool) -> Agent:
-        tools, servers = await self.tools(), await self.servers()
+        tools, servers = await self.tools(), await asyncio.to_thread(lambda: self.servers.configs)
         if self._model is None:
             # The SDK takes seconds to import, and the user's own cells need no model.
             later = not for_task and self.model_spec.startswith("anthropic")

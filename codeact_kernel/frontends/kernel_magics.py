@@ -20,7 +20,7 @@ from . import brief, notebook_view, render
 from .cli_values import amount, whole
 from .kernel_agent import AgentDesk, saved_link
 from .publishing import Publish
-from .servers import listed, waiting
+from .servers import listed
 from .terminal import clean, clip
 from .trusting import load_trusted_servers, load_trusted_tools
 
@@ -88,11 +88,13 @@ async def _tools(argument: str, place: Place) -> None:
 
 
 async def _mcp(argument: str, place: Place) -> None:
+    agent, named = place.desk.current, place.desk.servers
     for name in _words(argument):
-        await place.desk.add_servers(await asyncio.to_thread(load_trusted_servers, name))
-    agent = place.desk.current
-    states = agent.servers() if agent is not None else ()
-    said = listed(states or map(waiting, await place.desk.servers()))
+        servers = await asyncio.to_thread(load_trusted_servers, name)
+        if agent is not None:
+            raise UsageError("the sandbox runs with the servers it has; %reset first, and name the file then")
+        named.add(servers)
+    said = listed(named.states(agent.servers() if agent is not None else ()))
     place.say(said or "no MCP servers; name files in codeact_config.py: c.CodeActKernel.mcp = ['mcp.json']")
 
 

@@ -26,7 +26,7 @@ from .config_files import OURS, read_folders
 from .doors import saved_run
 from .magic_complete import matcher
 from .magic_dry import dry
-from .magic_flags import Request, plain_magic, read, run_magic, task_magic
+from .magic_flags import Request, files_magic, plain_magic, read, run_magic, task_magic
 from .magic_place import home, place
 from .magic_questions import Question
 from .magic_saved import replayed, shown
@@ -34,6 +34,7 @@ from .magic_session import Done, Options, Session, code_of
 from .magic_view import Answer, ShellPublish, TerminalView, in_terminal, view_of
 from .notebook_view import stopped
 from .page import stdout_console
+from .servers import listed
 from .terminal import clean
 from .traits import settings
 
@@ -87,6 +88,21 @@ class CodeActMagics(Magics):  # type: ignore[misc]  # IPython is untyped to us
         """Shows a saved run here, with all steps, calls and outputs; nothing in it is active."""
         with _plainly():
             shown(self.shell, self._saved(parse_argstring(type(self).codeact_show, line).run))
+
+    @files_magic
+    def mcp(self, line: str) -> None:
+        """Gives the agent the MCP servers of these files, from the next task on; says which it has.
+
+            %mcp mcp.json
+
+        Each server is a module in the agent's kernel: `from mcp_servers import filesystem`. The servers run
+        here, outside of the sandbox, with your rights. No file is read that is not named.
+        """
+        with _plainly():
+            self._session.servers.add(parse_argstring(type(self).mcp, line).files)
+            print(
+                clean(listed(self._session.server_states())) or "No MCP servers; name a file: %mcp mcp.json"
+            )
 
     @plain_magic
     def codeact_reset(self, line: str) -> None:

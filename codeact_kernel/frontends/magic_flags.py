@@ -49,6 +49,7 @@ class Request:
     send: tuple[str, ...] = ()
     take: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
+    mcp: tuple[str, ...] = ()
     model: str | None = None
     max_cost: float | None = None
     max_steps: int | None = None
@@ -65,6 +66,13 @@ def names_given(text: str) -> tuple[str, ...]:
     if wrong or not names:
         said = f"{wrong[0]!r} is no name of a variable" if wrong else "no name is given"
         raise argparse.ArgumentTypeError(f"{said}; write them with commas, as in df,model")
+    return names
+
+
+def files_given(text: str) -> tuple[str, ...]:
+    names = tuple(filter(None, (name.strip() for name in text.split(","))))
+    if not names:
+        raise argparse.ArgumentTypeError("no file is given")
     return names
 
 
@@ -96,6 +104,7 @@ FLAGS = (
         "--out", "Variables that the agent is to leave for you, brought back as yours.", "NAMES", names_given
     ),
     Flag("--tools", "Functions of yours that it may call; they run here, unsandboxed.", "NAMES", names_given),
+    Flag("--mcp", "Files with MCP servers, as mcp.json; they run here, unsandboxed.", "FILES", files_given),
     Flag("--model", "Which model: anthropic:NAME or scripted:FILE.jsonl.", "MODEL"),
     Flag("--max-cost", "US dollars that this task may cost.", "USD", _dollars),
     Flag("--max-steps", "Steps that this task may take.", "N", _count),
@@ -121,6 +130,12 @@ def task_magic(function: F) -> F:
         options |= {"metavar": flag.value, "type": flag.kind} if flag.value else {"action": "store_true"}
         arguments.append(argument(flag.name, **options))
     return _magic(function, line_cell_magic, arguments)
+
+
+def files_magic(function: F) -> F:
+    """A decorator: `%name [FILE …]`."""
+    said = "Files such as mcp.json; without any, what there is so far."
+    return _magic(function, line_magic, [argument("files", nargs="*", metavar="FILE", help=said)])
 
 
 def plain_magic(function: F) -> F:
@@ -154,6 +169,7 @@ def read(parser: argparse.ArgumentParser, line: str, cell: str | None) -> Reques
         given.__dict__["with"] or (),
         given.out or (),
         given.tools or (),
+        given.mcp or (),
         given.model,
         given.max_cost,
         given.max_steps,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ..config import Limits, Settings
 from ..events import Event, Notice, SandboxReady
 from ..exceptions import UsageError
+from ..tools.mcp.server import ServerConfig
 from ..tools.tool import Tool
 from ..trajectory import Observation, Turn
 from . import brief
@@ -20,6 +21,7 @@ from .finished import Run
 from .magic_flags import Request
 from .magic_values import FROM, TO, Exchange, Parcel, check_name, functions
 from .portal import SyncDoor
+from .servers import Named, ServerState
 from .terminal import clean, clip
 
 
@@ -67,6 +69,7 @@ class Plan:
     request: Request
     parcels: tuple[Parcel, ...]
     tools: tuple[Tool, ...]
+    servers: tuple[ServerConfig, ...]
     limits: Limits
     model: str
     approve: str
@@ -88,6 +91,8 @@ class Session:
     def __init__(self) -> None:
         self._exchange = Exchange()
         self._tools: dict[str, Tool] = {}
+        self.servers = Named()
+        self._served: tuple[ServerConfig, ...] = ()
         self._agent: Agent | None = None
         self._model = self._approve = ""
         self._limits = Limits()
@@ -108,6 +113,10 @@ class Session:
     def crossing(self) -> tuple[Tool, ...]:
         """The tools that bring values in and out."""
         return self._exchange.tools
+
+    def server_states(self) -> tuple[ServerState, ...]:
+        """Of all that were named."""
+        return self.servers.states(self._agent.servers() if self._agent is not None else ())
 
     def tools_with(self, plan: Plan) -> tuple[Tool, ...]:
         """The user's functions that the agent has with this task."""
@@ -134,7 +143,10 @@ class Session:
         )
         model = request.model or self._model or options.model
         approve = request.approve or self._approve or options.approve
-        return Plan(request, parcels, tools, limits, model, approve, request.verify and options.verify)
+        servers = self.servers.plus(request.mcp)
+        return Plan(
+            request, parcels, tools, servers, limits, model, approve, request.verify and options.verify
+        )
 
     def solve(self, plan: Plan, options: Options, view: View) -> Done:
         """Runs the task. Raises CodeActError, KeyboardInterrupt; the agent keeps its state."""
@@ -171,7 +183,10 @@ class Session:
             self._tools = {made.name: made for made in plan.tools}
             path = notebook_path(plan.request.save, "--save") if plan.request.save else options.place()
             agent = self._made(plan, options, path)
-        elif not self._same_tools(plan.tools) or plan.approve != self._approve:
+        elif not self._same_tools(plan.tools) or (plan.approve, plan.servers) != (
+            self._approve,
+            self._served,
+        ):
             agent = self._with_tools(self.path, plan, options, view)
         else:
             assert self._agent is not None
@@ -180,6 +195,8 @@ class Session:
                 other = plan.model if plan.model != self._model else None
                 agent.change(model=other, limits=plan.limits)
         self._agent, self._model, self._limits, self._approve = agent, plan.model, plan.limits, plan.approve
+        self._served = plan.servers
+        self.servers.add(plan.servers)
         return agent
 
     def _made(self, plan: Plan, options: Options, path: Path | None) -> Agent:
@@ -190,6 +207,7 @@ class Session:
             limits=plan.limits,
             out=path,
             asker=options.asker,
+            mcp=plan.servers,
             approve=[*filter(None, plan.approve.split(",")), f"{FROM}=allow", f"{TO}=allow"],
         )
 
@@ -206,7 +224,8 @@ class Session:
         self.close("the run goes on with other tools")
         self._tools |= {made.name: made for made in plan.tools}
         ways = f"; approval: {plan.approve}" if plan.approve else ""
-        view.note(f"the run goes on with these tools: {', '.join(self._tools) or 'none'}{ways}")
+        names = ", ".join([*self._tools, *(config.module for config in plan.servers)])
+        view.note(f"the run goes on with these tools: {names or 'none'}{ways}")
         agent = self._made(plan, options, None)
         try:
             agent.resume(path, in_doubt="skip")  # Nobody is there to say that a call is to be made again.

@@ -92,6 +92,39 @@ def _said(row: ServerState) -> str:
     return " · ".join([row.state, *tools, *calls, where, *filter(None, [row.problem])])
 
 
+class Named:
+    """The servers that a user names, one file after the other.
+
+    Args:
+        first: what is configured, read when it is needed.
+    """
+
+    def __init__(self, first: Callable[[], Iterable[Mcp]] = tuple) -> None:
+        self._first = first
+        self._configs: tuple[ServerConfig, ...] | None = None
+
+    @property
+    def configs(self) -> tuple[ServerConfig, ...]:
+        """All so far. Raises: UsageError."""
+        if self._configs is None:
+            self._configs = configs_of(self._first())
+        return self._configs
+
+    def add(self, files: Iterable[Mcp]) -> None:
+        """Raises: UsageError."""
+        self._configs = self.plus(files)
+
+    def plus(self, files: Iterable[Mcp]) -> tuple[ServerConfig, ...]:
+        """All so far, and those of `files`; the same one twice is one. Raises: UsageError."""
+        named = configs_of(files)
+        return configs_of((*self.configs, *(one for one in named if one not in self.configs)))
+
+    def states(self, made: Iterable[ServerState] = ()) -> tuple[ServerState, ...]:
+        """Of all of them. `made`: what is known of those that an agent has."""
+        known = {state.config.module: state for state in made}
+        return tuple(known.get(config.module) or waiting(config) for config in self.configs)
+
+
 class Servers:
     """The servers of one run, on the portal. Without any, nothing of all this happens.
 

@@ -80,6 +80,7 @@ class Work:
         self.workspace: Workspace | None = None
         self._loop: AgentLoop | None = None
         self._emit: Emit = _ignore
+        self._tell: Callable[[str], None] = lambda text: self._emit(Notice(text))
         self.events: EventPost | None = None
         self.running: asyncio.Task[Any] | None = None
         """What runs, and its events."""
@@ -241,9 +242,6 @@ class Work:
             cost=self._model.cost,
         )
 
-    def _tell(self, text: str) -> None:
-        self._emit(Notice(text))
-
     def _on_event(self, event: Event) -> None:
         if self._loop is not None:
             if isinstance(event, StepFinished):
@@ -287,10 +285,12 @@ class Work:
         finally:  # Also when the disk is full, the kernel ends.
             self._recorder.close()
             self._runner.close()
-            if self.session is not None:
-                await self.session.aclose()
+            try:
+                if self.session is not None:
+                    await self.session.aclose()
+            finally:
+                await self.servers.aclose()
             self._held.close()
-            await self.servers.aclose()
             for model in (*self._replaced, self._model):
                 await model.aclose()
 

@@ -32,7 +32,10 @@ def completed(shell: InteractiveShell, text: str) -> list[str]:
     ("text", "expected"),
     [
         ("%codeact --wi|", ["%codeact --with"]),
-        ("%codeact --m|", ["%codeact --max-cost", "%codeact --max-steps", "%codeact --model"]),
+        (
+            "%codeact --m|",
+            ["%codeact --max-cost", "%codeact --max-steps", "%codeact --mcp", "%codeact --model"],
+        ),
         ("x = %codeact --dry --ou|", ["x = %codeact --dry --out"]),
         ("%%codeact --ins|\nthe task", ["%%codeact --insert"]),
         ("%codeact --with d|", ["%codeact --with df", "%codeact --with dfs"]),
