@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import keyword
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args, overload
 
 from ..exceptions import ToolDefinitionError
@@ -20,6 +20,10 @@ from .typetext import described_types
 Thread: TypeAlias = Literal["caller", "worker", "loop"]
 """caller: the thread that called `run_sync` (the loop's, under `await run`). worker: any other
 thread. loop: the event loop's. Not given: caller under `run_sync`, worker under `await run`."""
+
+Bind: TypeAlias = Callable[
+    [Sequence[object], Mapping[str, object]], tuple[tuple[object, ...], dict[str, object]]
+]
 
 
 class Tool:
@@ -74,7 +78,7 @@ class Tool:
             parameter: Checker(hints.get(parameter, Any), f"tool {self.name!r}: parameter {parameter!r}")
             for parameter in self.signature.parameters
         }
-        self.arguments = Binding(self.name, self.signature, checkers)
+        self.arguments: Bind = Binding(self.name, self.signature, checkers)
         doc = "\n\n".join(filter(None, [_doc(function), described_types(hints.values())]))
         self.spec = ToolSpec(
             name=self.name,

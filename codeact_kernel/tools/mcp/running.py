@@ -1,0 +1,169 @@
+"""Owns one server of a run: its catalogue as tools, the calls of them, what changes while the run goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError, UrlElicitationRequiredError
+
+from ...events import ToolProgress
+from ...inert.text import clean
+from ...wire.messages import Json, ToolModule, ToolSpec
+from ...wire.stubs import HINT, parameters_hint
+from ..failures import Failure
+from .asking import Asking
+from .callbacks import Callbacks, List
+from .connection import Connection
+from .failing import told
+from .limits import Allowed
+from .offers import Changes, Offers, described
+from .problems import Unavailable, Violation
+from .remote import Call, RemoteTool
+from .results import ERROR, SCHEMA, value_of
+from .server import ServerConfig
+
+MAX_LISTS = 200
+"""Times that a run looks at a list which its server says has changed."""
+MAX_PAGES = 3
+"""Pages that a person is asked to visit for one call."""
+PROBLEMS = (Unavailable, Violation, MCPError, TimeoutError, ValueError)
+"""Why a server has no tools."""
+
+
+class Around(Protocol):
+    """What is told of a server, to whoever runs it."""
+
+    def tell(self, text: str) -> None: ...
+    def changed(self, tools: tuple[RemoteTool, ...], said: str) -> None: ...
+    def progress(self, event: ToolProgress) -> None: ...
+
+
+class Running:
+    """One server. Its tools can be called when they are there: the first call starts it, if need be."""
+
+    def __init__(self, config: ServerConfig, asking: Asking, around: Around) -> None:
+        self.config = config
+        self._around = around
+        self._asking = asking
+        callbacks = Callbacks(elicit=asking.elicitation, on_changed=self._list_changed)
+        self.connection = Connection(config, callbacks)
+        self.allowed = Allowed(config.module, config.max_calls)
+        self.offers = Offers(config, self._caller)
+        self.module = ToolModule(config.module, "mcp_servers")
+        self.added: dict[str, ToolSpec] = {}
+        """Since the run began, by name; of a tool that was redefined the last word."""
+        self.problem = ""
+        """Why it cannot be had; "": it can, as far as is known."""
+        self._begun = False
+        self._current = False
+        self._lists = 0
+        self._looking: asyncio.Task[None] | None = None
+        self._again = False
+
+    # --- the catalogue -----------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Gets what it offers; `problem`: why not. Never raises but for cancellation."""
+        try:
+            await self.look()
+        except PROBLEMS as problem:
+            self.problem = str(problem)
+        self._begun = True
+
+    async def look(self) -> None:
+        """Asks the server for its list, and tells what is another. Raises: PROBLEMS."""
+        listed = await self.connection.list_tools()
+        self._current = True
+        client = self.connection.client
+        changes = self.offers.take(listed)
+        if client is not None:
+            self.module = described(self.config.module, client.server_info, client.instructions)
+        self.problem = ""
+        if self._begun:
+            self._told(changes)
+
+    async def be_current(self) -> None:
+        """Looks, where what is offered is not known to be what the server has. Raises: PROBLEMS."""
+        if not self._current or self.problem:
+            await self.look()
+
+    def _told(self, changes: Changes) -> None:
+        for tool in (*changes.new, *changes.redefined):
+            self.added[tool.name] = tool.current
+        if said := changes.sentence(self.config.module):
+            self._around.changed(changes.new, said)
+
+    def _list_changed(self, which: List) -> None:
+        if which == "tools" and self._lists < MAX_LISTS:
+            self._lists += 1
+            self.look_soon()
+
+    def look_soon(self) -> None:
+        """One look at a time, and one more when there was reason for it meanwhile."""
+        if self._looking is not None and not self._looking.done():
+            self._again = True
+            return
+        self._looking = asyncio.create_task(self._look_on())
+
+    async def _look_on(self) -> None:
+        self._again = True
+        while self._again:
+            self._again = False
+            try:
+                await self.look()
+            except PROBLEMS:
+                return  # The next call says what is wrong.
+
+    async def aclose(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        await self.connection.aclose()
+
+    # --- calls -------------------------------------------------------------------------------------
+
+    def _caller(self, spec: ToolSpec) -> Call:
+        async def call(given: Mapping[str, Json]) -> object:
+            return await self._called(spec, given)
+
+        return call
+
+    async def _called(self, spec: ToolSpec, given: Mapping[str, Json]) -> object:
+        schema = spec.schema
+        assert schema is not None
+        async with self.allowed.one(spec.name):
+            with told(spec.name, SCHEMA):
+                result = await self._answered(spec, lambda: self._call_tool(spec, given))
+        if not self._current:
+            self.look_soon()  # What was offered is from the cache: is it still so?
+        try:
+            return value_of(result, spec.name, spec.module, schema.output)
+        except Failure as problem:
+            if problem.kind != ERROR or HINT in str(problem):
+                raise
+            raise Failure(ERROR, f"{problem}\n{spec.name}: {parameters_hint(spec)}") from None
+
+    def _call_tool(self, spec: ToolSpec, given: Mapping[str, Json]) -> Awaitable[types.CallToolResult]:
+        def progress(done: float, total: float | None, message: str | None) -> None:
+            self._around.progress(ToolProgress(spec.name, done, total, clean((message or "")[:400])[:200]))
+
+        assert spec.schema is not None
+        return self.connection.call_tool(spec.schema.tool, given, progress)
+
+    async def _answered(
+        self, spec: ToolSpec, ask: Callable[[], Awaitable[types.CallToolResult]]
+    ) -> types.CallToolResult:
+        """Once more, when the server says that the person has to visit pages first, and they did."""
+        try:
+            return await ask()
+        except MCPError as problem:
+            if problem.code != types.URL_ELICITATION_REQUIRED:
+                raise
+            required = UrlElicitationRequiredError.from_error(problem.error)
+        for page in required.elicitations[:MAX_PAGES]:
+            if (await self._asking.answer(page)).action != "accept":
+                raise Failure(ERROR, f"{spec.name}(): the person did not visit the page that it needs")
+        return await ask()
