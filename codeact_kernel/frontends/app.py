@@ -56,6 +56,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             "kernel list": (f"{HERE}.command_kernel.KernelListApp", "where it is installed"),
             "trust": (f"{HERE}.command_trust.TrustApp", "tools files that notebooks may load"),
             "tools": (f"{HERE}.command_tools.ToolsApp", "the tools that an agent would have"),
+            "mcp-server": (f"{HERE}.command_mcp_server.McpServerApp", "the kernel for any MCP client"),
             "demo": (f"{HERE}.demo.command.DemoApp", "see it work: no key, no network"),
         }
     )

@@ -19,7 +19,9 @@ from .cli_values import (
     is_sentence,
     kernel_name,
     module,
+    positive,
     redaction,
+    seconds,
     size,
     some,
     tier,
@@ -38,6 +40,10 @@ TOOLS = (
     Option("--tools", "CodeactApp.tools", some, many=True),
     Option("--mcp", "CodeactApp.mcp", some, many=True),
 )
+ALLOW_IMPORT = Option(
+    "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
+)
+STEP_TIMEOUT = Option("--step-timeout", "Limits.step_timeout_s", amount)
 APPROVE = Option("--approve", "CodeactApp.approve", approval, many=True)
 JSON = Option("--json", "CodeactApp.json", flag=True)
 CAGE = (
@@ -52,10 +58,8 @@ SANDBOX = (
     APPROVE,
     WORKSPACE,
     DATA,
-    Option(
-        "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
-    ),
-    Option("--step-timeout", "Limits.step_timeout_s", amount),
+    ALLOW_IMPORT,
+    STEP_TIMEOUT,
     *CAGE,
     Option("--keep-files", "CodeactApp.keep_files", some),
     JSON,
@@ -171,6 +175,24 @@ COMMANDS = {
         ),
         "PATTERN",
         least=0,
+    ),
+    "mcp-server": Command(
+        "mcp-server",
+        (
+            Option("--http", "McpServerApp.http", some),
+            Option("--out", "McpServerApp.out", some),
+            Option("--sessions", "McpServerApp.sessions", positive),
+            Option("--idle", "McpServerApp.idle_s", seconds),
+            *TOOLS,
+            APPROVE,
+            WORKSPACE,
+            DATA,
+            ALLOW_IMPORT,
+            STEP_TIMEOUT,
+            *CAGE,
+            Option("--redact", "CodeactApp.redact", redaction, many=True),
+            *COMMON,
+        ),
     ),
     "demo": Command("demo", (Option("--out", "DemoApp.out", some), *COMMON)),
     "": Command(

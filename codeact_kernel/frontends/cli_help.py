@@ -29,6 +29,8 @@ Commands
   kernel   install CodeAct as a Jupyter kernel, list or uninstall it
   trust    let notebooks load a tools file
   tools    the tools that an agent would have, and what they cost
+  mcp-server
+           offer the isolated kernel to any MCP client
   doctor   what the sandbox holds on this machine, measured
   demo     see it work: no key, no network
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cli_help_parts import COMMON, EXIT_CODES
+from .cli_help_parts import CAGE, COMMON, EXIT_CODES
 
 TOOLS = f"""\
 codeact tools: the tools that an agent would have, and what they cost: the tokens of what
@@ -42,4 +42,43 @@ Examples
 
 {EXIT_CODES}"""
 
-TOOL_TEXTS = {"tools": TOOLS}
+MCP_SERVER = f"""\
+codeact mcp-server: the isolated kernel for any MCP client, so that another agent can run
+Python where it can't hurt, and leave a notebook that can be checked. No model, no key.
+It offers run_cell, list_variables, reset and save_trajectory; figures come back as images.
+
+Usage
+  codeact mcp-server [OPTIONS]                     on the standard streams: the client starts it
+  codeact mcp-server --http PORT [OPTIONS]         on http://127.0.0.1:PORT/mcp
+
+Options
+  --out DIR              where notebooks are saved (default: codeact-runs in the current folder);
+                         every kernel has one, and save_trajectory copies it under a name
+  --http [HOST:]PORT     serve HTTP. Each client has a kernel of its own. Other hosts than this
+                         one need a token, CODEACT_MCP_TOKEN in the environment, which clients
+                         send as `Authorization: Bearer TOKEN`; on this host it is asked for too
+                         when it is set: without it, any user of this machine can connect
+  --sessions N           with --http: kernels at once (default 8)
+  --idle S               with --http: seconds after which an unused kernel ends (default 1800)
+  --tools FILE.py        tools for the code in the kernel, as of `codeact run`; may be repeated.
+                         Kernels may call them at the same time
+  --mcp FILE             MCP servers for the code in the kernel, as modules; may be repeated
+  --approve MODE         as of `codeact run`; nobody can be asked here, so `ask` denies
+  --workspace DIR        the working folder of the kernel (default: a temporary one)
+  --data FILE...         files or folders the code may read, under data/
+  --allow-import NAME... modules the code may import beside the default list
+  --step-timeout S       seconds one cell may run (default 120)
+  --redact NAME=REGEX    mask what matches in the record, as [NAME 1]; may be repeated
+
+A client with an mcp.json starts it as
+  {{"mcpServers": {{"python": {{"command": "codeact", "args": ["mcp-server", "--out", "/runs"]}}}}}}
+
+{CAGE}
+{COMMON}
+Examples
+  codeact mcp-server --out runs --data sales.csv
+  codeact mcp-server --http 8765 --out runs --sessions 4
+
+{EXIT_CODES}"""
+
+TOOL_TEXTS = {"tools": TOOLS, "mcp-server": MCP_SERVER}

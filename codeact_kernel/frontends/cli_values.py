@@ -50,6 +50,24 @@ def count(value: str) -> int:
     return int(value)
 
 
+def positive(value: str) -> int:
+    """A whole number of at least 1."""
+    if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < 1:
+        raise ValueError("give a whole number of at least 1, such as 8")
+    return int(value)
+
+
+def seconds(value: str) -> float:
+    """Some seconds, at least one."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number < float("inf"):
+        raise ValueError("give seconds, at least 1, such as 1800")
+    return number
+
+
 def in_doubt(value: str) -> str:
     """What becomes of calls in doubt."""
     if value not in IN_DOUBT:
