@@ -17,6 +17,9 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
+from ...wire.messages import Json
+from ..json_schema import StrangersChecker
+from ..mismatch import Mismatch
 from .callbacks import Callbacks, Handlers, Progress
 from .http import http
 from .link import Link
@@ -32,6 +35,7 @@ STARTS, WITHIN_S = 3, 60.0
 LIST_S = 60.0
 ENDING_S = 20.0
 PROGRESS_S = 0.1
+MAX_CHECKERS = 200
 
 
 class Connection:
@@ -56,6 +60,7 @@ class Connection:
         self._last = ""
         self._closed = False
         self._client: Client | None = None
+        self._checkers: dict[int, tuple[Mapping[str, Json], StrangersChecker]] = {}
 
     async def open(self) -> None:
         """Starts it, if it does not run; else nothing. Raises: Unavailable."""
@@ -82,6 +87,11 @@ class Connection:
         """Of the life that answered last: protocol version, name, capabilities, instructions."""
         return self._client
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was left out of its lists, since nobody could make sense of it."""
+        return () if self._link is None else tuple(self._link.remarks)
+
     async def list_tools(self) -> tuple[types.Tool, ...]:
         """All of them, as the server has them."""
         return await self._asked("list its tools", listed("tools"), LIST_S)
@@ -96,15 +106,40 @@ class Connection:
         return await self._asked("list its prompts", listed("prompts"), LIST_S)
 
     async def call_tool(
-        self, name: str, arguments: Mapping[str, Any], on_progress: Progress | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        on_progress: Progress | None = None,
+        output: Mapping[str, Json] | None = None,
     ) -> types.CallToolResult:
-        """`on_progress` is told at most ten times a second, and of the end."""
+        """`on_progress` is told at most ten times a second, and of the end. `output`: the schema that the
+        server has given for structured results; one that does not fit is a Violation."""
         progress = None if on_progress is None else _paced(on_progress)
 
         async def call(client: Client) -> types.CallToolResult:
             return await client.call_tool(name, dict(arguments), progress_callback=progress)
 
-        return await self._asked(f"call {plain(name, 100)}", call)
+        result = await self._asked(f"call {plain(name, 100)}", call)
+        if output is not None and not result.is_error:
+            self._check(result, output)
+        return result
+
+    def _check(self, result: types.CallToolResult, output: Mapping[str, Json]) -> None:
+        """Raises: Violation."""
+        if result.structured_content is None and "structured_content" not in result.model_fields_set:
+            raise Violation(
+                f"{self._name}: its answer has no structured content, which its schema says it has"
+            )
+        checker = self._checkers.get(id(output))
+        if checker is None or checker[0] is not output:
+            if len(self._checkers) >= MAX_CHECKERS:
+                self._checkers.clear()
+            checker = self._checkers[id(output)] = output, StrangersChecker(output)
+        try:
+            checker[1].check(result.structured_content)
+        except Mismatch as problem:
+            said = problem.at(f"{self._name}: its answer is not what its schema says")
+            raise Violation(plain(said)) from None
 
     async def read_resource(self, uri: str) -> types.ReadResourceResult:
         return await self._asked("read a resource", lambda client: client.read_resource(uri))
@@ -131,8 +166,13 @@ class Connection:
                     f"it ended before it had answered to: {what}; whether it did is not known{link.words()}"
                 ) from None
             raise
-        except (ValidationError, RuntimeError) as problem:
-            raise Violation(plain(str(problem))) from None
+        except ValidationError as problem:
+            first = problem.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(step) for step in first["loc"])
+            said = f"{self._name}: its answer is none to {what!r}: at {place or 'its top'}: {first['msg']}"
+            raise Violation(plain(said)) from None
+        except (RuntimeError, ValueError) as problem:
+            raise Violation(f"{self._name}: {plain(str(problem))}") from None
 
     async def _is_gone(self, link: Link, problem: MCPError) -> bool:
         """Whether it is this that an error says. The code alone may be the server's own."""

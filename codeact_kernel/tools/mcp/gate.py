@@ -1,14 +1,18 @@
-"""Owns what a server may say unasked: so much a second reaches the session, of the rest some is lost."""
+"""Owns what of a server reaches the session: answers to questions; of the rest, so much a second."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
+from typing import Any
 
 import anyio
-from mcp.client._transport import ReadStream
+from mcp.client._transport import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCNotification, JSONRPCRequest
+from mcp_types import JSONRPCError, JSONRPCRequest, JSONRPCResponse, RequestId
+
+from .messages import Received
 
 A_SECOND = 100.0
 BURST = 500.0
@@ -17,42 +21,50 @@ LOSSY = frozenset({"notifications/progress", "notifications/message", "notificat
 BUSY = 100
 REST = 3.0
 
+Mend = Callable[[dict[str, Any]], None]
+"""Takes out of the result of an answer what would spoil all of it."""
+
 
 class Gate:
-    """A read stream that passes answers as they come, and what nobody asked for at a rate.
+    """A pair of streams. What nobody asked for passes at a rate.
 
-    Beyond it progress and logs are dropped; anything else waits, and with it what comes after: a server that
-    floods holds itself up. For each second that dropping took, three are slept.
+    Beyond it progress and logs are dropped, and answers that nobody waits for always; anything else waits,
+    and with it what comes after: a server that floods holds itself up. For each second that dropping took,
+    three are slept.
     """
 
-    def __init__(self, stream: ReadStream[SessionMessage | Exception]) -> None:
-        self._stream = stream
+    def __init__(self, incoming: ReadStream[Received], outgoing: WriteStream[SessionMessage], mend: Mend):
+        self._waited: set[RequestId] = set()
+        self.incoming = _Incoming(incoming, self)
+        self.outgoing = _Outgoing(outgoing, self._waited)
+        self._mend = mend
         self._left, self._at = BURST, time.monotonic()
         self._dropped, self._since = 0, 0.0
 
-    @property
-    def last_context(self) -> object:
-        """Of the sender, where the stream knows it; the SDK asks for it."""
-        return getattr(self._stream, "last_context", None)
-
-    async def receive(self) -> SessionMessage | Exception:
-        while True:
-            item = await self._stream.receive()
-            if not self._unasked(item) or self._allowed():
-                return item
-            if self._lossy(item):
+    async def passes(self, item: Received) -> bool:
+        message = item.message if isinstance(item, SessionMessage) else None
+        if isinstance(message, JSONRPCResponse | JSONRPCError):
+            if not self._is_waited(message.id):
                 await self._rest()
-                continue
-            await anyio.sleep(1 / A_SECOND)
-            return item
-
-    def _unasked(self, item: SessionMessage | Exception) -> bool:
-        return isinstance(item, Exception) or isinstance(item.message, JSONRPCNotification | JSONRPCRequest)
-
-    def _lossy(self, item: SessionMessage | Exception) -> bool:
-        if isinstance(item, Exception):
+                return False
+            if isinstance(message, JSONRPCResponse):
+                self._mend(message.result)
             return True
-        return isinstance(item.message, JSONRPCNotification) and item.message.method in LOSSY
+        if self._allowed():
+            return True
+        if isinstance(message, JSONRPCRequest) or (message is not None and message.method not in LOSSY):
+            await anyio.sleep(1 / A_SECOND)
+            return True
+        await self._rest()
+        return False
+
+    def _is_waited(self, request: RequestId | None) -> bool:
+        if isinstance(request, str) and request.isdecimal() and len(request) < 20:
+            request = int(request)  # Some write it so; the SDK takes it.
+        if request is None or request not in self._waited:
+            return False
+        self._waited.discard(request)
+        return True
 
     def _allowed(self) -> bool:
         now = time.monotonic()
@@ -61,7 +73,6 @@ class Gate:
         if self._left < 1:
             return False
         self._left -= 1
-        self._dropped = 0
         return True
 
     async def _rest(self) -> None:
@@ -69,29 +80,66 @@ class Gate:
             self._since = time.monotonic()
         self._dropped += 1
         if self._dropped >= BUSY:
-            await anyio.sleep(REST * (time.monotonic() - self._since))
+            await anyio.sleep(min(1.0, REST * (time.monotonic() - self._since)))
             self._dropped = 0
+
+
+class _Incoming:
+    def __init__(self, stream: ReadStream[Received], gate: Gate) -> None:
+        self._stream = stream
+        self._gate = gate
+
+    @property
+    def last_context(self) -> object:
+        """Of the sender, where the stream knows it; the SDK asks for it."""
+        return getattr(self._stream, "last_context", None)
+
+    async def receive(self) -> Received:
+        while True:
+            item = await self._stream.receive()
+            if await self._gate.passes(item):
+                return item
 
     async def aclose(self) -> None:
         await self._stream.aclose()
 
-    def __aiter__(self) -> Gate:
+    def __aiter__(self) -> _Incoming:
         return self
 
-    async def __anext__(self) -> SessionMessage | Exception:
+    async def __anext__(self) -> Received:
         try:
             return await self.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
 
-    async def __aenter__(self) -> Gate:
+    async def __aenter__(self) -> _Incoming:
         await self._stream.__aenter__()
         return self
 
     async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._stream.__aexit__(kind, problem, trace)
+
+
+class _Outgoing:
+    def __init__(self, stream: WriteStream[SessionMessage], waited: set[RequestId]) -> None:
+        self._stream = stream
+        self._waited = waited
+
+    async def send(self, item: SessionMessage) -> None:
+        if isinstance(item.message, JSONRPCRequest):
+            self._waited.add(item.message.id)
+        await self._stream.send(item)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def __aenter__(self) -> _Outgoing:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         return await self._stream.__aexit__(kind, problem, trace)

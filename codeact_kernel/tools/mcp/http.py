@@ -12,8 +12,8 @@ from mcp.client._transport import TransportStreams
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from .messages import MAX_MESSAGE, MAX_VALUES, is_heavy
 from .server import Http
-from .stdio import MAX_MESSAGE
 from .tail import Tail
 
 CONNECT_S = 30.0
@@ -25,16 +25,20 @@ class TooMuch(httpx2.StreamError):
 
 
 class _Bounded(httpx2.AsyncByteStream):
+    """A body in one piece."""
+
     def __init__(self, stream: Any) -> None:
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
+        body = bytearray()
         async for chunk in self._stream:
-            size += len(chunk)
-            if size > MAX_MESSAGE:
+            body += chunk
+            if len(body) > MAX_MESSAGE:
                 raise TooMuch(f"an answer of over {MAX_MESSAGE} bytes is not taken")
-            yield chunk
+        if is_heavy(body):
+            raise TooMuch(f"an answer of over {MAX_VALUES} values is not taken")
+        yield bytes(body)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -17,7 +17,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from .callbacks import Handlers
-from .gate import Gate
+from .gate import Gate, Mend
+from .mending import mend
 from .patience import Patience
 from .problems import Unavailable, plain
 from .tail import Tail
@@ -41,6 +42,9 @@ class Link:
         self._start_s = start_s
         self._over = anyio.Event()
         self._problem = ""
+        self._version = ""
+        self.remarks: list[str] = []
+        """What was left out of its lists, and why."""
         self._ready: asyncio.Future[Client | None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live())
 
@@ -81,6 +85,8 @@ class Link:
             async with AsyncExitStack() as stack:
                 async with self._patience.limit(self._start_s):
                     client = await stack.enter_async_context(self._client())
+                self._version = client.protocol_version
+                _leave_results(client)
                 self._ready.set_result(client)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._heed, client)
@@ -100,11 +106,14 @@ class Link:
 
     def _client(self) -> Client:
         return Client(
-            _Gated(self._transport(self._over)),
+            _Gated(self._transport(self._over), self._mend),
             cache=None,
             client_info=types.Implementation(name="codeact_kernel", version=version("codeact_kernel")),
             **self._handlers.of_client(),
         )
+
+    def _mend(self, result: dict[str, Any]) -> None:
+        mend(result, self._version, self.remarks)
 
     async def _heed(self, client: Client) -> None:
         """In the protocol of 2026 changes of lists are told to those who listen; before, to everybody."""
@@ -128,15 +137,26 @@ class Link:
                 self._handlers.changed("tools")  # Nobody knows what was missed.
 
 
+def _leave_results(client: Client) -> None:
+    """Results are checked by `Connection`: the SDK would try a stranger's regular expressions, which need not
+    end, and ask for the list of tools first."""
+
+    async def unchecked(name: str, result: types.CallToolResult) -> None:
+        return None
+
+    client.session.validate_tool_result = unchecked  # type: ignore[method-assign]  # There is no switch.
+
+
 class _Gated(AbstractAsyncContextManager[TransportStreams]):
     """A transport whose server cannot flood."""
 
-    def __init__(self, inner: AbstractAsyncContextManager[TransportStreams]) -> None:
+    def __init__(self, inner: AbstractAsyncContextManager[TransportStreams], mend: Mend) -> None:
         self._inner = inner
+        self._mend = mend
 
     async def __aenter__(self) -> TransportStreams:
-        incoming, outgoing = await self._inner.__aenter__()
-        return Gate(incoming), outgoing
+        gate = Gate(*await self._inner.__aenter__(), self._mend)
+        return gate.incoming, gate.outgoing
 
     async def __aexit__(self, *problem: Any) -> bool | None:
         return await self._inner.__aexit__(*problem)

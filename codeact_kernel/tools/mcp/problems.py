@@ -25,9 +25,18 @@ def check_installed() -> None:
 
 
 def plain(text: str, most: int = MAX_WORDS) -> str:
-    """`text` of a server, for a terminal: without control characters, and the last of it when it is long."""
-    cut = text[-most:] if len(text) > most else text
-    shown = "".join(
-        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in cut
-    )
+    """`text` of a server, for a terminal: without control characters, and cut when it is long."""
+    shown = _shown(text[:most])
+    return f"{shown} …" if len(text) > most else shown
+
+
+def last(text: str, most: int = MAX_WORDS) -> str:
+    """As `plain`, but that its end is kept."""
+    shown = _shown(text[-most:])
     return f"… {shown}" if len(text) > most else shown
+
+
+def _shown(text: str) -> str:
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .problems import MAX_WORDS, plain
+from .problems import MAX_WORDS, last
 
 KEPT = 16 * 1024
 
@@ -27,4 +27,4 @@ class Tail:
 
     def words(self) -> str:
         """As part of a message: clean, bounded; "" when there are none."""
-        return plain(bytes(self._bytes[-KEPT:]).decode("utf-8", "replace").strip(), MAX_WORDS)
+        return last(bytes(self._bytes[-KEPT:]).decode("utf-8", "replace").strip(), MAX_WORDS)
