@@ -6,6 +6,7 @@ They are tools too, so that their calls are on the tape; nobody is told of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -86,11 +87,11 @@ class _Extras:
         return prompt_value(result, tool, self._module)
 
     async def updates(self, given: Mapping[str, Any]) -> object:
-        """What the module has got since the run began; the server is asked where that is not known."""
-        try:
+        """What the module has got since the run began; the server is asked where that is not known. Of one
+        that has failed from the start nothing is known, and it is said why."""
+        failed = self._server.problem and not self._server.offers.tools
+        with told(self._tool("_updates")) if failed else suppress(*PROBLEMS):
             await self._server.be_current()
-        except PROBLEMS:
-            pass  # What is known is said; the next call says what is wrong.
         return tools_value(self._server.added.values())
 
     def _tool(self, name: str) -> str:

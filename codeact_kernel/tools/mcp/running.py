@@ -86,8 +86,9 @@ class Running:
             self._told(changes)
 
     async def be_current(self) -> None:
-        """Looks, where what is offered is not known to be what the server has. Raises: PROBLEMS."""
-        if not self._current or self.problem:
+        """Looks: what the server has told of a change is heard a moment later. Raises: PROBLEMS."""
+        if not self._current or self.problem or self._lists < MAX_LISTS:
+            self._lists += 1
             await self.look()
 
     def _told(self, changes: Changes) -> None:
