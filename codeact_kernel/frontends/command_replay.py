@@ -12,6 +12,7 @@ from ..exceptions import UsageError
 from ..notebook.edits import load_edited
 from ..replay import ReplayReport, counted
 from ..sandbox.launching import Launcher
+from ..tools.mcp.server import ServerConfig
 from ..tools.registry import Tool
 from ..wire.messages import Json
 from .app import CodeactApp
@@ -21,10 +22,12 @@ from .cli import USAGE
 from .cli_values import DRIFT_KINDS
 from .documents import SCHEMA_VERSION, dumps, replay_document
 from .doors import outlets, saved_run, tools_of
+from .live_tools import LiveTools
 from .page import Page
 from .recorded_data import data_notes, import_note
 from .replay_view import show_report, show_step
-from .replaying import LiveTools, launcher_for, replay_notebook
+from .replaying import launcher_for, replay_notebook
+from .servers import configs_of
 from .terminal import clean
 
 
@@ -46,8 +49,7 @@ class ReplayApp(CodeactApp):
         with outlets(self.json) as (console, document):
             page, settings, live = Page(console), self.settings(), None
             if self.live:
-                tools = tools_of(self.tools)
-                live = _live(page, tools, yes=self.yes)
+                live = _live(page, tools_of(self.tools), configs_of(self.mcp), yes=self.yes)
             with launcher_for(len(self.arguments)) as self._launcher:
                 runs = [self._run(page, given, settings, live) for given in self.arguments]
             if document is not None:
@@ -59,9 +61,9 @@ class ReplayApp(CodeactApp):
         """Raises UsageError."""
         if unknown := [kind for kind in self.excepted if kind not in DRIFT_KINDS]:
             raise UsageError(f"--except {unknown[0]!r} is unknown; give one of {', '.join(DRIFT_KINDS)}")
-        if self.live and not self.tools:
-            raise UsageError("--live calls the real tools; say where they are with --tools FILE.py")
-        for option in ("tools", "yes"):  # Of a config file, they may be meant for other commands.
+        if self.live and not self.tools and not self.mcp:
+            raise UsageError("--live calls the real tools; say where they are: --tools FILE.py, --mcp FILE")
+        for option in ("tools", "mcp", "yes"):  # Of a config file, they may be meant for other commands.
             if not self.live and option in self.cli_config[type(self).__name__]:
                 raise UsageError(f"--{option} is for --live; a replay without it calls no tool")
 
@@ -103,11 +105,17 @@ class ReplayApp(CodeactApp):
         return report.exit_code, replay_document(report, path, ready[0].sandbox)
 
 
-def _live(page: Page, tools: tuple[Tool, ...], *, yes: bool) -> LiveTools:
+def _live(page: Page, tools: tuple[Tool, ...], servers: tuple[ServerConfig, ...], *, yes: bool) -> LiveTools:
     """Calls that only read are made; a person is asked for the others, unless `yes`. Without a terminal those
     are denied."""
+
+    def tell(text: str) -> None:
+        page.line(f"note: {clean(text)}", "yellow")
+
     if yes:
-        return LiveTools(tools, {"*": "allow", **{tool.name: "allow" for tool in tools}})
+        names = (*(tool.name for tool in tools), *(server.module for server in servers))
+        allowed = {"*": "allow", **dict.fromkeys(names, "allow")}
+        return LiveTools(tools, allowed, mcp=servers, tell=tell)
     asker = TerminalAsker(page.console)
     if not asker.ready():
         page.line(
@@ -115,7 +123,7 @@ def _live(page: Page, tools: tuple[Tool, ...], *, yes: bool) -> LiveTools:
             "--yes allows them",
             "yellow",
         )
-    return LiveTools(tools, ASK_WRITES, asker)
+    return LiveTools(tools, ASK_WRITES, asker, servers, tell)
 
 
 def _document(runs: list[dict[str, Json]]) -> dict[str, Json]:

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..config import Limits, Settings
 from ..events import SandboxReady
-from ..exceptions import UsageError
 from ..live import Live
 from ..notebook.edits import Edited, load_edited
-from ..notebook.null import NullRecorder
 from ..profile_drift import profile_drift
 from ..rebuild import TapeCalls
 from ..replay import ReplayReport, StepVerdict, counted, replay
 from ..sandbox.launching import Launcher
 from ..sandbox.session import KernelSession
-from ..tools.registry import ToolRegistry
-from ..tools.toolkits import Tools
 from ..trajectory import Trajectory
 from ..unrepeatable import remarks
-from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json
 from . import cage
-from .approval_modes import Approve
-from .approving import Asker, Desk
+from .approving import Desk
+from .live_tools import LiveTools, opened
 from .portal import PortalRunner, SyncDoor
 from .recorded_data import hosted_setup, provided, refused_imports
 
@@ -35,15 +31,6 @@ MAX_EDITS = 20
 """Changes by hand that are told."""
 RECORDED_SHARE = 10
 """A notebook's limit of a step counts up to so many times the default one."""
-
-
-@dataclass(frozen=True)
-class LiveTools:
-    """The real tools of a live replay; which calls `asker` is asked about (None: those the tools say)."""
-
-    tools: Tools
-    approve: Approve | None = None
-    asker: Asker | None = None
 
 
 def replay_notebook(
@@ -86,11 +73,15 @@ def replay_notebook(
 
     runner = PortalRunner()
     runner.door = door
+    run = partial(replay_trajectory, trajectory, settings, tell, ready, to=to, launcher=launcher)
+
+    async def called(tools: LiveTools) -> ReplayReport:
+        async with opened(tools, trajectory, settings, runner) as real:
+            report = await run(live=real.live)
+            return replace(report, profile=(*report.profile, *real.drifts))
+
     try:
-        called = None if live is None else _called(trajectory, live, settings, runner)
-        report = door.run(
-            replay_trajectory(trajectory, settings, tell, ready, to=to, live=called, launcher=launcher)
-        )
+        report = door.run(run() if live is None else called(live))
     finally:
         runner.close()
     told = tuple(edit.text for edit in edited.edits[:MAX_EDITS])
@@ -103,20 +94,6 @@ def launcher_for(runs: int) -> AbstractContextManager[Launcher | None]:
     """For so many runs, one after the other: only several are worth the imports of a launcher, which is ready
     when the first has been replayed."""
     return Launcher() if runs >= SEVERAL else nullcontext()
-
-
-def _called(trajectory: Trajectory, live: LiveTools, settings: Settings, runner: PortalRunner) -> Live:
-    """Raises UsageError when a tool that the run called is not there."""
-    registry = ToolRegistry(live.tools, runner)
-    known = {FINAL_ANSWER, *(spec.name for spec in registry.specs())}
-    asked = {call.tool for step in trajectory.steps for call in step.observation.tool_calls}
-    if missing := sorted(asked - known):
-        raise UsageError(
-            f"the run called {', '.join(map(repr, missing[:10]))}, which the given tools do not have; give "
-            "the file that defines them with --tools"
-        )
-    desk = Desk(registry, runner, live.approve, live.asker, limits=settings.tools)
-    return Live(registry, NullRecorder(), settings.tools, desk.approver)
 
 
 def limits_of(given: Limits, recorded: Json) -> Limits:

@@ -151,8 +151,8 @@ class Servers:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Modules whose server could not be started."""
-        return ()
+        """Modules whose server cannot be had."""
+        return () if self._servers is None else tuple(self._servers.failed)
 
     async def open(self, tell: Callable[[str], None]) -> None:
         """Starts those that have to be, before the kernel gets its tools. One that fails is told."""
@@ -181,8 +181,16 @@ class Servers:
             return tuple(map(waiting, self.configs))
         made = Counter(call.tool.partition(".")[0] for call in calls)
         offered = Counter(spec.module for spec in self._registry.specs() if not spec.function.startswith("_"))
+        failed = self._servers.failed
         return tuple(
-            ServerState(config, "", offered[config.module], made[config.module]) for config in self.configs
+            ServerState(
+                config,
+                "cannot be had" if config.module in failed else "there",
+                offered[config.module],
+                made[config.module],
+                failed.get(config.module, ""),
+            )
+            for config in self.configs
         )
 
     async def aclose(self) -> None:
