@@ -3,6 +3,10 @@
 A call `f(…)` of a tool becomes `f.aio(…)` where the program is bound to await it. Without the
 rewriting each of these places would be a TypeError (a plain value is not awaitable), so no program
 that worked changes its meaning.
+
+What a name of the action namespace stands for is known when the cell is read. Functions of modules come by
+imports, attributes and variables of any kind; where a run has modules, what is called there becomes
+`helper(what)(…)`, and the helper finds out when it runs.
 """
 
 from __future__ import annotations
@@ -22,15 +26,18 @@ class AwaitTools:
     Args:
         is_tool: whether a name of the action namespace stands for a tool. Names that the cell
             itself binds are never taken for tools.
+        helper: the name of a function of one argument, which gives `f.aio` for a tool `f` and all else as
+            it is; "": there are no tools but those that have such names.
     """
 
-    def __init__(self, is_tool: Callable[[str], bool]) -> None:
+    def __init__(self, is_tool: Callable[[str], bool], helper: str = "") -> None:
         self._is_tool = is_tool
+        self._helper = helper
 
     def visit(self, tree: ast.AST) -> ast.AST:
         """Called by IPython with each parsed cell; changes it in place."""
         nodes = list(ast.walk(tree))
-        if not any(isinstance(node, ast.Name) and self._is_tool(node.id) for node in nodes):
+        if not self._helper and not any(isinstance(n, ast.Name) and self._is_tool(n.id) for n in nodes):
             return tree
         names = _Names(nodes)
         for scope in [tree, *(node for node in nodes if isinstance(node, _SCOPES))]:
@@ -48,12 +55,26 @@ class AwaitTools:
 
     def _rewrite(self, node: ast.expr, names: _Names) -> None:
         match node:
-            case ast.Call(func=ast.Name(id="map"), args=[ast.Name(id=name) as tool, *_]):
-                if self._is_tool(name) and name not in names.bound:
-                    node.args[0] = _aio(tool)
-            case ast.Call(func=ast.Name(id=name) as tool):
-                if self._is_tool(name) and name not in names.bound:
-                    node.func = _aio(tool)
+            case ast.Call(func=ast.Name(id="map"), args=[called, *_]):
+                node.args[0] = self._aio(called, names)
+            case ast.Call(func=called) if not names.is_asyncio(called):
+                node.func = self._aio(called, names)
+
+    def _aio(self, called: ast.expr, names: _Names) -> ast.expr:
+        """What is called in place of it."""
+        if isinstance(called, ast.Name) and self._is_tool(called.id) and called.id not in names.bound:
+            return ast.copy_location(ast.Attribute(called, "aio", ast.Load()), called)
+        if not self._helper or isinstance(called, ast.Starred) or self._is_done(called):
+            return called
+        helper = ast.copy_location(ast.Name(self._helper, ast.Load()), called)
+        return ast.copy_location(ast.Call(helper, [called], []), called)
+
+    def _is_done(self, called: ast.expr) -> bool:
+        """Whether it was rewritten as part of something else."""
+        match called:
+            case ast.Call(func=ast.Name(id=name)):
+                return name == self._helper
+        return False
 
 
 class _Names:
@@ -83,6 +104,13 @@ class _Names:
         if name in _FIRST:
             return [*node.args[:1], *(k.value for k in node.keywords if k.arg in _KEYWORDS)]
         return []
+
+    def is_asyncio(self, func: ast.expr) -> bool:
+        """Whether it is a function of asyncio by how it is written, and so no tool."""
+        match func:
+            case ast.Attribute(value=ast.Name(id=module)):
+                return module in self._asyncio and module not in self.bound
+        return False
 
     def _asyncio_function(self, func: ast.expr) -> str | None:
         match func:
@@ -132,7 +160,3 @@ def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
         yield node
         if not isinstance(node, _SCOPES):
             waiting.extend(ast.iter_child_nodes(node))
-
-
-def _aio(tool: ast.Name) -> ast.Attribute:
-    return ast.copy_location(ast.Attribute(tool, "aio", ast.Load()), tool)

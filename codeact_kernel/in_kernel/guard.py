@@ -35,11 +35,18 @@ class Guard:
         allow_imports: dotted names of modules allowed on top of the default list.
         report: called with ("import" | "builtin" | "magic" | "attribute", name) for every refusal,
             also when the code catches the exception.
+        ours: packages in memory that cells import tools from.
     """
 
-    def __init__(self, shell: Any, allow_imports: Iterable[str], report: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        shell: Any,
+        allow_imports: Iterable[str],
+        report: Callable[[str, str], None],
+        ours: Iterable[str] = (),
+    ) -> None:
         self._shell = shell
-        self._lists = load_lists(allow_imports)
+        self._lists = load_lists(allow_imports, ours)
         self._report = report
         self._before: dict[str, object] = {}
         self._path: list[str] = []
@@ -79,8 +86,18 @@ class Guard:
         """Called by IPython with each parsed cell. Raises Refused, and nothing else: any other
         exception would make IPython run the cell and drop this check for good."""
         self._shell.user_ns.update(self._owned)
+        return self._checked(tree, self._shell.user_ns)
+
+    def checked_file(self, tree: ast.Module, namespace: dict[str, Any]) -> ast.Module:
+        """As `visit`, for code that is not a cell: `namespace`, in which it runs, gets the builtins of action
+        code. Raises Refused."""
+        namespace.update(self._owned)
+        self._checked(tree, namespace)
+        return tree
+
+    def _checked(self, tree: ast.AST, namespace: dict[str, Any]) -> ast.AST:
         try:
-            return self._checked(tree)
+            return self._looked_through(tree, namespace)
         except InputRejected:
             raise
         except RecursionError:
@@ -88,9 +105,9 @@ class Guard:
         except Exception as problem:
             raise Refused(f"the cell cannot be checked ({problem!r}); write it differently.") from problem
 
-    def _checked(self, tree: ast.AST) -> ast.AST:
+    def _looked_through(self, tree: ast.AST, namespace: dict[str, Any]) -> ast.AST:
         nodes = list(ast.walk(tree))
-        check = CellCheck(self._lists, self._shell.user_ns, self._shell.transform_cell)
+        check = CellCheck(self._lists, namespace, self._shell.transform_cell)
         check.check(nodes)
         if check.found:
             for kind, name in dict.fromkeys((finding.kind, finding.name) for finding in check.found):

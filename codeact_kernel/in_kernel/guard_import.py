@@ -11,6 +11,7 @@ from typing import Any
 
 from codeact_kernel.in_kernel.guard_builtins import Warden
 from codeact_kernel.in_kernel.guard_lists import AllowLists
+from codeact_kernel.in_kernel.modules import check_import
 
 
 def guarded_import(warden: Warden) -> Callable[..., Any]:
@@ -46,6 +47,7 @@ def guarded_import(warden: Warden) -> Callable[..., Any]:
         if not names:
             return module if lists.allows(module.__name__) else _gateway(lists, gateways, name)
         for part in names:
+            check_import(module, part)
             _check_member(warden, module, part)
         return _public_part(warden, module) if "*" in names else module
 

@@ -114,12 +114,13 @@ def _packaged() -> dict[str, Any]:
     return found
 
 
-def load_lists(allow_imports: Iterable[str] = ()) -> AllowLists:
-    """The packaged lists, with `allow_imports` (dotted module names) allowed on top."""
+def load_lists(allow_imports: Iterable[str] = (), ours: Iterable[str] = ()) -> AllowLists:
+    """The packaged lists, with `allow_imports` (dotted module names) allowed on top; `ours`: packages that
+    are not files."""
     data = _packaged()
     extra = frozenset(allow_imports)
     denied = frozenset(name for name in data["denied"] if not extra.intersection(_prefixes(name)))
-    imports = frozenset(data["imports"]["standard"] + data["imports"]["science"]) | extra
+    imports = frozenset(data["imports"]["standard"] + data["imports"]["science"]) | extra | frozenset(ours)
     stdlib = {name for name in sys.stdlib_module_names if name not in imports}
     watched = stdlib | {name.rpartition(".")[2] for name in (*denied, *data["instead"])}
     magics = data["magics"]

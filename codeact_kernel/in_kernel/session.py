@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,12 +10,16 @@ from IPython.core.getipython import get_ipython
 
 from codeact_kernel.in_kernel import attach
 from codeact_kernel.in_kernel.awaiting import AwaitTools
+from codeact_kernel.in_kernel.catalogue import Catalogue
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.in_kernel.digest import install_digests
+from codeact_kernel.in_kernel.functions import AWAITABLE
 from codeact_kernel.in_kernel.guard import Guard
 from codeact_kernel.in_kernel.hostless import allowed_here, provide_data, say_external
+from codeact_kernel.in_kernel.modules import PACKAGES, ToolFinder
 from codeact_kernel.in_kernel.recorded import register_recorded
-from codeact_kernel.in_kernel.tools import DENIED, FINAL_ANSWER_SPEC, ToolDenied, ToolFunction
+from codeact_kernel.in_kernel.toolbox import Toolbox, read_resource
+from codeact_kernel.in_kernel.tools import DENIED, ERRORS, FINAL_ANSWER_SPEC, ToolDenied, ToolFunction
 from codeact_kernel.wire.messages import Json, ToolOutcome
 from codeact_kernel.wire.setup import SetupSpec, parse_setup
 from codeact_kernel.wire.tape import Tape
@@ -43,22 +48,62 @@ class _Session:
 
     def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, imports: tuple[str, ...]) -> None:
         self._shell = shell
-        self._guard = Guard(shell, imports, caller.refused)
+        self._guard = Guard(shell, imports, caller.refused, PACKAGES)
         # By what the name stands for now: a cell may have given it to something else.
-        self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction))
-        stubs = {tool.name: ToolFunction(tool, caller) for tool in (*spec.tools, FINAL_ANSWER_SPEC)}
-        given = {**stubs, DENIED: stubs.get(DENIED, ToolDenied)}
+        self._awaiting = AwaitTools(
+            lambda name: isinstance(shell.user_ns.get(name), ToolFunction),
+            AWAITABLE if spec.modules else "",
+        )
+        flat = [tool for tool in (*spec.tools, FINAL_ANSWER_SPEC) if not tool.module]
+        stubs = {tool.name: ToolFunction(tool, caller) for tool in flat}
+        self._catalogue = Catalogue(spec.modules, spec.tools, caller)
+        self._finder = ToolFinder(self._catalogue, imports, OnceACell(shell))
+        further = _further(self._catalogue) if spec.modules else {DENIED: ToolDenied}
+        given = {**further, **stubs}
         shell.user_ns.update(given)
         shell.user_ns_hidden.update(given)  # Not variables of the user's: %who does not list them.
         _ask_by(stubs, getattr(shell, "kernel", None))
 
     def start(self) -> None:
+        self._finder.install()
         self._guard.install()
         self._shell.ast_transformers.append(self._awaiting)
 
     def stop(self) -> None:
+        self._finder.remove()
         self._guard.remove()
         self._shell.ast_transformers.remove(self._awaiting)
+
+
+class OnceACell:
+    """Whether a server may be asked for a name that its module has not: by code of a cell, and once in it.
+    Completion and inspection ask nobody; and a cell makes the same calls when it runs again."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._asked: dict[str, int] = {}
+
+    def __call__(self, module: str) -> bool:
+        now = self._shell.execution_count
+        if self._asked.get(module) == now or not self._in_a_cell():
+            return False
+        self._asked[module] = now
+        return True
+
+    def _in_a_cell(self) -> bool:
+        frame, namespace = sys._getframe(2), self._shell.user_global_ns
+        while frame.f_globals is not namespace:
+            if frame.f_back is None:
+                return False
+            frame = frame.f_back
+        return True
+
+
+def _further(catalogue: Catalogue) -> dict[str, object]:
+    """What else the namespace has where there are modules; a tool of such a name comes before it."""
+    toolbox = Toolbox(catalogue)
+    read_resource(toolbox)
+    return {"tools": toolbox, **ERRORS}
 
 
 def _ask_by(stubs: Mapping[str, ToolFunction], kernel: Any) -> None:

@@ -6,11 +6,12 @@ import builtins
 import inspect
 import sys
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.wire.frames import FINAL_ANSWER
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolOutcome, ToolParameter, ToolSpec
+from codeact_kernel.wire.stubs import HINT
 from codeact_kernel.wire.values import EncodeError, decode, encode
 
 _KINDS = {
@@ -26,11 +27,30 @@ _INLINE = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"}
 
 
 class ToolError(Exception):
-    """A tool failed on the host with an exception that is no Python builtin; its name leads the message."""
+    """A tool failed on the host. Where its exception there is no builtin of Python, the name leads."""
+
+
+class ToolUnavailable(ToolError):
+    """The server of this tool is not there: it could not be started, has ended, or does not answer."""
+
+
+class ToolSchemaError(ToolError):
+    """The server returned something else than it says that this tool returns."""
+
+
+class ToolProtocolError(ToolError):
+    """The server refused the call with an error of the protocol; its code is in the message."""
 
 
 class ToolDenied(PermissionError):
     """A person, or a rule of theirs, did not allow this call: it was not made. The message has the reason."""
+
+
+ERRORS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (ToolError, ToolUnavailable, ToolSchemaError, ToolProtocolError, ToolDenied)
+}
+"""What a failed call raises beside Python's own exceptions, by the name that the host says."""
 
 
 class _Source:
@@ -61,22 +81,30 @@ class ToolFunction:
         self.__signature__ = signature(spec)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
+        __tracebackhide__ = True
         if self._spec.is_async and _called_from_coroutine():
             return self.aio(*args, **kwargs)
-        return _unwrap(self._caller.call(self._spec.name, *self._encode(args, kwargs)))
+        return self._unwrap(self._caller.call(self._spec.name, *self._encode(args, kwargs)))
 
     def aio(self, *args: object, **kwargs: object) -> Awaitable[Any]:
         """The same call as an awaitable, for `await` and `asyncio.gather`."""
+        __tracebackhide__ = True
         encoded = self._encode(args, kwargs)
 
         async def call() -> object:
-            return _unwrap(await self._caller.acall(self._spec.name, *encoded))
+            __tracebackhide__ = True
+            return self._unwrap(await self._caller.acall(self._spec.name, *encoded))
 
         return call()
+
+    def _unwrap(self, outcome: ToolOutcome) -> object:
+        __tracebackhide__ = True
+        return value_of(outcome)
 
     def _encode(
         self, args: tuple[object, ...], kwargs: Mapping[str, object]
     ) -> tuple[tuple[Json, ...], dict[str, Json]]:
+        __tracebackhide__ = True
         by_place: list[Json] = []
         by_name: dict[str, Json] = {}
         name: str | None = None
@@ -89,6 +117,9 @@ class ToolFunction:
             where = len(by_place) + 1 if name is None else repr(name)
             raise TypeError(f"{self._spec.name}(): argument {where}: {problem}") from None
         return tuple(by_place), by_name
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"the tool {self._spec.name} is part of this kernel and cannot be pickled")
 
     def __repr__(self) -> str:
         return f"<tool {self._spec.name}{self.__signature__}>"
@@ -120,14 +151,18 @@ FINAL_ANSWER_SPEC = ToolSpec(
 )
 
 
-def _unwrap(outcome: ToolOutcome) -> object:
+def value_of(outcome: ToolOutcome, hint: str = "") -> object:
+    """What a call returned. Raises what it raised; a ToolError ends with `hint`, unless it has one."""
+    __tracebackhide__ = True
     if isinstance(outcome, Returned):
         return decode(outcome.value)
+    if hint and outcome.type == ToolError.__name__ and HINT not in outcome.message:
+        outcome = Raised(outcome.type, f"{outcome.message}\n{hint}")
     raise _exception(outcome) from None
 
 
 def _exception(raised: Raised) -> Exception:
-    kind = ToolDenied if raised.type == DENIED else getattr(builtins, raised.type, None)
+    kind = ERRORS.get(raised.type) or getattr(builtins, raised.type, None)
     if isinstance(kind, type) and issubclass(kind, Exception):
         try:
             return kind(raised.message)

@@ -1,0 +1,109 @@
+"""Owns what tools a kernel knows: those of its setup cell, and those that servers have offered since."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+
+from codeact_kernel.in_kernel.channel import Caller
+from codeact_kernel.in_kernel.tools import value_of
+from codeact_kernel.wire.messages import Package, Returned, ToolModule, ToolOutcome, ToolSpec
+from codeact_kernel.wire.setup_modules import MAX_TOOLS, tools_from_value
+from codeact_kernel.wire.stubs import tool_stub
+from codeact_kernel.wire.values import decode, encode
+
+UPDATES = "_updates"
+
+
+class Catalogue:
+    """The tools by module. Only names beforehand: what a schema means in Python is made when it is wanted.
+
+    Args:
+        tools: also those of no module, which are only to be found.
+        caller: answers `filesystem._updates()`.
+    """
+
+    def __init__(self, modules: Iterable[ToolModule], tools: Iterable[ToolSpec], caller: Caller) -> None:
+        self.caller = caller
+        self.modules: Mapping[str, ToolModule] = {module.name: module for module in modules}
+        self._specs: dict[str, dict[str, ToolSpec]] = {name: {} for name in ("", *self.modules)}
+        self._whole: dict[str, ToolSpec] = {}
+        self._lock = threading.Lock()
+        for tool in tools:
+            if not tool.module or not tool.function.startswith("_"):  # Those are ours: they are called here.
+                self._specs.setdefault(tool.module, {})[tool.function] = tool
+
+    def names(self, package: Package) -> tuple[str, ...]:
+        """The modules of a package, sorted."""
+        return tuple(sorted(name for name, module in self.modules.items() if module.package == package))
+
+    def functions(self, module: str) -> Mapping[str, ToolSpec]:
+        """The tools of a module by the name of their function."""
+        return self._specs[module]
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """All tools; those of servers without what their schemas mean (`whole`)."""
+        return tuple(spec for specs in self._specs.values() for spec in list(specs.values()))
+
+    def whole(self, spec: ToolSpec) -> ToolSpec:
+        """With the parameters and the result that its schema means."""
+        if spec.schema is None or spec.parameters:
+            return spec
+        found = self._whole.get(spec.name)
+        if found is None:
+            from codeact_kernel.wire.schemas import tool_spec  # 20 ms, which not all runs need.
+
+            found = tool_spec(spec.module, spec.function, spec.schema, spec.doc)
+            self._whole[spec.name] = found
+        return found
+
+    def source(self, module: str, specs: Sequence[ToolSpec]) -> str:
+        """Some tools of a module as Python source, with the types that they need; "": those of none."""
+        described = self.modules.get(module)
+        if described is None:
+            return "\n\n".join(map(tool_stub, specs))
+        if described.package == "toolkits":
+            stubs = "\n\n".join(map(tool_stub, specs))
+            return f"# from toolkits import {module}\n\n{stubs}"
+        from codeact_kernel.wire.schemas import module_source  # 20 ms, which not all runs need.
+
+        return f"# from mcp_servers import {module}\n{module_source(described, specs)}"
+
+    def ask(self, module: str, function: str, *args: object) -> object:
+        """What one of the module's own tools answers: `filesystem._resources()`. Raises what it raises."""
+        __tracebackhide__ = True
+        return value_of(self._outcome(module, function, *args))
+
+    def update(self, module: str) -> tuple[ToolSpec, ...]:
+        """Asks the host what the module has got since the setup, and keeps it; what is new here.
+
+        Raises: what the call raises; ValueError for an answer that is none.
+        """
+        __tracebackhide__ = True
+        return self._added(module, self.ask(module, UPDATES))
+
+    def look(self, module: str) -> tuple[ToolSpec, ...]:
+        """As `update`, for a name that was not found: where nothing can be had, nothing is new. Raises
+        ToolUnavailable for a module that has nothing at all, since its server could not be started."""
+        __tracebackhide__ = True
+        try:
+            outcome = self._outcome(module, UPDATES)
+            if isinstance(outcome, Returned):
+                return self._added(module, decode(outcome.value))
+        except (LookupError, ValueError):  # Not on the tape: there was nothing when it was recorded.
+            return ()
+        return () if self._specs[module] else value_of(outcome)
+
+    def _outcome(self, module: str, function: str, *args: object) -> ToolOutcome:
+        encoded = tuple(encode(value, blobs=True) for value in args)
+        return self.caller.call(f"{module}.{function}", encoded, {})
+
+    def _added(self, module: str, value: object) -> tuple[ToolSpec, ...]:
+        """Appends: what is known stays as it is."""
+        found = tools_from_value(module, value)
+        with self._lock:
+            known = self._specs[module]
+            new = [spec for spec in found if spec.function not in known and not spec.function.startswith("_")]
+            new = new[: max(MAX_TOOLS - sum(map(len, self._specs.values())), 0)]
+            known.update((spec.function, spec) for spec in new)
+        return tuple(new)

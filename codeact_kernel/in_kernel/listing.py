@@ -1,0 +1,74 @@
+"""Owns how answers of `tools` show themselves: one line for each, a text as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from codeact_kernel.wire.media import ResourceLink
+
+SHOWN = 100
+LINE = 300
+"""Characters of an item."""
+
+
+class Text(str):
+    """A text that shows itself as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, repr=False)
+class Hit:
+    """A function that was found. `doc`: all that is said of it."""
+
+    name: str
+    signature: str
+    summary: str
+    doc: str = field(default="", compare=False)
+
+    def __repr__(self) -> str:
+        return f"{self.signature} — {self.summary}" if self.summary else self.signature
+
+
+class Listing(list[Any]):
+    """A list that shows itself with one line for each item; `none`: what an empty one says."""
+
+    def __init__(self, items: object = (), none: str = "Nothing.") -> None:
+        super().__init__(items if isinstance(items, Iterable) and not isinstance(items, str) else [items])
+        self._none = none
+
+    def __repr__(self) -> str:
+        if not self:
+            return self._none
+        more = [f"… and {len(self) - SHOWN:,} more"] if len(self) > SHOWN else []
+        return "\n".join([*map(_line, self[:SHOWN]), *more])
+
+
+def _line(item: object) -> str:
+    match item:
+        case ResourceLink():
+            text = _joined(item.uri, item.name, item.media_type, item.description)
+        case {"name": str(name), **rest}:
+            text = _joined(f"{name}({_arguments(rest)})", rest.get("description"))
+        case str():
+            text = item
+        case _:
+            text = repr(item)
+    text = " ".join(text.split())
+    return text if len(text) <= LINE else f"{text[: LINE - 1]}…"
+
+
+def _joined(*parts: object) -> str:
+    return " — ".join(str(part) for part in parts if part)
+
+
+def _arguments(prompt: Mapping[object, object]) -> str:
+    """Of a prompt; required ones have a star."""
+    given = prompt.get("arguments")
+    known = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    return ", ".join(f"{each.get('name')}{'*' if each.get('required') else ''}" for each in known)
