@@ -32,6 +32,7 @@ LAYERS = {
     "sandbox": 2,
     "tools": 2,
     "notebook": 2,
+    "skills": 2,
     "policy": 3,
     "prompt": 3,
     "prompt_modules": 3,

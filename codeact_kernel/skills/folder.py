@@ -1,0 +1,172 @@
+"""Owns folders of skills: what lies in one, and writing, replacing and removing it. Nothing of it is run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from jupyter_core.paths import jupyter_data_dir
+
+from ..exceptions import UsageError
+from ..wire.setup_skills import (
+    MAX_NAME,
+    MAX_SOURCE,
+    Skill,
+    check_skill,
+    check_together,
+    is_skill_name,
+)
+
+_TESTS = "_test.py"
+_MAX_FILES = 10_000
+"""Entries of a folder that are looked at."""
+
+
+def own_folder() -> Path:
+    """Where this user's skills are kept unless they say otherwise."""
+    return Path(jupyter_data_dir()) / "codeact" / "skills"
+
+
+def skill_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.py"
+
+
+def tests_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}{_TESTS}"
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a skill."""
+    if not is_skill_name(name) or name.endswith("_test") or name.startswith("test_") or name == "conftest":
+        raise UsageError(
+            f"a skill cannot be called {name!r:.120}: it needs an ASCII identifier of at most {MAX_NAME} "
+            "characters that begins with a letter, not with 'test_', and does not end in '_test'"
+        )
+    if name in sys.stdlib_module_names:
+        raise UsageError(
+            f"a skill cannot be called {name!r}: its file {name}.py would hide Python's own module; "
+            "give the function another name in a cell, then save again"
+        )
+
+
+def names_in(folder: Path) -> tuple[str, ...]:
+    """The skills of a folder, sorted. Raises UsageError when it is no folder, or cannot be read."""
+    try:
+        files = [entry.name for entry in _limited(folder)]
+    except OSError as problem:
+        raise UsageError(
+            f"the folder of skills {str(folder)!r} cannot be read: {problem.strerror}; name another"
+        ) from None
+    return tuple(sorted(name.removesuffix(".py") for name in files if _is_skill_file(name)))
+
+
+def _limited(folder: Path) -> Iterable[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        found = []
+        for entry in entries:
+            found.append(entry)
+            if len(found) > _MAX_FILES:
+                raise UsageError(f"{str(folder)!r} has more than {_MAX_FILES:,} entries; name another folder")
+        return found
+
+
+def _is_skill_file(name: str) -> bool:
+    plain = name.endswith(".py") and not name.endswith(_TESTS) and not name.startswith(("_", ".", "test_"))
+    return plain and name != "conftest.py"
+
+
+def read_skill(folder: Path, name: str) -> Skill:
+    """One skill. Raises UsageError, which names the file, and the line where there is one."""
+    path = skill_path(folder, name)
+    if not path.is_file():
+        known = ", ".join(names_in(folder)) if folder.is_dir() else ""
+        raise UsageError(f"there is no skill {name!r:.120} in {str(folder)!r}; there are: {known or 'none'}")
+    try:
+        with open(path, "rb") as file:
+            data = file.read(4 * MAX_SOURCE + 1)
+        skill = Skill(name, data.decode("utf-8-sig").replace("\r\n", "\n"))
+        check_skill(skill)
+    except OSError as problem:
+        raise UsageError(f"skill {str(path)!r} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError as problem:
+        raise UsageError(f"skill {str(path)!r} is no text in UTF-8: {problem.reason}") from None
+    except ValueError as problem:
+        raise UsageError(f"skill {str(path)!r} cannot be used: {problem}") from None
+    return skill
+
+
+def read_folder(folder: Path) -> tuple[Skill, ...]:
+    """All skills of a folder. Raises UsageError."""
+    return tuple(read_skill(folder, name) for name in names_in(folder))
+
+
+def read_folders(folders: Iterable[str | os.PathLike[str]]) -> tuple[tuple[Path, Skill], ...]:
+    """The skills of several folders, each with its file. Raises UsageError, also when two have one name."""
+    found: dict[str, tuple[Path, Skill]] = {}
+    for given in folders:
+        folder = Path(given).expanduser().absolute()
+        for skill in read_folder(folder):
+            path = skill_path(folder, skill.name)
+            if skill.name in found and found[skill.name][0] != path:
+                raise UsageError(
+                    f"two skills are called {skill.name!r}: {str(found[skill.name][0])!r} and {str(path)!r}; "
+                    "rename one of them, or leave out its folder"
+                )
+            found[skill.name] = (path, skill)
+    try:
+        check_together([skill for _, skill in found.values()])
+    except ValueError as problem:
+        raise UsageError(f"these skills cannot be offered to one run: {problem}") from None
+    return tuple(found.values())
+
+
+def check_free(folder: Path, name: str, *, replace: bool) -> None:
+    """Raises UsageError when there is such a skill, and it is not to be replaced."""
+    for path in (skill_path(folder, name), tests_path(folder, name)):
+        if os.path.lexists(path) and not replace:
+            raise UsageError(f"{str(path)!r} exists and is not overwritten; say --replace, or --to DIR")
+
+
+def write_skill(folder: Path, skill: Skill, tests: str | None) -> None:
+    """Writes a skill and its tests, each whole or not at all. Raises UsageError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(skill_path(folder, skill.name), skill.source)
+        if tests is None:
+            tests_path(folder, skill.name).unlink(missing_ok=True)
+        else:
+            _write(tests_path(folder, skill.name), tests)
+    except OSError as problem:
+        raise UsageError(
+            f"cannot write into {str(folder)!r}: {problem.strerror}; name another: --to DIR"
+        ) from None
+
+
+def _write(path: Path, text: str) -> None:
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def remove_skill(folder: Path, name: str) -> tuple[Path, ...]:
+    """Removes a skill and its tests; what was removed. Raises UsageError when there is none."""
+    if not is_skill_name(name) or not skill_path(folder, name).is_file():
+        read_skill(folder, name if is_skill_name(name) else repr(name))
+    removed = []
+    for path in (skill_path(folder, name), tests_path(folder, name)):
+        if path.is_file():
+            try:
+                path.unlink()
+            except OSError as problem:
+                raise UsageError(f"{str(path)!r} cannot be removed: {problem.strerror}") from None
+            removed.append(path)
+    return tuple(removed)

@@ -1,0 +1,204 @@
+"""Owns what belongs to a function of a run: the imports, helpers, classes and constants it cannot do without,
+and the tools that it calls."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from ..exceptions import UsageError
+from .cells import Binding, Program
+from .names import needs_of
+
+TOOL_PACKAGES = ("mcp_servers", "toolkits")
+KERNEL_NAMES = frozenset(
+    {"ToolDenied", "ToolError", "ToolUnavailable", "ToolSchemaError", "ToolProtocolError"}
+)
+"""Exceptions that a kernel with tools knows by name."""
+MAX_PARTS = 200
+"""Definitions of one skill; they are followed one within the other."""
+_IPYTHON = frozenset(
+    {"In", "Out", "exit", "get_ipython", "quit", "tools", "_obs", "_", "__", "___", "_i", "_dh"}
+)
+_DISPLAY = "from IPython.display import display"
+_BUILTINS = frozenset(dir(builtins))
+_MODULE = frozenset({"__name__", "__doc__", "__file__"})
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """A function with all that it needs.
+
+    `imports`: statements, sorted. `parts`: the others in an order in which they can be run, the function
+    among them. `tools`: those it calls by name; `modules`: `mcp_servers.filesystem`.
+    """
+
+    function: Binding
+    imports: tuple[str, ...] = ()
+    parts: tuple[Binding, ...] = ()
+    tools: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+
+
+def gathered(program: Program, name: str, tools: Iterable[str]) -> Gathered:
+    """Raises UsageError, which names what stands in the way and what to do."""
+    function = program.functions.get(name)
+    if function is None:
+        raise _unknown(program, name)
+    work = _Gathering(program, name, frozenset(tools))
+    work.add(function)
+    return work.result(function)
+
+
+def _unknown(program: Program, name: str) -> UsageError:
+    known = sorted(program.functions)
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    found = program.names.get(name)
+    if found is not None:
+        return UsageError(
+            f"{name!r} is no function: it {found.why or f'is defined by step {found.step}'}.{hint}"
+        )
+    listed = ", ".join(known[:20]) or "none"
+    return UsageError(f"no step that ended well defines a function {name!r}.{hint} The run defines: {listed}")
+
+
+@dataclass
+class _Gathering:
+    program: Program
+    name: str
+    known_tools: frozenset[str]
+    imports: dict[str, None] = field(default_factory=dict)
+    parts: list[Binding] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+    tools: set[str] = field(default_factory=set)
+    modules: set[str] = field(default_factory=set)
+
+    def result(self, function: Binding) -> Gathered:
+        imports = sorted(self.imports, key=lambda line: (not line.startswith("import "), line))
+        future = [f"from __future__ import {name}" for name in sorted(self.program.future)]
+        return Gathered(
+            function,
+            (*future, *imports),
+            tuple(self.parts),
+            tuple(sorted(self.tools)),
+            tuple(sorted(self.modules)),
+        )
+
+    def add(self, binding: Binding) -> None:
+        """A definition, after all that it needs."""
+        if binding.place in self.seen:
+            return
+        self.seen.add(binding.place)
+        if len(self.seen) > MAX_PARTS:
+            raise UsageError(f"{self.name!r} needs more than {MAX_PARTS} definitions; make it smaller")
+        try:
+            needs = needs_of(binding.source)
+        except ValueError as problem:
+            raise UsageError(f"{self._of(binding)} cannot be saved: {problem}") from None
+        for needed in [*self._resolved(needs.now | needs.later, binding)]:
+            self.add(needed)
+        self.parts.append(binding)
+
+    def _resolved(self, names: Iterable[str], binding: Binding) -> Iterator[Binding]:
+        """The definitions that these names stand for. Raises UsageError."""
+        for name in sorted(names):
+            found = self.program.names.get(name)
+            if found is binding or (name == self.name and name in self.program.functions):
+                continue  # It calls itself, or a helper calls it.
+            if found is None:
+                self._foreign(name, binding)
+            elif found.kind == "import":
+                self._import(name, found)
+            elif found.kind == "data":
+                raise self._data(name, found, binding)
+            else:
+                yield self._readable(found)
+
+    def _readable(self, binding: Binding) -> Binding:
+        if not binding.source:
+            raise UsageError(
+                f"{self._of(binding)} cannot be read as a text of its own; write it anew in a cell"
+            )
+        return binding
+
+    def _foreign(self, name: str, binding: Binding) -> None:
+        """A name that no cell has defined."""
+        if name in self.known_tools:
+            self.tools.add(name)
+        elif name == "final_answer":
+            raise UsageError(
+                f"{self._of(binding)} calls final_answer, which ends a run; let it return the value instead"
+            )
+        elif name == "display":
+            self.imports[_DISPLAY] = None
+        elif name in _IPYTHON or (name.startswith("_i") and name[2:].isdigit()):
+            raise UsageError(
+                f"{self._of(binding)} uses {name!r}, which only a notebook has; pass the value as a parameter"
+            )
+        elif name not in _BUILTINS and name not in KERNEL_NAMES and name not in _MODULE:
+            raise self._missing(name, binding)
+
+    def _missing(self, name: str, binding: Binding) -> UsageError:
+        where = self._of(binding)
+        if self.program.stars:
+            step, module = self.program.stars[-1]
+            return UsageError(
+                f"{where} uses {name!r}, which may come from 'from {module} import *' in step {step}; "
+                "import it by name in a cell, then save again"
+            )
+        return UsageError(f"{where} uses {name!r}, which no cell of the run defines; pass it as a parameter")
+
+    def _data(self, name: str, found: Binding, binding: Binding) -> UsageError:
+        return UsageError(
+            f"{self._of(binding)} uses {name!r}, which {found.why}: a skill cannot hold that. Pass it as a "
+            f"parameter: def {self.name}(…, {name}), in a cell of a run (codeact resume), then save again"
+        )
+
+    def _import(self, name: str, found: Binding) -> None:
+        line = _import_line(found.node, name)
+        self.imports[line] = None
+        match found.node:
+            case ast.ImportFrom(module=str(module), level=level):
+                if level:
+                    raise UsageError(
+                        f"{self.name!r} needs {line!r}, which means nothing in a file of its own"
+                    )
+                if module in TOOL_PACKAGES:
+                    original = next(a.name for a in found.node.names if (a.asname or a.name) == name)
+                    self.modules.add(f"{module}.{original}")
+                elif module.partition(".")[0] in TOOL_PACKAGES:
+                    self.modules.add(module)
+            case ast.Import(names=aliases):
+                for alias in aliases:
+                    if alias.name.partition(".")[0] in TOOL_PACKAGES and "." in alias.name:
+                        self.modules.add(alias.name)
+
+    def _of(self, binding: Binding) -> str:
+        """`'total' (step 3)`, or a helper of it."""
+        what = f"{binding.name!r} (step {binding.step})"
+        return what if binding.name == self.name else f"{what}, which {self.name!r} needs,"
+
+
+def _import_line(node: ast.stmt, name: str) -> str:
+    """The import of this one name; of `import a.b` and `import a.c`, both: they bind one name."""
+    match node:
+        case ast.ImportFrom(module=module, names=aliases, level=level):
+            chosen = next(alias for alias in aliases if (alias.asname or alias.name) == name)
+            return ast.unparse(ast.ImportFrom(module, [chosen], level))
+        case ast.Import(names=aliases):
+            chosen = next(a for a in aliases if (a.asname or a.name.partition(".")[0]) == name)
+            return ast.unparse(ast.Import([chosen]))
+    raise ValueError(f"no import: {node!r}")
+
+
+def by_package(modules: Iterable[str]) -> Mapping[str, list[str]]:
+    """`mcp_servers` -> the modules of it."""
+    found: dict[str, list[str]] = {}
+    for module in modules:
+        package, _, name = module.partition(".")
+        found.setdefault(package, []).append(name)
+    return found
