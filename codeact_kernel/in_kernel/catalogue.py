@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.in_kernel.tools import value_of
-from codeact_kernel.wire.messages import Package, Returned, ToolModule, ToolOutcome, ToolSpec
+from codeact_kernel.wire.messages import Package, Raised, Returned, ToolModule, ToolOutcome, ToolSpec
 from codeact_kernel.wire.setup_modules import MAX_TOOLS, tools_from_value
 from codeact_kernel.wire.stubs import tool_stub
 from codeact_kernel.wire.values import decode, encode
@@ -19,17 +19,26 @@ class Catalogue:
     """The tools by module. Only names beforehand: what a schema means in Python is made when it is wanted.
 
     Args:
-        tools: also those of no module, which are only to be found.
+        tools: also those of no module, which are only to be found here.
         caller: answers `filesystem._updates()`.
+        further: others that are only to be found.
     """
 
-    def __init__(self, modules: Iterable[ToolModule], tools: Iterable[ToolSpec], caller: Caller) -> None:
+    def __init__(
+        self,
+        modules: Iterable[ToolModule],
+        tools: Iterable[ToolSpec],
+        caller: Caller,
+        further: Iterable[ToolSpec] = (),
+    ) -> None:
         self.caller = caller
         self.modules: Mapping[str, ToolModule] = {module.name: module for module in modules}
+        self.problems: dict[str, str] = {}
+        """By module: why the host could not say what else there is."""
         self._specs: dict[str, dict[str, ToolSpec]] = {name: {} for name in ("", *self.modules)}
         self._whole: dict[str, ToolSpec] = {}
         self._lock = threading.Lock()
-        for tool in tools:
+        for tool in (*tools, *further):
             if not tool.module or not tool.function.startswith("_"):  # Those are ours: they are called here.
                 self._specs.setdefault(tool.module, {})[tool.function] = tool
 
@@ -82,17 +91,17 @@ class Catalogue:
         __tracebackhide__ = True
         return self._added(module, self.ask(module, UPDATES))
 
-    def look(self, module: str) -> tuple[ToolSpec, ...]:
-        """As `update`, for a name that was not found: where nothing can be had, nothing is new. Raises
-        ToolUnavailable for a module that has nothing at all, since its server could not be started."""
-        __tracebackhide__ = True
+    def look(self, module: str) -> None:
+        """As `update`, for a name that was not found: where nothing can be had, nothing is new."""
         try:
-            outcome = self._outcome(module, UPDATES)
-            if isinstance(outcome, Returned):
-                return self._added(module, decode(outcome.value))
-        except (LookupError, ValueError):  # Not on the tape: there was nothing when it was recorded.
-            return ()
-        return () if self._specs[module] else value_of(outcome)
+            match self._outcome(module, UPDATES):
+                case Returned(value):
+                    self.problems.pop(module, None)
+                    self._added(module, decode(value))
+                case Raised(kind, message):
+                    self.problems[module] = f"{kind}: {message}"
+        except (LookupError, ValueError):  # Not on the tape: nothing was new when it was recorded.
+            pass
 
     def _outcome(self, module: str, function: str, *args: object) -> ToolOutcome:
         encoded = tuple(encode(value, blobs=True) for value in args)

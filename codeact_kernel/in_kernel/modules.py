@@ -93,6 +93,11 @@ class _Functions:
             self._catalogue.look(self.module)
         self.make()
 
+    @property
+    def problem(self) -> str:
+        """Why the server could not say what it has; "" where it could, or was not asked."""
+        return self._catalogue.problems.get(self.module, "")
+
     def make(self) -> None:
         """All that the catalogue has. Those that are there stay the same objects."""
         with self._lock:
@@ -205,7 +210,9 @@ def check_import(module: object, name: str) -> None:
 
 def missing(module: ToolsModule, name: str) -> str:
     """The message for a function that is not there."""
-    return f"{module.__name__} has no function {name!r}{_instead(name, module.__all__)}"
+    problem = "" if module.__all__ else module.__codeact_namespace__.problem
+    said = f": {problem}" if problem else _instead(name, module.__all__)
+    return f"{module.__name__} has no function {name!r}{said}"
 
 
 def _instead(name: str, names: Iterable[str]) -> str:
