@@ -29,15 +29,15 @@ def listed(
             found += getattr(page, which)
             size += len(page.model_dump_json(by_alias=True))
             cursor = page.next_cursor
-            if cursor is None:
-                return tuple(found)
-            if cursor in seen:
-                raise Violation(f"the list of its {which} comes back to a page that was there: it has no end")
-            seen.add(cursor)
             if len(seen) >= MAX_PAGES or len(found) > MAX_ITEMS or size > MAX_BYTES:
                 raise Violation(
                     f"the list of its {which} is too long: over {MAX_ITEMS} entries, {MAX_PAGES} pages, or "
                     f"{MAX_BYTES} bytes"
                 )
+            if cursor is None:
+                return tuple(found)
+            if cursor in seen:
+                raise Violation(f"the list of its {which} comes back to a page that was there: it has no end")
+            seen.add(cursor)
 
     return ask
