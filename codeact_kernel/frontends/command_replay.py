@@ -113,9 +113,7 @@ def _live(page: Page, tools: tuple[Tool, ...], servers: tuple[ServerConfig, ...]
         page.line(f"note: {clean(text)}", "yellow")
 
     if yes:
-        names = (*(tool.name for tool in tools), *(server.module for server in servers))
-        allowed = {"*": "allow", **dict.fromkeys(names, "allow")}
-        return LiveTools(tools, allowed, mcp=servers, tell=tell)
+        return LiveTools(tools, yes=True, mcp=servers, tell=tell)
     asker = TerminalAsker(page.console)
     if not asker.ready():
         page.line(
@@ -123,7 +121,7 @@ def _live(page: Page, tools: tuple[Tool, ...], servers: tuple[ServerConfig, ...]
             "--yes allows them",
             "yellow",
         )
-    return LiveTools(tools, ASK_WRITES, asker, servers, tell)
+    return LiveTools(tools, ASK_WRITES, asker, mcp=servers, tell=tell)
 
 
 def _document(runs: list[dict[str, Json]]) -> dict[str, Json]:

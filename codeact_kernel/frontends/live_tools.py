@@ -29,11 +29,13 @@ MAX_TOLD = 100
 @dataclass(frozen=True)
 class LiveTools:
     """The real tools of a live replay; which calls `asker` is asked about (None: those the tools say).
-    `mcp`: as of `Agent`; `tell`: what the user should know of these servers, on the portal thread."""
+    `mcp`: as of `Agent`; `tell`: what the user should know of these servers, on the portal thread; `yes`: all
+    calls are made, whatever is said of them."""
 
     tools: Tools
     approve: Approve | None = None
     asker: Asker | None = None
+    yes: bool = False
     mcp: Mcp | None = None
     tell: Callable[[str], None] = lambda text: None
 
@@ -53,9 +55,10 @@ async def opened(
     """On the portal; servers end with it. Raises UsageError when a tool that the run called is not there."""
     registry = ToolRegistry(live.tools, runner)
     servers = Servers(configs_of(live.mcp), registry)
-    desk = Desk(registry, runner, live.approve, live.asker, limits=settings.tools)
     try:
         await servers.open(live.tell)
+        approve = dict.fromkeys(registry.tools, "allow") if live.yes else live.approve
+        desk = Desk(registry, runner, approve, live.asker, limits=settings.tools)
         asked = {call.tool for step in trajectory.steps for call in step.observation.tool_calls}
         if missing := sorted(tool for tool in asked - {FINAL_ANSWER} if not registry.has(tool)):
             raise UsageError(

@@ -136,7 +136,7 @@ async def replay_trajectory(
             versions, sandbox = await session.start(setup), cage.entry_of(session)
             on_ready(SandboxReady(sandbox))
             if live is not None and isinstance(live.approver, Desk):
-                live.approver.waiting = session.waiting
+                live.approver.attention.waiting = session.waiting
             handler = TapeCalls if live is None else live.handler
             async for verdict in replay(session, trajectory, to=to, handler=handler):
                 verdicts.append(verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -102,6 +102,7 @@ async def start(
                 what = "1 earlier step runs" if steps == 1 else f"{steps:,} earlier steps run"
                 tell(f"restoring: {what} again, tools answered from the record")
             turns, notes = await _restored(session, origin)
+            notes = (*notes, *_without(origin, offered))
             for note in notes:  # What the model is told, the user is.
                 tell(note)
             return Started(session, Trajectory(info, turns), offered, held, notes)
@@ -111,6 +112,16 @@ async def start(
     except BaseException:
         held.close()
         raise
+
+
+def _without(origin: Origin, offered: Offered) -> Iterator[str]:
+    """What the model is told of modules that earlier steps had, and that are not there now."""
+    here = {module.name for module in offered.modules}
+    if gone := [module.name for module in origin.spec.modules if module.name not in here]:
+        yield (
+            f"These modules of tools are not there any more: {', '.join(sorted(gone)[:SHOWN])}. What they "
+            "returned is still in the variables; a new call raises ToolUnavailable."
+        )
 
 
 def _merged(spec: SetupSpec, origin: Origin) -> SetupSpec:
