@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import zlib
 from collections.abc import Mapping
@@ -45,7 +44,7 @@ def expand(packed: str, size: int, sha256: str, name: str) -> bytes:
     """
     try:
         data = zlib.decompressobj().decompress(base64.b64decode(packed, validate=True), size + 1)
-    except (zlib.error, binascii.Error) as problem:
+    except (zlib.error, ValueError) as problem:
         raise ValueError(f"{name} cannot be expanded: {problem}") from None
     if len(data) != size or sha256 != hashlib.sha256(data).hexdigest():
         raise ValueError(f"{name} is not what its digest says")
