@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .prompt_modules import modules_section
+from .prompt_skills import skills_section
 from .wire.messages import ToolModule, ToolSpec
 from .wire.stubs import tool_stub as tool_stub
 
@@ -68,6 +69,7 @@ def system_prompt(
     output_description: str | None,
     modules: Sequence[ToolModule] = (),
     missing: Sequence[str] = (),
+    skills: Sequence[ToolSpec] = (),
 ) -> str:
     """The system prompt. The same arguments give the same bytes.
 
@@ -85,6 +87,7 @@ def system_prompt(
         _KERNEL,
         _tools([tool for tool in tools if not tool.module]),
         modules_section(modules, tools, missing),
+        skills_section(skills),
         _allowed(imports, workspace_note.strip()),
         _SAFE,
         _FINISH if output_description is None else f"{_FINISH_TYPED}\n{output_description.strip()}",

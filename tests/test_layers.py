@@ -36,6 +36,7 @@ LAYERS = {
     "policy": 3,
     "prompt": 3,
     "prompt_modules": 3,
+    "prompt_skills": 3,
     "digest": 3,
     "envelope": 3,
     "images": 3,

@@ -34,6 +34,7 @@ from .interactive import Interactive
 from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .profiling import Meter, Timings
 from .servers import Mcp, Servers, configs_of
+from .skill_offers import Folders, skills_of
 from .timed_work import TimedWork, metered
 from .work import Work
 
@@ -63,6 +64,8 @@ class Agent(GoingOn, Interactive, Closing):
         mcp: MCP servers: a file such as "mcp.json", or what it holds as a mapping, or several. Their tools
             are modules: `from mcp_servers import filesystem`. They start with the first task, outside of the
             sandbox, and end with the agent. No file is read that is not named.
+        skills: folders of skills (`codeact skill save`): `from skills import top_customers`. They travel in
+            the notebook, and run in the sandbox only.
         timings: measure where the time of each task goes (`Run.timings`).
 
     Several tasks given to one agent share its kernel and its conversation. Use it as a context
@@ -86,6 +89,7 @@ class Agent(GoingOn, Interactive, Closing):
         asker: Asker | None = None,
         launcher: Launcher | None = None,
         mcp: Mcp | None = None,
+        skills: Folders | None = None,
         timings: bool = False,
     ) -> None:
         profile = cage.with_sandbox(profile or settings.profile, sandbox)
@@ -103,7 +107,9 @@ class Agent(GoingOn, Interactive, Closing):
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
         work = Work if meter is None else partial(TimedWork, meter)
-        self._work = work(settings, registry, runner, loaded, path, desk, launcher, servers, verify=verify)
+        found = skills_of(skills, profile.allow_imports)
+        parts = (settings, registry, runner, loaded, path, desk, launcher, servers, found)
+        self._work = work(*parts, verify=verify)
 
     @property
     def trajectory(self) -> Trajectory | None:

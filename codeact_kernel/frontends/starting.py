@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,11 +21,13 @@ from ..sandbox.session import KernelSession
 from ..trajectory import Observation, RunInfo, Step, Trajectory, Turn
 from ..wire.messages import ToolModule, ToolSpec
 from ..wire.setup import SetupSpec, setup_source
+from ..wire.setup_skills import Skill, skill_spec
 from . import cage
 from .imports import allowed_imports
 from .origin import Origin
 from .recorded_data import hosted_setup, provided
 from .servers import Servers
+from .skill_offers import check_unmasked, kept, usable
 
 SHOWN = 20
 
@@ -38,6 +40,7 @@ class Offered:
     tools: tuple[ToolSpec, ...]
     modules: tuple[ToolModule, ...]
     missing: tuple[str, ...] = ()
+    skills: tuple[ToolSpec, ...] = ()
 
     @staticmethod
     def now(source: ToolSource, missing: tuple[str, ...] = ()) -> Offered:
@@ -64,6 +67,7 @@ async def start(
     origin: Origin | None,
     tell: Callable[[str], None],
     servers: Servers,
+    skills: Sequence[Skill] = (),
     launcher: Launcher | None = None,
 ) -> Started:
     """Starts the kernel, and restores what `origin` says. `servers`: of which `registry` gets tools.
@@ -73,11 +77,14 @@ async def start(
     offered = Offered.now(registry, servers.missing)
     # For the notebook only: the kernel of this session has the data in its workspace.
     files = await asyncio.to_thread(record_data, profile.data, redactor)
-    spec = SetupSpec("", profile.allow_imports, offered.tools, (), offered.modules, files=files)
+    check_unmasked(skills, redactor)
+    skills = usable(skills, offered.tools, offered.modules, tell)
+    spec = SetupSpec("", profile.allow_imports, offered.tools, (), offered.modules, 0, files, skills)
     try:
         if origin is not None:
-            spec = _merged(spec, origin)
+            spec = replace(_merged(spec, origin), skills=kept(skills, origin.spec.skills, tell))
             profile = replace(profile, data=held.enter_context(provided(origin.restored, profile)))
+        offered = replace(offered, skills=tuple(map(skill_spec, spec.skills)))
         session = KernelSession(replace(settings, profile=profile), launcher=launcher)
         versions = await session.start(hosted_setup(setup_source(spec), profile))
         try:
@@ -181,6 +188,5 @@ def system(profile: SandboxProfile, offered: Offered, model: Model, note: str = 
     names = ", ".join(f"data/{path.name}" for path in profile.data)
     said = [f"The working folder holds {names}." if names else "", note]
     imports, noted = allowed_imports(profile.allow_imports), " ".join(filter(None, said))
-    return system_prompt(
-        offered.tools, model.instructions, imports, noted, None, offered.modules, offered.missing
-    )
+    tools = (offered.tools, model.instructions, imports, noted, None, offered.modules, offered.missing)
+    return system_prompt(*tools, offered.skills)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -27,6 +27,7 @@ from ..sandbox.session import KernelSession, to_the_end
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
 from ..trajectory import OWN_CELL, Stop, Trajectory, Verdict
+from ..wire.setup_skills import Skill
 from . import brief
 from .answers import AnswerCheck
 from .approving import Desk
@@ -52,6 +53,7 @@ class Work:
         desk: Desk,
         launcher: Launcher | None,
         servers: Servers,
+        skills: Sequence[Skill] = (),
         *,
         verify: bool,
     ) -> None:
@@ -59,13 +61,12 @@ class Work:
         self.tools = registry.specs()
         self._desk = desk
         self._launcher = launcher
-        self.servers = servers
+        self.servers, self._skills = servers, skills
         servers.emit = lambda event: self._emit(event)
         self._redactor = redactor = Redactor.of_host(servers.secrets, settings.redact)
         keep = partial(redactor.keep, "password")
         self.person = PersonTools(registry, keep, desk.turn, settings.tools.approval_timeout_s)
-        self._runner = runner
-        self._model = model
+        self._runner, self._model = runner, model
         self._replaced: list[Model] = []
         self._policy: Callable[[Model, Settings, str], CodeActPolicy] = CodeActPolicy
         self._executor: Callable[[KernelSession], Executor] = lambda session: session
@@ -194,7 +195,7 @@ class Work:
         if origin is not None and not goes_on:
             origin = self._origin = origin.for_task()
         run = (self._settings, self.person, self._model, self._redactor)
-        started = await start(*run, origin, self._tell, self.servers, self._launcher)
+        started = await start(*run, origin, self._tell, self.servers, self._skills, self._launcher)
         session, trajectory = started.session, started.trajectory
         if goes_on:
             trajectory = trajectory.with_notes(started.notes)

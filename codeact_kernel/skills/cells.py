@@ -109,7 +109,7 @@ class Program:
     def _others(self, step: int, node: ast.stmt, bind: Callable[[str, Kind, str], None]) -> None:
         value = _assigned_value(node)
         plain = value is not None and is_constant(value, self.module_of, self._is_class)
-        for name in _stored(node):
+        for name in stored(node):
             kind: Kind = "constant" if plain else "data"
             bind(name, kind, "" if plain else _computed(node, name, step))
         for name in _changed(node):
@@ -226,7 +226,7 @@ def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
             left.extend(ast.iter_child_nodes(found))
 
 
-def _stored(node: ast.stmt) -> Iterable[str]:
+def stored(node: ast.stmt) -> Iterable[str]:
     """The names that a statement binds or deletes, each once."""
     if isinstance(node, ast.AnnAssign) and node.value is None:
         return ()

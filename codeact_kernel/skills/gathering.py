@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from ..exceptions import UsageError
-from .cells import Binding, Program
+from .cells import Binding, Program, stored
 from .names import needs_of
 
 TOOL_PACKAGES = ("mcp_servers", "toolkits")
@@ -202,3 +202,11 @@ def by_package(modules: Iterable[str]) -> Mapping[str, list[str]]:
         package, _, name = module.partition(".")
         found.setdefault(package, []).append(name)
     return found
+
+
+def free_names(source: str) -> tuple[str, ...]:
+    """The names that a file loads and nobody gives it but a kernel: tools. Sorted. `source`: parses."""
+    needs = needs_of(source)
+    bound = {symbol for node in ast.parse(source).body for symbol in stored(node)}
+    left = (needs.now | needs.later) - bound - _BUILTINS - _MODULE - KERNEL_NAMES
+    return tuple(sorted(left - {"display"}))
