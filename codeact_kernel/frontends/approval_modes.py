@@ -3,42 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from ..exceptions import ToolDefinitionError, UsageError
-from ..tools.approval import MODES, Mode, Way, by_effect, checked_way, judged
+from ..tools.approval import MODES, Mode, Rule, Way, by_effect, checked_way, judged
 from ..tools.failures import failure
-from ..tools.tool import Tool
+from ..tools.tool import UPDATES, Tool
+from ..wire.messages import ToolModule
 
 Approve: TypeAlias = str | Mapping[str, Way] | Iterable[str]
-"""A mode for every tool ("allow", "ask", "ask-writes", "deny"); or a way by tool, "*" for the others; or both
+"""A mode for every tool ("allow", "ask", "ask-writes", "deny"); or a way by what it is said of: a tool
+("refund", "shop.refund"), a pattern of tools ("shop.read_*"), a module ("shop"), "*" for the others; or both
 as words: "ask-writes", "refund=deny"."""
 ASK_WRITES = "ask-writes"
 DEFAULTS = (*MODES, ASK_WRITES)
 OWN, AGENTS = "its approval rule", "its approval mode"
+SHOWN = 20
+_MAGIC = frozenset("*?[")
 
 
 class Modes:
-    """What is said of each tool. The stricter of what the tool says itself and what is said of all of them
-    holds; what is said of that tool by name comes before both.
+    """What is said of each tool: by its name, else by the longest pattern it matches, else of its module, else
+    of all. Said by name it holds alone; said in any other way, what the tool says itself holds if it is
+    stricter. Tools that come later are covered.
 
-    Raises: UsageError for a mode or a tool that there is not.
+    Raises: UsageError for a mode, a tool or a module that there is not.
     """
 
-    def __init__(self, approve: Approve | None, tools: Iterable[Tool]) -> None:
-        named, self._default = _read(approve), "allow"
+    def __init__(
+        self, approve: Approve | None, tools: Iterable[Tool], modules: Iterable[ToolModule] = ()
+    ) -> None:
+        self._said = _read(approve)
+        self._default = self._said.pop("*", "allow")
+        if not isinstance(self._default, str) or self._default not in DEFAULTS:
+            raise UsageError(f"approve: {self._default!r} is no mode; use one of {', '.join(DEFAULTS)}")
         known = {tool.name: tool for tool in tools}
-        default = named.pop("*", "allow")
-        if not isinstance(default, str) or default not in DEFAULTS:
-            raise UsageError(f"approve: {default!r} is no mode; use one of {', '.join(DEFAULTS)}")
-        self._default = default
-        if unknown := sorted(named.keys() - known.keys()):
-            there = ", ".join(known) or "none"
-            raise UsageError(f"approve: no tool is called {unknown[0]!r}; there are: {there}")
+        growing = {module.name for module in modules if module.package == "mcp_servers"}
+        places = {*growing, *(tool.spec.module for tool in known.values() if tool.spec.module)}
+        for name, way in self._said.items():
+            self._check(name, way, known, places, growing)
+
+    def _check(
+        self, name: str, way: object, known: Mapping[str, Tool], places: set[str], growing: set[str]
+    ) -> None:
+        """Raises: UsageError."""
+        about = [tool for tool in known.values() if _specificity(name, tool) is not None]
+        later = name in places or name.partition(".")[0] in growing
+        if not about and not later:
+            raise UsageError(f"approve: {_no_such(name, [*known, *sorted(places)])}")
         try:
-            self._named = {name: checked_way(way, name, known[name].signature) for name, way in named.items()}
+            for tool in about:
+                if way != ASK_WRITES or name == tool.name:
+                    checked_way(way, tool.name, tool.signature)
         except ToolDefinitionError as problem:
             raise UsageError(f"approve: {problem}") from None
+        if not about and way not in DEFAULTS and not callable(way):
+            raise UsageError(f"approve: {name}={way!r:.100}; use one of {', '.join(DEFAULTS)}")
+
+    @property
+    def may_matter(self) -> bool:
+        """Whether something has to be decided about tools that may come later."""
+        return any(way != "allow" for way in (*self._said.values(), self._default))
 
     def asks(self, tool: Tool) -> bool:
         """Whether a person may be asked about a call of it."""
@@ -66,11 +93,41 @@ class Modes:
         return max(found, key=lambda one: MODES.index(one[0]))
 
     def _ways(self, tool: Tool) -> tuple[Way, ...]:
-        if tool.name in self._named:
-            return (self._named[tool.name],)
-        every = by_effect(tool.spec.effect) if self._default == ASK_WRITES else self._default
+        if tool.name in self._said:
+            return (_mode(self._said[tool.name], tool),)
+        if tool.hidden and tool.spec.function == UPDATES:
+            return ("allow",)  # It says which tools there are.
         own = "allow" if tool.approval is None else tool.approval
-        return own, next(mode for mode in MODES if mode == every)
+        return own, _mode(self._nearest(tool), tool)
+
+    def _nearest(self, tool: Tool) -> object:
+        """What is said of it by a pattern, of its module, or of all."""
+        ranked = ((_specificity(name, tool), name) for name in self._said)
+        found = max(((rank, name) for rank, name in ranked if rank is not None), default=None)
+        return self._default if found is None else self._said[found[1]]
+
+
+def _specificity(name: str, tool: Tool) -> int | None:
+    """How closely something said of `name` is said of the tool; None: not at all."""
+    if name == tool.name:
+        return 1_000_000
+    if _MAGIC.isdisjoint(name):
+        return 0 if name == tool.spec.module else None
+    return len(name) if fnmatchcase(tool.name, name) else None
+
+
+def _mode(way: object, tool: Tool) -> Mode | Rule:
+    """`way` of that tool; checked before."""
+    if callable(way):
+        return way
+    wanted = by_effect(tool.spec.effect) if way == ASK_WRITES else way
+    return next(mode for mode in MODES if mode == wanted)
+
+
+def _no_such(name: str, there: list[str]) -> str:
+    kind = "no tool is called" if _MAGIC.isdisjoint(name) else "no tool matches"
+    near = there if len(there) <= SHOWN else [*get_close_matches(name, there, SHOWN), "…"]
+    return f"{kind} {name!r}; there are: {', '.join(near) or 'none'}"
 
 
 def _read(approve: Approve | None) -> dict[str, Any]:

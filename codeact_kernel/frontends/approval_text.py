@@ -35,7 +35,8 @@ class Question:
     """A call that waits for an answer. All text is clean (`terminal.clean`), of several lines perhaps.
 
     `mark`: the word that only the host knows. `arguments`: name and value as Python writes it. `remark`: what
-    was wrong with the last answer, or what was changed. `choices`: what may be answered.
+    was wrong with the last answer, or what was changed. `choices`: what may be answered, `keys`: in short.
+    `head`: what is asked, where it is not about a call; of `arguments` then.
     """
 
     mark: str
@@ -45,6 +46,18 @@ class Question:
     effect: str
     remark: str = ""
     choices: str = ""
+    keys: str = "y, n, a, e"
+    head: str = ""
+
+    @property
+    def asked(self) -> str:
+        """In one line."""
+        return self.head or f"Call {self.tool} in step {self.step}?  ({self.effect})"
+
+    @property
+    def before(self) -> str:
+        """What does not happen when the run is stopped here."""
+        return "a question was answered" if self.head else f"{self.tool} was called"
 
 
 def question(mark: str, tool: Tool, request: ToolRequest, step: int, choices: str) -> Question:
@@ -53,14 +66,15 @@ def question(mark: str, tool: Tool, request: ToolRequest, step: int, choices: st
     shown = [(name, _shown(value)) for name, value in [*bound.items()][:MAX_ARGUMENTS]]
     if (more := len(bound) - len(shown)) > 0:
         shown.append(("…", f"{more} more arguments"))
-    return Question(mark, tool.name, step, tuple(shown), tool.spec.effect, choices=choices)
+    effect = f"{tool.spec.effect}; {tool.claim}" if tool.claim else tool.spec.effect
+    return Question(mark, tool.name, step, tuple(shown), effect, choices=choices)
 
 
 def framed(question: Question, more: str = "") -> list[tuple[str, str]]:
     """The lines of a question, each with its style. What a program shows is indented; no frame is."""
     lines = [("bold reverse", f"╔══ codeact asks · mark {question.mark} ".ljust(WIDTH, "═"))]
     lines += [("yellow", f"║ {line}") for line in _folded(question.remark)]
-    lines.append(("bold", f"║ Call {question.tool} in step {question.step}?  ({question.effect})"))
+    lines += [("bold", f"║ {line}") for line in _folded(question.asked)]
     for name, value in question.arguments:
         first, *rest = _folded(f"{name} = {value}")
         lines += [("", f"║   {first}"), *(("", f"║       {line}") for line in rest)]

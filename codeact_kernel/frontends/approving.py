@@ -1,16 +1,11 @@
-"""Owns asking a person whether a tool may be called: one question at a time, with the mark of the session.
-
-Nothing of it is known in the sandbox. The mark is a random word that only the host knows and shows: what a
-program prints can look like a question of ours, but not carry it.
-"""
+"""Owns asking a person whether a tool may be called. Nothing of it is known in the sandbox."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from ..config import ToolLimits
 from ..events import Event, OutputShown
@@ -21,9 +16,12 @@ from ..trajectory import Approval
 from ..waiting import Waiting
 from ..wire.messages import ToolRequest
 from .approval_modes import Approve, Modes
-from .approval_text import Question, arguments_of, changed, question
+from .approval_text import arguments_of, changed, question
+from .attention import Asker as Asker
+from .attention import NOBODY, SILENT, Attention
+from .attention import Stopped as Stopped
 from .masking import without
-from .portal import Door, PortalRunner
+from .portal import PortalRunner
 from .terminal import clean, clip
 
 DEFAULT = "default"
@@ -35,46 +33,6 @@ NOTE = (
     "go on without, or say what is missing."
 )
 ALLOWED = Approval(True)
-
-
-class Stopped(Exception):
-    """The person wants the run to end. Whoever raises it has said so to the run."""
-
-
-async def read_at(door: Door, read: Callable[[], str | None]) -> str | None:
-    """What `read` gives on the thread of the caller, who may interrupt it. Raises: Stopped."""
-    stopped: list[KeyboardInterrupt] = []
-
-    def held() -> str | None:
-        try:
-            return read()
-        except KeyboardInterrupt as problem:
-            stopped.append(problem)
-            raise
-
-    try:
-        line = await door.at_caller(held)
-    except RuntimeError:
-        if stopped:
-            raise Stopped from None
-        raise
-    return None if line is None else str(line)
-
-
-class Asker(Protocol):
-    """A front end at which a person can be asked. Called by the desk, on the portal, once at a time."""
-
-    who: str
-    """Who answers there, for the record: "a person at the terminal"."""
-
-    def ready(self) -> bool:
-        """Whether somebody can be asked now."""
-        ...
-
-    async def line(self, question: Question, door: Door) -> str | None:
-        """Shows the question and reads one line; None: nobody answers here. `door`: that the run came in by.
-        Raises: Stopped."""
-        ...
 
 
 class Desk:
@@ -97,44 +55,52 @@ class Desk:
         *,
         limits: ToolLimits = ToolLimits(),
     ) -> None:
+        self._registry = registry
         self._tools = registry.tools
         self._runner = runner
-        self._modes = Modes(approve, self._tools.values())
-        self._asker = asker
-        self._timeout_s = limits.approval_timeout_s
-        self._tell: Callable[[str], None] = lambda text: None
+        self._modes = Modes(approve, self._tools.values(), registry.modules())
+        self.attention = Attention(asker, limits.approval_timeout_s)
         self._always: dict[str, str] = {}
         self._told: set[str] = set()
-        self._absent: int | None = None
-        self._stopped = False
-        self._flush: Callable[[], None] = lambda: None
-        self.waiting = Waiting()
-        self.turn = asyncio.Lock()
-        """Held while a person is asked anything, also by `input()` of the sandbox."""
-        self.mark = _mark()
 
     @property
     def approver(self) -> Desk | None:
-        """This desk, if there is anything to decide."""
-        return self if any(map(self._modes.matter, self._tools.values())) else None
+        """This desk, if there is anything to decide, or may be about tools that come later."""
+        later = any(module.package == "mcp_servers" for module in self._registry.modules())
+        return self if later or self._matters else None
+
+    @property
+    def _matters(self) -> bool:
+        return self._modes.may_matter or any(map(self._modes.matter, self._tools.values()))
 
     @property
     def note(self) -> str:
         """What the model is to know."""
-        return "" if self.approver is None else NOTE
+        return NOTE if self._matters else ""
+
+    @property
+    def waiting(self) -> Waiting:
+        return self.attention.waiting
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        return self.attention.turn
+
+    @property
+    def mark(self) -> str:
+        return self.attention.mark
 
     def open(self, waiting: Waiting, tell: Callable[[str], None]) -> None:
         """At the start of a session: which clock stands still meanwhile, and what the user is told."""
-        self.waiting, self._tell = waiting, tell
-        if self._asker is not None and any(map(self._modes.asks, self._tools.values())):
+        self.attention.waiting, self.attention.tell = waiting, tell
+        if self.attention.asker is not None and any(map(self._modes.asks, self._tools.values())):
             tell(
                 f"questions about tool calls carry the mark {self.mark}; what asks without it is not codeact"
             )
 
     def begin(self, flush: Callable[[], None] = lambda: None) -> None:
-        """A new task: who was away or stopped the last one may be asked again. `flush`: shows what has
-        happened up to now, the code above all."""
-        self._absent, self._stopped, self._flush = None, False, flush
+        """A new task; as `Attention.begin`."""
+        self.attention.begin(flush)
 
     def masked(self, event: Event) -> Event:
         """Outputs without the mark: the sandbox does not know it, and is not to show it by any way."""
@@ -166,38 +132,26 @@ class Desk:
     # --- a person ---
 
     async def _ask(self, tool: Tool, request: ToolRequest, step: int) -> Approval:
-        with self.waiting.person():
-            async with self.turn:
-                if self._stopped:  # Who stops at one question is not to get those that wait behind it.
-                    raise asyncio.CancelledError
-                if tool.name in self._always:
-                    return Approval(True, self._always[tool.name])
-                asker = self._asker
-                if asker is None or not asker.ready():
-                    return self._unasked(
-                        tool, "as it asks for approval, and there is nobody who can be asked"
-                    )
-                if self._absent == step:
-                    return self._unasked(tool, "as nobody has answered the last question")
-                try:
-                    async with asyncio.timeout(self._timeout_s):
-                        return await self._answered(asker, tool, request, step)
-                except TimeoutError:
-                    self._absent = step
-                    return self._unasked(tool, f"as nobody answered within {self._timeout_s:g} s")
-                except Stopped:
-                    self._stopped = True
-                    raise asyncio.CancelledError from None
+        async def dialogue(asker: Asker) -> Approval:
+            return self._settled(tool) or await self._answered(asker, tool, request, step)
+
+        def unasked(why: str) -> Approval:
+            return self._settled(tool) or self._unasked(tool, why)
+
+        return await self.attention.ask(dialogue, unasked, step)
+
+    def _settled(self, tool: Tool) -> Approval | None:
+        """By an "always", perhaps of a question that this one has waited behind."""
+        return Approval(True, self._always[tool.name]) if tool.name in self._always else None
 
     async def _answered(self, asker: Asker, tool: Tool, request: ToolRequest, step: int) -> Approval:
         """Asks until there is an answer that can be used."""
-        self._flush()
         now, remark = request, ""
         while True:
             asked = question(self.mark, tool, now, step, CHOICES)
             line = await asker.line(replace(asked, remark=clean(remark)), self._runner.door)
             if line is None:
-                return self._unasked(tool, "as it asks for approval, and nobody answers here")
+                return self._unasked(tool, SILENT)
             word, _, rest = line.strip().partition(" ")
             edited = arguments_of(now) if now is not request else None
             match word.lower():
@@ -220,9 +174,10 @@ class Desk:
                     remark = f"{clip(word, 40)!r} is no answer."
 
     def _unasked(self, tool: Tool, why: str) -> Approval:
+        why = f"as it asks for approval, and {why}" if why in (NOBODY, SILENT) else f"as {why}"
         if why not in self._told:
             self._told.add(why)
-            self._tell(f"{tool.name}() was denied by {DEFAULT}, {why}")
+            self.attention.tell(f"{tool.name}() was denied by {DEFAULT}, {why}")
         return Approval(False, DEFAULT, why)
 
 
@@ -238,9 +193,3 @@ def _by_name(tool: Tool, bound: Mapping[str, Any]) -> dict[str, Any]:
 def _stripped(problem: ToolCallError, tool: str) -> str:
     """Without the name of the tool, which stands before the reason of a refusal anyway."""
     return clip(str(problem).removeprefix(f"{tool}(): ").removeprefix(f"{tool}() "), 2000)
-
-
-def _mark() -> str:
-    """A word that can be compared at a glance, and not be guessed: 37 bits."""
-    syllables = [first + second for first in "bdfghjklmnprstvwz" for second in "aeiou"]
-    return "-".join(secrets.choice(syllables) + secrets.choice(syllables) for _ in range(3))

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..outputs import MimeBundle
 from .approval_text import Question, framed
-from .approving import Asker, read_at
 from .approving_terminal import TerminalAsker
+from .attention import Asker, read_at
 from .portal import Door
 
 Ask = Callable[[str], Awaitable[str | None]]
@@ -57,11 +57,17 @@ def shown(question: Question) -> MimeBundle:
     page = (
         f"<div class='codeact-approval' style='{FRAME}'><div style='{INNER}'>"
         f"<span style='{MARK}'>{escape(question.mark)}</span>"
-        f"{remark}<b>Call <code>{escape(question.tool)}</code> in step {question.step}?</b> "
-        f"({escape(question.effect)})<table>{rows}</table>"
+        f"{remark}{_asked(question)}<table>{rows}</table>"
         f"<small style='white-space:pre-wrap'>{escape(question.choices)}</small></div></div>"
     )
     return {"text/html": page, "text/plain": "\n".join(line for _, line in framed(question))}
+
+
+def _asked(question: Question) -> str:
+    if question.head:
+        return f"<b>{escape(question.head)}</b>"
+    call = f"Call <code>{escape(question.tool)}</code> in step {question.step}?"
+    return f"<b>{call}</b> ({escape(question.effect)})"
 
 
 class NotebookAsker:
@@ -95,4 +101,5 @@ def asker_here() -> Asker:
 
 def prompt(question: Question) -> str:
     """What stands beside the line for the answer."""
-    return f"codeact asks [{question.mark}]: call {question.tool}? y, n, a, e: "
+    what = question.head or f"call {question.tool}?"
+    return f"codeact asks [{question.mark}]: {what} {question.keys}: "

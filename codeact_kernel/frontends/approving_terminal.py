@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from rich.console import Console
 
 from .approval_text import Question, framed
-from .approving import read_at
+from .attention import read_at
 from .page import Page, stderr_console
 from .portal import Door, SyncDoor
 
@@ -57,7 +57,7 @@ class TerminalAsker:
         """With the choice to end the run, which a caller that waits on its thread has."""
         line = self._read(question, "   q: stop the run", gone)
         if line is not None and line.strip().lower() == "q":
-            raise KeyboardInterrupt(f"stopped before {question.tool} was called")
+            raise KeyboardInterrupt(f"stopped before {question.before}")
         return line
 
     def _read(self, question: Question, more: str, gone: threading.Event) -> str | None:

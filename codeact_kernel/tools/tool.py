@@ -21,6 +21,8 @@ Thread: TypeAlias = Literal["caller", "worker", "loop"]
 """caller: the thread that called `run_sync` (the loop's, under `await run`). worker: any other
 thread. loop: the event loop's. Not given: caller under `run_sync`, worker under `await run`."""
 
+UPDATES = "_updates"
+"""The hidden tool of a module that says which tools it has got since: it asks nobody for anything."""
 Bind: TypeAlias = Callable[
     [Sequence[object], Mapping[str, object]], tuple[tuple[object, ...], dict[str, object]]
 ]

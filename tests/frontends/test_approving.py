@@ -684,7 +684,7 @@ def test_an_agent_in_a_notebook_asks_there() -> None:
             output_hook=keep,
         )
         client.execute_interactive(
-            "print(desk._asker.ready())", allow_stdin=False, timeout=PATIENCE_S, output_hook=keep
+            "print(desk.attention.asker.ready())", allow_stdin=False, timeout=PATIENCE_S, output_hook=keep
         )
     finally:
         client.stop_channels()
