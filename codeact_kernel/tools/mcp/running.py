@@ -152,7 +152,7 @@ class Running:
             self._around.progress(ToolProgress(spec.name, done, total, clean((message or "")[:400])[:200]))
 
         assert spec.schema is not None
-        return self.connection.call_tool(spec.schema.tool, given, progress)
+        return self.connection.call_tool(spec.schema.tool, given, progress, spec.schema.output)
 
     async def _answered(
         self, spec: ToolSpec, ask: Callable[[], Awaitable[types.CallToolResult]]
