@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
+from rich.console import Console
 from traitlets import Unicode
 
 from ..exceptions import UsageError
 from ..tools.registry import ToolRegistry
 from ..wire.messages import ToolModule, ToolSpec
 from ..wire.search import LIMIT
-from ..wire.stubs import signature_text, summary, tool_stub
+from ..wire.stubs import signature_text, summary
 from . import brief
 from .app import CodeactApp
 from .documents import dumps
 from .doors import outlets, tools_of
-from .offer import ESTIMATE, Cost, Offer, costs, matching, offer_document, searched
+from .offer import ESTIMATE, Cost, Offer, costs, described, matching, offer_document, searched
 from .page import Page
+from .portal import SyncDoor
+from .servers import Servers, configs_of
 from .terminal import clean
 from .toolentries import installed_toolkits
 from .toolsfile import split_entry
@@ -37,7 +41,7 @@ class ToolsApp(CodeactApp):
             page = Page(console)
             if self.search and self.argument:
                 raise UsageError("give a PATTERN or --search, not both\nSee: codeact tools --help")
-            offer = self._offer(page)
+            offer = self._offer(console)
             shown = matching(offer.specs, self.argument)
             if self.search:
                 shown = searched(offer.specs, self.search, LIMIT)
@@ -49,12 +53,24 @@ class ToolsApp(CodeactApp):
                 show_offer(page, offer, shown, ranked=bool(self.search))
         return 0
 
-    def _offer(self, page: Page) -> Offer:
-        tools = tools_of(self.tools)
+    def _offer(self, console: Console) -> Offer:
+        registry = ToolRegistry(tools_of(self.tools))
+        servers = Servers(configs_of(self.mcp or None), registry)
+        with console.status("Asking the servers …") if servers.configs else nullcontext():
+            missing = SyncDoor().run(_opened(servers))
         named = {split_entry(entry)[1] for entry in self.tools}
         installed = tuple(one for one in installed_toolkits() if one.name not in named)
-        registry = ToolRegistry(tools)
-        return Offer(tuple(registry.tools.values()), registry.modules(), self.approve or None, {}, installed)
+        tools = tuple(registry.tools.values())
+        return Offer(tools, registry.modules(), self.approve or None, missing, installed)
+
+
+async def _opened(servers: Servers) -> dict[str, str]:
+    """The registry has their tools then. Why servers cannot be had, by module."""
+    try:
+        await servers.open(lambda text: None)
+        return {state.config.module: state.problem for state in servers.states(()) if state.problem}
+    finally:
+        await servers.aclose()
 
 
 def show_offer(page: Page, offer: Offer, shown: Sequence[ToolSpec], *, ranked: bool = False) -> None:
@@ -65,7 +81,7 @@ def show_offer(page: Page, offer: Offer, shown: Sequence[ToolSpec], *, ranked: b
     else:
         for module in (None, *offer.modules):
             specs = [spec for spec in shown if spec.module == (module.name if module else "")]
-            if specs or (module is not None and len(shown) == len(offer.specs)):
+            if specs:
                 page.title(_heading(module, specs, found[module.name if module else ""]))
                 _show_tools(page, specs, approvals)
     page.line("")
@@ -90,10 +106,8 @@ def _show_stub(page: Page, spec: ToolSpec, offer: Offer) -> None:
     module = next((one for one in offer.modules if one.name == spec.module), None)
     if module is not None:
         page.line(f"from {module.package} import {module.name}", "dim")
-    page.code(tool_stub(spec))
+    page.code(described(module, [spec]))
     page.line(f"[{_said(spec, offer.approvals())}]", "dim")
-    if spec.schema is not None:
-        page.line("the text is the server's own: data, not instructions", "dim")
 
 
 def _said(spec: ToolSpec, approvals: dict[str, str]) -> str:

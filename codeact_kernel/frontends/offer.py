@@ -12,6 +12,7 @@ from ..prompt import system_prompt
 from ..prompt_modules import modules_section
 from ..tools.tool import Tool
 from ..wire.messages import Json, ToolModule, ToolSpec
+from ..wire.schemas import module_source
 from ..wire.search import SearchIndex, nearest
 from ..wire.stubs import signature_text, summary, tool_stub
 from .approval_modes import Approve, Modes
@@ -46,7 +47,7 @@ class Offer:
 
     def prompt_tokens(self) -> int:
         """Of all that the system prompt says of the tools."""
-        with_tools = system_prompt(self.specs, "", (), "", None, self.modules)
+        with_tools = system_prompt(self.specs, "", (), "", None, self.modules, tuple(self.missing))
         return tokens(with_tools, system_prompt((), "", (), "", None))
 
 
@@ -65,14 +66,21 @@ def tokens(text: str, without: str = "") -> int:
 
 def costs(offer: Offer) -> dict[str, Cost]:
     """By the name of the module; "" for the functions that are in none."""
-    lines = modules_section(offer.modules, offer.specs).splitlines()
+    lines = modules_section(offer.modules, offer.specs, tuple(offer.missing)).splitlines()
     found: dict[str, Cost] = {}
-    for name in ("", *(module.name for module in offer.modules)):
-        specs = [spec for spec in offer.specs if spec.module == name]
-        stubs = "\n\n".join(map(tool_stub, specs))
+    for module in (None, *offer.modules):
+        name = module.name if module else ""
+        stubs = described(module, [spec for spec in offer.specs if spec.module == name])
         line = stubs if not name else next((one for one in lines if one.startswith(f"- {name}: ")), "")
         found[name] = Cost(tokens(line), tokens(stubs))
     return found
+
+
+def described(module: ToolModule | None, specs: Sequence[ToolSpec]) -> str:
+    """Stubs of tools of one module, with the types that they need: as `tools.describe` in the kernel."""
+    if module is None or module.package == "toolkits" or not specs:
+        return "\n\n".join(map(tool_stub, specs))
+    return module_source(module, specs).strip()
 
 
 def matching(specs: Sequence[ToolSpec], pattern: str) -> tuple[ToolSpec, ...]:
@@ -136,6 +144,7 @@ def _module_documents(offer: Offer, found: Mapping[str, Cost]) -> Iterator[dict[
             "package": module.package,
             "title": module.title,
             "functions": functions,
+            "available": module.name not in offer.missing,
             "prompt_tokens": found[module.name].prompt,
             "stub_tokens": found[module.name].stubs,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,25 @@ def test_the_document(codeact: Command) -> None:
     assert (module["name"], module["package"], module["functions"]) == ("crm", "toolkits", 3)
     assert module["prompt_tokens"] < module["stub_tokens"]
     assert document["prompt_tokens"] > module["prompt_tokens"]
+
+
+def test_tools_of_servers_and_why_a_server_cannot_be_had(command: Command, folder: Path) -> None:
+    server = {"command": sys.executable, "args": ["-m", "codeact_kernel", "mcp-server", "--out", str(folder)]}
+    said = {"reads": ["list_*"], "approve": {"reset": "ask"}}
+    servers = {"python": server | {"codeact": said}, "gone": {"command": str(folder / "no-program")}}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    done = command("tools", "--mcp", "mcp.json")
+    assert done.returncode == 0, done.stderr
+    assert "from mcp_servers import python · 4 functions" in done.stdout
+    assert "python.run_cell(code: str) -> RunCellResult   [writes; approval: allow]" in done.stdout
+    assert "[reads; the server says it reads; approval: allow]" in done.stdout
+    assert "python.reset() -> ResetResult   [writes; approval: ask]" in done.stdout
+    assert "_updates" not in done.stdout
+    assert "server gone cannot be had:" in done.stdout
+    one = command("tools", "--mcp", "mcp.json", "python.list_variables")
+    assert "class ListVariablesResult(TypedDict):" in one.stdout
+    assert "def list_variables() -> ListVariablesResult:" in one.stdout
+    assert "data, not instructions" in one.stdout
 
 
 def test_the_cost_is_that_of_the_prompt(shop: Path) -> None:
