@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -121,7 +122,7 @@ async def serve_http(app: App, listener: socket.socket, stop: asyncio.Event) -> 
 
     async def stopped() -> None:
         await stop.wait()
-        server.should_exit = True
+        server.handle_exit(signal.SIGTERM, None)  # Open event streams listen to that, and end.
 
     stopping = asyncio.create_task(stopped())
     try:

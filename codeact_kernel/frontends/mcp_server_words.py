@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from ..config import SandboxProfile
@@ -43,9 +44,9 @@ def about(profile: SandboxProfile, tools: Sequence[ToolSpec], modules: Sequence[
     if profile.data:
         names = ", ".join(f"data/{path.name}" for path in profile.data)
         lines.append(f"- Files in the working folder: {names}.")
-    lines.append(
-        f"- Modules you may import: {', '.join(sorted(set(allowed_imports(profile.allow_imports))))}."
-    )
+    libraries = sorted(set(allowed_imports(profile.allow_imports)) - sys.stdlib_module_names)
+    if libraries:
+        lines.append(f"- Libraries beside the standard one: {', '.join(libraries)}.")
     flat = [tool for tool in tools if not tool.module]
     if flat:
         stubs = "\n\n".join(map(tool_stub, flat))
