@@ -25,8 +25,8 @@ _MAGIC = frozenset("*?[")
 
 
 class Modes:
-    """What is said of each tool: by its name, else by the longest pattern it matches, else of its module, else
-    of all. Said by name it holds alone; said in any other way, what the tool says itself holds if it is
+    """What is said of each tool: by its name, else by the longest pattern it matches, else of its module,
+    else of all. Said by name it holds alone; said in any other way, what the tool says itself holds if it is
     stricter. Tools that come later are covered.
 
     Raises: UsageError for a mode, a tool or a module that there is not.

@@ -17,8 +17,8 @@ from ..waiting import Waiting
 from ..wire.messages import ToolRequest
 from .approval_modes import Approve, Modes
 from .approval_text import arguments_of, changed, question
-from .attention import Asker as Asker
 from .attention import NOBODY, SILENT, Attention
+from .attention import Asker as Asker
 from .attention import Stopped as Stopped
 from .masking import without
 from .portal import PortalRunner

@@ -28,6 +28,7 @@ from .approval_modes import Approve
 from .approving import Asker, Desk
 from .approving_jupyter import asker_here
 from .closing import Closing
+from .eliciting import Eliciting
 from .finished import Run
 from .going_on import GoingOn
 from .interactive import Interactive
@@ -106,6 +107,7 @@ class Agent(GoingOn, Interactive, Closing):
         name = f"codeact-{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}.ipynb"
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
+        servers.ask = Eliciting(desk.attention, runner)
         work = Work if meter is None else partial(TimedWork, meter)
         found = skills_of(skills, profile.allow_imports)
         parts = (settings, registry, runner, loaded, path, desk, launcher, servers, found)

@@ -20,6 +20,7 @@ from . import cage
 from .approval_modes import Approve
 from .approving import Asker, Desk
 from .approving_jupyter import asker_here
+from .eliciting import Eliciting
 from .portal import EventPost, PortalRunner, SyncDoor
 from .servers import Mcp, Servers, configs_of
 
@@ -69,6 +70,7 @@ def exec_cells(
     registry = ToolRegistry(tools, runner)
     servers = Servers(configs_of(mcp), registry)
     desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
+    servers.ask = Eliciting(desk.attention, runner)
 
     async def end(workspace: Workspace | None) -> None:
         if workspace is not None and at_end is not None:

@@ -20,6 +20,7 @@ from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import ToolSpec
 from .approval_modes import Approve
 from .approving import Asker, Desk
+from .eliciting import Eliciting
 from .portal import PortalRunner
 from .servers import Mcp, Servers, configs_of
 
@@ -59,6 +60,7 @@ async def opened(
         await servers.open(live.tell)
         approve = dict.fromkeys(registry.tools, "allow") if live.yes else live.approve
         desk = Desk(registry, runner, approve, live.asker, limits=settings.tools)
+        servers.ask = Eliciting(desk.attention, runner)
         asked = {call.tool for step in trajectory.steps for call in step.observation.tool_calls}
         if missing := sorted(tool for tool in asked - {FINAL_ANSWER} if not registry.has(tool)):
             raise UsageError(

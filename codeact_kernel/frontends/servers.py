@@ -14,6 +14,7 @@ from ..events import Event
 from ..exceptions import UsageError
 from ..sandbox.session import to_the_end
 from ..tools.mcp.config import load_config, parse_config, together
+from ..tools.mcp.questions import Elicit
 from ..tools.mcp.server import ServerConfig
 from ..tools.registry import ToolRegistry
 from ..wire.messages import ToolCall, ToolModule
@@ -138,6 +139,8 @@ class Servers:
         self._servers: McpServers | None = None
         self.emit: Callable[[Event], None] = lambda event: None
         """Gets the progress of calls."""
+        self.ask: Elicit | None = None
+        """Asks the person what a server wants to know."""
         registry.add((), (ToolModule(config.module, "mcp_servers") for config in self.configs))
 
     @property
@@ -160,7 +163,7 @@ class Servers:
             return
         from ..tools.mcp.servers import McpServers
 
-        self._servers = servers = McpServers(self.configs)
+        self._servers = servers = McpServers(self.configs, ask=self.ask)
         servers.on_change = self._changed
         servers.on_progress = lambda event: self.emit(event)
         try:

@@ -9,7 +9,8 @@ from mcp.shared.exceptions import MCPError
 
 from ..failures import Failure, cut
 from .problems import Unavailable, Violation
-from .results import PROTOCOL, said
+from .results import PROTOCOL
+from .words import said
 
 UNAVAILABLE = "ToolUnavailable"
 

@@ -35,8 +35,9 @@ from ...inert.text import clean
 from ...wire import media
 from ...wire.messages import Json
 from ...wire.schemas import wraps_result
-from ..failures import MAX_MESSAGE, Failure, cut
+from ..failures import MAX_MESSAGE, Failure
 from .pictures import picture_of
+from .words import said
 
 MAX_PARTS = 5_000
 """Of one result."""
@@ -76,11 +77,6 @@ def failure_text(result: CallToolResult) -> str:
     """What the tool says of its failure: only as much as is shown of it is looked at."""
     texts = (block.text for block in result.content[:MAX_PARTS] if isinstance(block, TextContent))
     return "\n".join(text[: 4 * MAX_MESSAGE] for text in texts)
-
-
-def said(text: str) -> str:
-    """Words of a server within a message: without what no terminal should get, and bounded."""
-    return cut(clean(text[: 4 * MAX_MESSAGE])).strip()
 
 
 def _together(parts: Sequence[object]) -> object:

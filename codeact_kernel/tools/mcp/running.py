@@ -16,17 +16,20 @@ from ...wire.stubs import HINT, parameters_hint
 from ..failures import Failure
 from .asking import Asking
 from .callbacks import Callbacks, List
+from .catalogue import Catalogue, CatalogueCache
 from .connection import Connection
-from .failing import told
+from .failing import UNAVAILABLE, told
 from .limits import Allowed
 from .offers import Changes, Offers, described
 from .problems import Unavailable, Violation
 from .remote import Call, RemoteTool
 from .results import ERROR, SCHEMA, value_of
 from .server import ServerConfig
+from .words import said
 
 MAX_LISTS = 200
 """Times that a run looks at a list which its server says has changed."""
+MAX_REMARKS = 5
 MAX_PAGES = 3
 """Pages that a person is asked to visit for one call."""
 PROBLEMS = (Unavailable, Violation, MCPError, TimeoutError, ValueError)
@@ -44,8 +47,9 @@ class Around(Protocol):
 class Running:
     """One server. Its tools can be called when they are there: the first call starts it, if need be."""
 
-    def __init__(self, config: ServerConfig, asking: Asking, around: Around) -> None:
+    def __init__(self, config: ServerConfig, asking: Asking, around: Around, cache: CatalogueCache) -> None:
         self.config = config
+        self._cache = cache
         self._around = around
         self._asking = asking
         callbacks = Callbacks(elicit=asking.elicitation, on_changed=self._list_changed)
@@ -68,22 +72,31 @@ class Running:
     async def open(self) -> None:
         """Gets what it offers; `problem`: why not. Never raises but for cancellation."""
         try:
-            await self.look()
+            known = await asyncio.to_thread(self._cache.load, self.config)
+            if known is None:
+                await self.look()
+            else:
+                self._take(known)
         except PROBLEMS as problem:
             self.problem = str(problem)
         self._begun = True
 
     async def look(self) -> None:
-        """Asks the server for its list, and tells what is another. Raises: PROBLEMS."""
-        listed = await self.connection.list_tools()
+        """Asks the server what it offers, and tells what is another. Raises: PROBLEMS."""
+        catalogue = await Catalogue.of(self.connection)
         self._current = True
-        client = self.connection.client
-        changes = self.offers.take(listed)
-        if client is not None:
-            self.module = described(self.config.module, client.server_info, client.instructions)
+        self._take(catalogue)
+        await asyncio.to_thread(self._cache.save, self.config, catalogue)
+
+    def _take(self, catalogue: Catalogue) -> None:
+        changes = self.offers.take(catalogue.tools)
+        self.module = described(self.config.module, catalogue.info, catalogue.instructions)
         self.problem = ""
         if self._begun:
             self._told(changes)
+        else:
+            for remark in catalogue.remarks[:MAX_REMARKS]:
+                self._around.tell(f"server {self.config.module}: {said(remark)}")
 
     async def be_current(self) -> None:
         """Looks: what the server has told of a change is heard a moment later. Raises: PROBLEMS."""
@@ -94,8 +107,8 @@ class Running:
     def _told(self, changes: Changes) -> None:
         for tool in (*changes.new, *changes.redefined):
             self.added[tool.name] = tool.current
-        if said := changes.sentence(self.config.module):
-            self._around.changed(changes.new, said)
+        if sentence := changes.sentence(self.config.module):
+            self._around.changed(changes.new, sentence)
 
     def _list_changed(self, which: List) -> None:
         if which == "tools" and self._lists < MAX_LISTS:
@@ -136,8 +149,13 @@ class Running:
         schema = spec.schema
         assert schema is not None
         async with self.allowed.one(spec.name):
-            with told(spec.name, SCHEMA):
-                result = await self._answered(spec, lambda: self._call_tool(spec, given))
+            try:
+                with told(spec.name, SCHEMA):
+                    result = await self._answered(spec, lambda: self._call_tool(spec, given))
+            except Failure as problem:
+                if problem.kind == UNAVAILABLE and not self._current:  # The next run is to know at once.
+                    self._cache.forget(self.config)
+                raise
         if not self._current:
             self.look_soon()  # What was offered is from the cache: is it still so?
         try:

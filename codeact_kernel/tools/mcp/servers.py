@@ -10,8 +10,10 @@ from time import monotonic
 from ...events import ToolProgress
 from ...wire.messages import ToolModule
 from ..tool import Tool
-from .asking import Asking, Elicit
+from .asking import Asking
+from .catalogue import CatalogueCache
 from .extras import extras
+from .questions import Elicit
 from .remote import RemoteTool
 from .running import Running
 from .server import ServerConfig
@@ -24,19 +26,22 @@ class McpServers:
     """The servers of a run, on one event loop.
 
     Args:
-        cache: folder of what servers offered when they were last seen; None: nothing is kept.
+        cache: folder of what servers offered when they were last seen; None: the user's.
         ask: asks the person what a server wants to know; None: there never is anybody.
     """
 
     def __init__(
         self, servers: Sequence[ServerConfig], *, cache: Path | None = None, ask: Elicit | None = None
     ) -> None:
+        kept = CatalogueCache(cache)
         self.on_change: Callable[[tuple[Tool, ...], str], None] = lambda tools, said: None
         """Told of tools that are to be had from now on, and the sentence for the model."""
         self.on_progress: Callable[[ToolProgress], None] = lambda event: None
         self._tell: Callable[[str], None] = lambda text: None
         self._last = 0.0
-        self._servers = [Running(config, Asking(config.module, ask, self.tell), self) for config in servers]
+        self._servers = [
+            Running(config, Asking(config.module, ask, self.tell), self, kept) for config in servers
+        ]
         self._extras = tuple(tool for server in self._servers for tool in extras(server))
 
     async def open(self, tell: Callable[[str], None]) -> None:
