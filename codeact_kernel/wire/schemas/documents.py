@@ -27,7 +27,7 @@ class Document:
     """A schema and what it refers to."""
 
     def __init__(self, root: Schema) -> None:
-        self.root = root
+        self.root = mapping_of(root)  # Who sends a schema may send anything.
 
     def target(self, reference: Json) -> Schema | None:
         """What `#/$defs/Node` stands for; None: nothing, or something outside of the document."""
@@ -68,13 +68,11 @@ class Document:
         Members that only say which keys are required are constraints, not types.
         """
         for word in _UNION:
-            members = items_of(schema.get(word))
-            if members and not all(_only_constrains(member) for member in members):
-                rest = {key: said for key, said in schema.items() if key not in _UNION}
-                if not _STRUCTURE.intersection(rest):
-                    return tuple(each for each in members if isinstance(each, Mapping)) or ({},)
-                structure = {key: said for key, said in rest.items() if key in _STRUCTURE}
-                return tuple({"allOf": [structure, each]} for each in members if isinstance(each, Mapping))
+            listed = [{} if each is True else each for each in items_of(schema.get(word))]
+            members = [each for each in listed if isinstance(each, Mapping)]
+            if members and not all(map(_only_constrains, members)):
+                said = {key: schema[key] for key in schema if key in _STRUCTURE and key not in _UNION}
+                return tuple({"allOf": [said, each]} if said else each for each in members)
         return ()
 
 
@@ -101,8 +99,8 @@ def types_of(schema: Schema) -> tuple[str, ...]:
     return ("array",) if "items" in schema or "prefixItems" in schema else ()
 
 
-def _only_constrains(member: Json) -> bool:
-    return isinstance(member, Mapping) and not _STRUCTURE.difference({"required"}).intersection(member)
+def _only_constrains(member: Schema) -> bool:
+    return "$ref" not in member and not _STRUCTURE.difference({"required"}).intersection(member)
 
 
 def _step(value: Json, key: str) -> Json:

@@ -53,7 +53,7 @@ def shape_of(schema: Mapping[str, Json]) -> Shape:
     """What an input schema says of the arguments."""
     properties, required, more = _view(Document(schema))
     needed = [each for each in dict.fromkeys(required) if isinstance(each, str)]
-    properties = {**properties, **{each: {} for each in needed if each not in properties}}
+    properties = {**properties, **{each: more or {} for each in needed if each not in properties}}
     needing = set(needed)
     ordered = [each for each in properties if each in needing] + [
         each for each in properties if each not in needing
@@ -82,7 +82,7 @@ def types_of_tool(spec: ToolSpec, shape: Shape, schema: ToolSchema, table: Table
     more = reader.type(shape.more, "Value")
     result: Type = ANY
     if schema.output is not None:
-        wrapped = mapping_of(schema.output.get("properties")).get("result")
+        wrapped = mapping_of(mapping_of(schema.output).get("properties")).get("result")
         output = wrapped if wraps_result(schema.output) else schema.output
         result = Translator(Document(schema.output), table, own).type(
             output, type_name(spec.function, "result")
@@ -137,6 +137,7 @@ def documentation(spec: ToolSpec) -> str:
 
 def wraps_result(output_schema: Mapping[str, Json]) -> bool:
     """Whether the object is a wrapping of a plain result, `{"result": …}`."""
+    output_schema = mapping_of(output_schema)
     properties = mapping_of(output_schema.get("properties"))
     if output_schema.get("x-fastmcp-wrap-result") is True:
         return "result" in properties

@@ -22,6 +22,8 @@ MEMBERS = 1_000
 CHOICES = 50
 CHOICE_LENGTH = 100
 """Values of a Literal, and the characters of one."""
+MOST_CHOICES = 1_000
+"""Values of an enum whose kinds are looked at."""
 
 
 class Budget:
@@ -106,35 +108,34 @@ class Translator:
         self._done[id(schema)] = _Done(found, before - self._budget.left, schema)
         return found
 
-    def _schema(self, schema: Schema, wish: str, entry: _Open) -> Type:
-        nullable = schema.get("nullable") is True
+    def _schema(self, schema: Schema, wish: str, entry: _Open | None) -> Type:
+        """`entry`: what the schema is, where nothing but a record of it is meant."""
+        if schema.get("nullable") is True:
+            rest = {word: said for word, said in schema.items() if word != "nullable"}
+            return one_of((self._schema(rest, wish, None), NONE))
         variants = self._document.variants(schema)
         if variants:
-            return one_of([*(self.type(each, wish) for each in variants), *([NONE] if nullable else [])])
+            return one_of([self.type(each, wish) for each in variants])
         if "const" in schema or "enum" in schema:
-            return self._choice(schema, nullable)
+            return self._choice(schema)
         kinds = types_of(schema)
-        only = len(kinds) == 1 and not nullable
-        found = [self._kind(kind, schema, wish, entry if only else None) for kind in kinds] or [ANY]
-        return one_of([*found, *([NONE] if nullable else [])])
+        only = entry if len(kinds) == 1 else None
+        return one_of([self._kind(kind, schema, wish, only) for kind in kinds])
 
     def _kind(self, kind: str, schema: Schema, wish: str, entry: _Open | None) -> Type:
         if kind == "object":
             return self._object(schema, wish, entry)
         return self._array(schema, wish) if kind == "array" else PLAIN.get(kind, ANY)
 
-    def _choice(self, schema: Schema, nullable: bool) -> Type:
+    def _choice(self, schema: Schema) -> Type:
         listed = [schema["const"]] if "const" in schema else items_of(schema["enum"])
         kinds = types_of(schema)
         values = [each for each in listed if not kinds or _is_of(each, kinds)]
-        if len(listed) > 20 * CHOICES or not values:
-            return one_of(PLAIN.get(kind, ANY) for kind in kinds)
-        values += [None] if nullable else []
+        if len(listed) > MOST_CHOICES or not values:
+            return one_of([PLAIN.get(kind, _WIDE.get(kind, ANY)) for kind in kinds])
         if len(values) <= CHOICES and all(map(_short, values)):
-            return one_of(
-                [Choice((repr(each),)) for each in values if each is not None] + [NONE] * (None in values)
-            )
-        return one_of(PLAIN.get(_kind_of(each), _WIDE.get(_kind_of(each), ANY)) for each in values)
+            return one_of([NONE if each is None else Choice((repr(each),)) for each in values])
+        return one_of([PLAIN.get(kind, _WIDE.get(kind, ANY)) for kind in map(_kind_of, values)])
 
     def _array(self, schema: Schema, wish: str) -> Type:
         first, items = schema.get("prefixItems"), schema.get("items")
@@ -152,12 +153,13 @@ class Translator:
         properties = mapping_of(schema.get("properties"))
         needed = {each for each in items_of(schema.get("required")) if isinstance(each, str)}
         keys = [*properties, *sorted(needed.difference(properties))][:MEMBERS]
+        others = None if "patternProperties" in schema else schema.get("additionalProperties")
         with self._inside():
             if not keys:
                 return DictOf(self._values(schema, wish))
             wish = title_name(schema.get("title")) or wish
             members = tuple(
-                Member(key, self.type(properties.get(key), type_name(key) or wish), key in needed)
+                Member(key, self.type(properties.get(key, others), type_name(key) or wish), key in needed)
                 for key in keys
             )
         doc = members_doc(schema, keys)
@@ -171,7 +173,7 @@ class Translator:
             return self.type(others, f"{wish}Value")
         if others is not False:
             return ANY
-        return one_of(self.type(each, f"{wish}Value") for each in list(patterns.values())[:MEMBERS])
+        return one_of([self.type(each, f"{wish}Value") for each in list(patterns.values())[:MEMBERS]])
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
