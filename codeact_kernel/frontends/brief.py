@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from ..events import ToolProgress
 from ..notebook.recover import Recovered
 from ..outputs import MimeBundle, WorkspaceFile
 from ..trajectory import Usage
@@ -69,6 +70,13 @@ def _listed(args: Sequence[Json], kwargs: Mapping[str, Json]) -> str:
 def name(text: str) -> str:
     """A name that the sandbox chose: of a tool, of an argument; on one line and short."""
     return clip(" ".join(clean(text[: 4 * _NAME]).split()), _NAME) + "…" * (len(text) > 4 * _NAME)
+
+
+def under_way(event: ToolProgress) -> str:
+    """`in filesystem.search 30/100: reading b.txt`; how far, and the word, are the server's."""
+    said = clip(" ".join(clean(event.message).split()), _NAME)
+    of = f"/{event.total:g}" if event.total else ""
+    return f"in {name(event.tool)} {event.done:g}{of}{f': {said}' if said else ''}"
 
 
 def bundle(data: MimeBundle) -> str:

@@ -131,9 +131,8 @@ class Renderer:
                 self._progress.partial = self._cell.partial
             case ToolStarted(tool):
                 self._progress.phase(f"in {brief.name(tool)}", keep_time=True)
-            case ToolProgress(tool, done, total):
-                of = f"/{total:g}" if total else ""
-                self._progress.phase(f"in {brief.name(tool)} {done:g}{of}", keep_time=True)
+            case ToolProgress():
+                self._progress.phase(brief.under_way(event), keep_time=True)
             case ToolFinished(call):
                 # The answer itself is shown at the end; that it was refused is shown here.
                 if call.tool != FINAL_ANSWER or isinstance(call.outcome, Raised):

@@ -106,6 +106,8 @@ class RunView:
                 self._end_step(step)
             case TurnFinished(stop):
                 self._finish(stop)
+            case ToolProgress() if self._step is not None and not self._own:
+                self._step.phase(brief.under_way(event), keep_time=True)
             case ThoughtDelta() | CodeDelta() | ActionReady() | ToolStarted() | ToolFinished():
                 if self._step is not None and not self._own:
                     self._in_step(self._step, event)

@@ -64,10 +64,11 @@ class StepView:
         self._code = (self._code + text)[:MOST]
         self.phase("writing code")
 
-    def phase(self, phase: str) -> None:
+    def phase(self, phase: str, *, keep_time: bool = False) -> None:
         """What goes on now."""
-        if phase != self._phase:
-            self._phase, self._since = phase, self._clock()
+        if phase != self._phase and not keep_time:
+            self._since = self._clock()
+        self._phase = phase
         self._changed = True
 
     def ready(self, code: str) -> None:
