@@ -18,10 +18,12 @@ from codeact_kernel.in_kernel.guard import Guard
 from codeact_kernel.in_kernel.hostless import allowed_here, provide_data, say_external
 from codeact_kernel.in_kernel.modules import PACKAGES, ToolFinder
 from codeact_kernel.in_kernel.recorded import register_recorded
+from codeact_kernel.in_kernel.skills import Skills
 from codeact_kernel.in_kernel.toolbox import Toolbox, read_resource
 from codeact_kernel.in_kernel.tools import DENIED, ERRORS, FINAL_ANSWER_SPEC, ToolDenied, ToolFunction
 from codeact_kernel.wire.messages import Json, ToolOutcome
 from codeact_kernel.wire.setup import SetupSpec, parse_setup
+from codeact_kernel.wire.setup_skills import PACKAGE, skill_spec
 from codeact_kernel.wire.tape import Tape
 
 _active: _Session | None = None
@@ -48,29 +50,32 @@ class _Session:
 
     def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, imports: tuple[str, ...]) -> None:
         self._shell = shell
-        self._guard = Guard(shell, imports, caller.refused, PACKAGES)
+        ours = (*PACKAGES, PACKAGE) if spec.skills else PACKAGES
+        self._guard = Guard(shell, imports, caller.refused, ours)
         # By what the name stands for now: a cell may have given it to something else.
-        self._awaiting = AwaitTools(
-            lambda name: isinstance(shell.user_ns.get(name), ToolFunction),
-            AWAITABLE if spec.modules else "",
-        )
+        helper = AWAITABLE if spec.modules else ""
+        self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction), helper)
         flat = [tool for tool in (*spec.tools, FINAL_ANSWER_SPEC) if not tool.module]
         stubs = {tool.name: ToolFunction(tool, caller) for tool in flat}
-        self._catalogue = Catalogue(spec.modules, spec.tools, caller)
+        self._catalogue = Catalogue(spec.modules, (*spec.tools, *map(skill_spec, spec.skills)), caller)
         self._finder = ToolFinder(self._catalogue, imports, OnceACell(shell))
-        further = _further(self._catalogue) if spec.modules else {DENIED: ToolDenied}
+        several = spec.modules or spec.skills
+        further = _further(self._catalogue) if several else {DENIED: ToolDenied}
         given = {**further, **stubs}
+        self._skills = Skills(spec.skills, self._guard, given, helper)
         shell.user_ns.update(given)
         shell.user_ns_hidden.update(given)  # Not variables of the user's: %who does not list them.
         _ask_by(stubs, getattr(shell, "kernel", None))
 
     def start(self) -> None:
         self._finder.install()
+        self._skills.install()
         self._guard.install()
         self._shell.ast_transformers.append(self._awaiting)
 
     def stop(self) -> None:
         self._finder.remove()
+        self._skills.remove()
         self._guard.remove()
         self._shell.ast_transformers.remove(self._awaiting)
 
