@@ -72,12 +72,21 @@ class Toolbox:
         specs = [spec for pattern in patterns or ("*",) for spec in _matching(catalogue, _name(pattern))]
         return Text("\n\n".join(_described(catalogue, list({spec.name: spec for spec in specs}.values()))))
 
-    def refresh(self) -> Listing:
-        """Asks the servers which tools they have got since the start. The names of the new ones."""
+    def refresh(self, *servers: str | ModuleType) -> Listing:
+        """Asks servers which tools they have got since the start: all of them, where none is named.
+
+        Returns the names of new ones. Raises: ToolUnavailable & co, where there are none and a server failed.
+        """
         catalogue, _ = self.__codeact_namespace__
-        new = [spec.name for server in catalogue.names("mcp_servers") for spec in catalogue.update(server)]
-        for server in catalogue.names("mcp_servers"):
-            make_functions(server)
+        new, failed = list[str](), list[raised.ToolError]()
+        for name in map(self._server, servers) if servers else catalogue.names("mcp_servers"):
+            try:
+                new += [spec.name for spec in catalogue.update(name)]
+            except raised.ToolError as problem:
+                failed.append(problem)
+            make_functions(name)
+        if failed and not new:
+            raise failed[0]
         return Listing(new, "No new tools.")
 
     def resources(self, server: str | ModuleType) -> Listing:
