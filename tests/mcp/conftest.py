@@ -30,3 +30,9 @@ def servers(tmp_path: Path) -> Documents:
         return found
 
     return made
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Of the tests that are coroutines."""
+    return "asyncio"

@@ -130,7 +130,7 @@ OFFERS: Mapping[str, Callable[[str | None], Message]] = {
     "schemas": whole(*(tool(name, schema, "", schema) for name, schema in SCHEMAS.items())),
     "pages": page,
     "same-page": same_page,
-    "many": whole(*(tool(f"tool_{n}") for n in range(100_000))),
+    "many": whole(*(tool(f"tool_{n}") for n in range(20_000))),
     "surrogate-name": whole(tool("good"), tool("\ud800")),
     "surrogate-text": whole(tool("good"), tool("bad", description="lone \ud800")),
     "no-tools-at-all": lambda cursor: {"tools": "none"},

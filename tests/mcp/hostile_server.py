@@ -289,7 +289,8 @@ def respond(mode: str, asked: Message, generation: int) -> None:
             if params["name"] in CALLS:
                 CALLS[params["name"]](asked, arguments.get("n", 0))
             else:
-                answer(asked, {"type": "text", "text": json.dumps([params["name"], arguments])})
+                more = {"structuredContent": arguments} if mode == "schemas" else {}
+                answer(asked, {"type": "text", "text": json.dumps([params["name"], arguments])}, **more)
         case "ping" | "logging/setLevel":
             send({"id": asked["id"], "result": {}})
         case method:
