@@ -54,6 +54,10 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             "kernel install": (f"{HERE}.command_kernel.KernelInstallApp", "put CodeAct into launchers"),
             "kernel uninstall": (f"{HERE}.command_kernel.KernelUninstallApp", "take it out again"),
             "kernel list": (f"{HERE}.command_kernel.KernelListApp", "where it is installed"),
+            "skill save": (f"{HERE}.command_skill.SkillSaveApp", "keep a function of a saved run"),
+            "skill list": (f"{HERE}.command_skill.SkillListApp", "the skills there are"),
+            "skill show": (f"{HERE}.command_skill.SkillShowApp", "the source of a skill"),
+            "skill remove": (f"{HERE}.command_skill.SkillRemoveApp", "take skills away"),
             "trust": (f"{HERE}.command_trust.TrustApp", "tools files that notebooks may load"),
             "tools": (f"{HERE}.command_tools.ToolsApp", "the tools that an agent would have"),
             "mcp-server": (f"{HERE}.command_mcp_server.McpServerApp", "the kernel for any MCP client"),
@@ -66,6 +70,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
         config=True
     )
     mcp = List(Unicode(), help="Files with MCP servers, as mcp.json.").tag(config=True)
+    skills = List(Unicode(), help="Folders of skills (codeact skill save).").tag(config=True)
     approve = List(
         Unicode(), help="Which tool calls you are asked about: allow, ask, ask-writes, deny, or TOOL=MODE."
     ).tag(config=True)

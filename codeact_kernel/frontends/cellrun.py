@@ -16,6 +16,7 @@ from ..tools.registry import ToolRegistry
 from ..tools.toolkits import Tools
 from ..trajectory import Observation, Reply, RunInfo, Trajectory
 from ..wire.setup import SetupSpec, setup_source
+from ..wire.setup_skills import Skill
 from . import cage
 from .approval_modes import Approve
 from .approving import Asker, Desk
@@ -23,6 +24,7 @@ from .approving_jupyter import asker_here
 from .eliciting import Eliciting
 from .portal import EventPost, PortalRunner, SyncDoor
 from .servers import Mcp, Servers, configs_of
+from .skill_offers import Folders, skills_of, usable
 
 
 class CellsPolicy:
@@ -49,12 +51,13 @@ def exec_cells(
     approve: Approve | None = None,
     asker: Asker | None = None,
     mcp: Mcp | None = None,
+    skills: Folders | None = None,
 ) -> tuple[Observation, ...]:
     """Runs `cells` in one isolated kernel, going on after a failed one; what each of them showed.
 
     Of the limits only the step's own hold. Tools, `on_event` and `at_end` run on the calling thread;
     `at_end` when all is over, also when it failed, before the workspace goes. `approve`, `asker`,
-    `mcp`: as of `Agent`. Raises: UsageError, SandboxError, ToolDefinitionError, KeyboardInterrupt.
+    `mcp`, `skills`: as of `Agent`. Raises: UsageError, SandboxError, ToolDefinitionError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
     limits = replace(
@@ -69,6 +72,7 @@ def exec_cells(
     runner.door = door
     registry = ToolRegistry(tools, runner)
     servers = Servers(configs_of(mcp), registry)
+    found = skills_of(skills, settings.profile.allow_imports)
     desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
     servers.ask = Eliciting(desk.attention, runner)
 
@@ -80,10 +84,14 @@ def exec_cells(
     servers.emit = events.emit
     settings = replace(settings, limits=limits)
 
+    def tell(text: str) -> None:
+        events.emit(Notice(text))
+
     async def served() -> tuple[Observation, ...]:
         try:
-            await servers.open(lambda text: events.emit(Notice(text)))
-            return await _exec(cells, registry, desk, settings, events, end)
+            await servers.open(tell)
+            offered = usable(found, registry.specs(), registry.modules(), tell)
+            return await _exec(cells, registry, offered, desk, settings, events, end)
         finally:
             await to_the_end(servers.aclose())
 
@@ -93,15 +101,15 @@ def exec_cells(
 async def _exec(
     cells: Sequence[str],
     registry: ToolRegistry,
+    skills: tuple[Skill, ...],
     desk: Desk,
     settings: Settings,
     events: EventPost,
     end: Callable[[Workspace | None], Awaitable[None]],
 ) -> tuple[Observation, ...]:
     session = KernelSession(settings)
-    source = setup_source(
-        SetupSpec("exec", settings.profile.allow_imports, registry.specs(), (), registry.modules())
-    )
+    imports, specs, modules = settings.profile.allow_imports, registry.specs(), registry.modules()
+    source = setup_source(SetupSpec("exec", imports, specs, (), modules, skills=skills))
     policy = CellsPolicy(cells)
     info = RunInfo("exec", "none", "", source)
     loop = AgentLoop(

@@ -40,6 +40,7 @@ TOOLS = (
     Option("--tools", "CodeactApp.tools", some, many=True),
     Option("--mcp", "CodeactApp.mcp", some, many=True),
 )
+SKILLS = Option("--skills", "CodeactApp.skills", some, many=True)
 ALLOW_IMPORT = Option(
     "--allow-import", "SandboxProfile.allow_imports", module, many=True, greedy=True, holds=str.isascii
 )
@@ -55,6 +56,7 @@ CAGE = (
 )
 SANDBOX = (
     *TOOLS,
+    SKILLS,
     APPROVE,
     WORKSPACE,
     DATA,
@@ -140,6 +142,27 @@ COMMANDS = {
         many=True,
     ),
     "sign": Command("sign", (KEY, *COMMON), "RUN.ipynb", many=True),
+    "skill save": Command(
+        "skill save",
+        (
+            Option("--to", "SkillSaveApp.to", some),
+            Option("--doc", "SkillSaveApp.doc", some),
+            Option("--replace", "SkillSaveApp.replace", flag=True),
+            Option("--untested", "SkillSaveApp.untested", flag=True),
+            Option("--force", "SkillSaveApp.force", flag=True),
+            DATA,
+            *CAGE,
+            JSON,
+            *COMMON,
+        ),
+        "RUN.ipynb",
+        ("FUNCTION",),
+        least=2,
+        many=True,
+    ),
+    "skill list": Command("skill list", (SKILLS, JSON, *COMMON)),
+    "skill show": Command("skill show", (SKILLS, *COMMON), "NAME"),
+    "skill remove": Command("skill remove", (SKILLS, *COMMON), "NAME", many=True),
     "doctor": Command("doctor", (Option("--control", "DoctorApp.control", flag=True), JSON, *COMMON)),
     "kernel install": Command(
         "kernel install",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .cli_help_jupyter import JUPYTER_TEXTS
 from .cli_help_parts import BUDGETS, CAGE, COMMON, EXIT_CODES, MODELS, RECORDING, SANDBOX
 from .cli_help_saved import SAVED_TEXTS
+from .cli_help_skills import SKILL_TEXTS
 from .cli_help_tools import TOOL_TEXTS
 
 ROOT = f"""\
@@ -27,6 +28,7 @@ Commands
   list     the saved runs of a folder
   diff     compare two saved runs step by step
   kernel   install CodeAct as a Jupyter kernel, list or uninstall it
+  skill    keep functions of saved runs, with tests, for later runs
   trust    let notebooks load a tools file
   tools    the tools that an agent would have, and what they cost
   mcp-server
@@ -128,6 +130,7 @@ TEXTS = {
     "exec": EXEC,
     **SAVED_TEXTS,
     **JUPYTER_TEXTS,
+    **SKILL_TEXTS,
     **TOOL_TEXTS,
     "doctor": DOCTOR,
     "demo": DEMO,

@@ -47,6 +47,8 @@ SANDBOX = """\
                          NAME=FILE.py puts them into a module (from toolkits import NAME)
   --mcp FILE             the MCP servers of this mcp.json, as modules (from mcp_servers import x);
                          may be repeated. None is read unless it is named here
+  --skills DIR           offer the functions in this folder (from skills import x; see
+                         `codeact skill --help`); may be repeated
   --approve MODE         which tool calls you are asked about: allow (default: none), ask,
                          ask-writes (not about reading), deny; or TOOL=MODE; may be repeated
   --workspace DIR        the working folder of the kernel (default: a temporary one)

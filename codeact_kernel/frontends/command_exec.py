@@ -44,6 +44,7 @@ class ExecApp(CodeactApp):
                     approve=self.approve,
                     asker=asker,
                     mcp=self.mcp,
+                    skills=self.skills,
                     on_event=lambda event: _show(show, event, ready),
                     at_end=lambda workspace: keeper.take(page, Path(workspace.path), workspace.left()),
                 )

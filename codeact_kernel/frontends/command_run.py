@@ -107,6 +107,7 @@ class RunApp(CodeactApp):
                 approve=self.approve,
                 asker=asker,
                 mcp=self.mcp,
+                skills=self.skills,
                 timings=self.timings,
             ) as agent:
                 self.prepare(agent)

@@ -25,14 +25,14 @@ from .skill_watching import why_of
 
 
 async def tried(
-    skill: Skill, tests: SkillTests | None, spec: SetupSpec, settings: Settings, *, is_async: bool
+    skill: Skill, tests: SkillTests, spec: SetupSpec, settings: Settings, *, is_async: bool
 ) -> str:
     """Why a skill does not do by itself what it did in its run; "" when it does.
 
     `spec`: of its run. It is imported as in a run that is offered it, and its examples give what they gave;
     then its tests are run as they stand. Raises: SandboxError.
     """
-    files = {skill.name: skill.source} | ({} if tests is None else {f"{skill.name}_test": tests.source})
+    files = {skill.name: skill.source} | ({f"{skill.name}_test": tests.source} if tests.tests else {})
     others = tuple(other for other in spec.skills if other.name != skill.name)
     beside = replace(
         spec,
@@ -47,7 +47,7 @@ async def tried(
         profile = replace(settings.profile, workspace=Path(folder), data=(), allow_imports=())
         session = KernelSession(replace(settings, profile=profile))
         try:
-            await session.start(setup_source(beside) + SOURCE)
+            await session.start(SOURCE + setup_source(beside))
             return await _problem(session, settings, skill.name, tests, is_async=is_async)
         finally:
             await session.aclose()
@@ -59,22 +59,21 @@ def _write(folder: str, files: Mapping[str, str]) -> None:
 
 
 async def _problem(
-    session: KernelSession, settings: Settings, name: str, tests: SkillTests | None, *, is_async: bool
+    session: KernelSession, settings: Settings, name: str, tests: SkillTests, *, is_async: bool
 ) -> str:
     imported = f"from {PACKAGE} import {name}"
     if failed := await _failure(session, settings, imported, _Again(None)):
         return f"it cannot be imported by itself: {failed}"
-    if tests is None:
-        return ""
     for number, example in enumerate(tests.written, 1):
         again = _Again(example)
         call = f"{'await ' if is_async else ''}{CALL}({name}, {number})"
         failed = await _failure(session, settings, f"{call};", again) or again.difference
         if failed:
             return f"called as in step {example.step}, {failed}"
-    if failed := await _failure(session, settings, _all_tests(name, tests.tests), _Again(None)):
-        return f"its tests fail: {failed}"
-    return ""
+    if not tests.tests:
+        return ""
+    failed = await _failure(session, settings, _all_tests(name, tests.tests), _Again(None))
+    return f"its tests fail: {failed}" if failed else ""
 
 
 async def _failure(session: KernelSession, settings: Settings, code: str, handler: CallHandler) -> str:

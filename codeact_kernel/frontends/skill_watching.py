@@ -37,7 +37,7 @@ async def watched(
     Raises: SandboxError, UsageError.
     """
     watching = _Watching(gathered.function.name for gathered in functions)
-    setup = hosted_setup(trajectory.info.setup, settings.profile) + SOURCE
+    setup = SOURCE + hosted_setup(trajectory.info.setup, settings.profile)
     limits = limits_of(settings.limits, trajectory.info.limits.get("step_timeout_s"))
     with provided(trajectory, settings.profile) as data:
         profile = replace(settings.profile, allow_imports=(), data=data)

@@ -50,8 +50,7 @@ class _Session:
 
     def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, imports: tuple[str, ...]) -> None:
         self._shell = shell
-        ours = (*PACKAGES, PACKAGE) if spec.skills else PACKAGES
-        self._guard = Guard(shell, imports, caller.refused, ours)
+        self._guard = Guard(shell, imports, caller.refused, (*PACKAGES, PACKAGE))
         # By what the name stands for now: a cell may have given it to something else.
         helper = AWAITABLE if spec.modules else ""
         self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction), helper)
@@ -62,7 +61,7 @@ class _Session:
         several = spec.modules or spec.skills
         further = _further(self._catalogue) if several else {DENIED: ToolDenied}
         given = {**further, **stubs}
-        self._skills = Skills(spec.skills, self._guard, given, helper)
+        self._skills = Skills(spec.skills, self._guard, given, helper, imports)
         shell.user_ns.update(given)
         shell.user_ns_hidden.update(given)  # Not variables of the user's: %who does not list them.
         _ask_by(stubs, getattr(shell, "kernel", None))

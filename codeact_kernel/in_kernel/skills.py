@@ -44,32 +44,44 @@ class Skills:
     Args:
         given: names that the code of a skill finds beside builtins: tools.
         helper: see `AwaitTools`.
+        others: names that the user allowed imports of; without skills, a package of that name is theirs.
     """
 
     def __init__(
-        self, skills: Iterable[Skill], guard: Guard, given: Mapping[str, object], helper: str
+        self,
+        skills: Iterable[Skill],
+        guard: Guard,
+        given: Mapping[str, object],
+        helper: str,
+        others: Iterable[str] = (),
     ) -> None:
         self._sources = {skill.name: skill.source for skill in skills}
         self._guard = guard
         self._given = given
         self._helper = helper
+        self._others = frozenset(others)
         self._loading: set[str] = set()
         self.names = tuple(sorted(self._sources))
 
     def install(self) -> None:
-        if self.names:
-            sys.meta_path.insert(0, cast(Any, self))
+        sys.meta_path.insert(0, cast(Any, self))
 
     def remove(self) -> None:
         """Also what was imported: another setup has other skills."""
-        if not self.names:
-            return
         sys.meta_path.remove(cast(Any, self))
-        for name in (PACKAGE, *(f"{PACKAGE}.{name}" for name in self.names)):
-            sys.modules.pop(name, None)
+        if isinstance(sys.modules.get(PACKAGE), SkillPackage):
+            for name in (PACKAGE, *(f"{PACKAGE}.{name}" for name in self.names)):
+                sys.modules.pop(name, None)
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        return ModuleSpec(name, cast(Any, self)) if name == PACKAGE else None
+        """Raises ImportError where there are no skills."""
+        if name != PACKAGE or (not self.names and PACKAGE in self._others):
+            return None
+        if not self.names:
+            raise ModuleNotFoundError(
+                f"No module named {name!r}: this run has no skills (--skills DIR gives it some)", name=name
+            )
+        return ModuleSpec(name, cast(Any, self))
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return SkillPackage(self)

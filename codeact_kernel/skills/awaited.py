@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 
+from ..wire.setup_skills import parsed_source
+
 _AWAITING = frozenset(
     {"gather", "create_task", "ensure_future", "wait_for", "shield", "wait", "as_completed"}
 )
@@ -16,7 +18,7 @@ class Awaited:
     """Of a source that parses. `names`: all that it loads; `any`: whether it awaits anything."""
 
     def __init__(self, source: str) -> None:
-        nodes = [*ast.walk(ast.parse(source))]
+        nodes = [*ast.walk(parsed_source(source))]
         inside: set[int] = set()
         for node in nodes:
             for operand in _operands(node):

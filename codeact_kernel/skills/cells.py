@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..trajectory import Trajectory
-from ..wire.setup_skills import UNREADABLE
+from ..wire.setup_skills import UNREADABLE, parsed_source
 from .constants import is_constant, words
 
 Kind: TypeAlias = Literal["import", "function", "class", "constant", "data"]
@@ -152,7 +152,7 @@ def parsed(step: int, code: str) -> Cell | None:
                     replaced.add(number + 1)
                     lines[number] = f"{found[1] or found[2] or ''}pass"
         try:
-            body = ast.parse("\n".join(lines)).body
+            body = parsed_source("\n".join(lines)).body
         except UNREADABLE:
             continue
         return Cell(step, tuple(lines), tuple(body), frozenset(replaced))
@@ -171,7 +171,7 @@ def source_of(cell: Cell, node: ast.stmt, following: ast.stmt | None = None) -> 
     first, last = first_line(node), node.end_lineno or node.lineno
     text = "\n".join(cell.lines[first - 1 : last])
     try:
-        alone = ast.dump(ast.parse(text)) == ast.dump(ast.Module([node], []))
+        alone = ast.dump(parsed_source(text)) == ast.dump(ast.Module([node], []))
         if not alone:
             return ast.unparse(node)
     except UNREADABLE:

@@ -81,9 +81,10 @@ def _is_skill_file(name: str) -> bool:
 def read_skill(folder: Path, name: str) -> Skill:
     """One skill. Raises UsageError, which names the file, and the line where there is one."""
     path = skill_path(folder, name)
+    if not is_skill_name(name):
+        raise UsageError(f"skill {str(path)!r:.300} cannot be used: its name is no ASCII identifier")
     if not path.is_file():
-        known = ", ".join(names_in(folder)) if folder.is_dir() else ""
-        raise UsageError(f"there is no skill {name!r:.120} in {str(folder)!r}; there are: {known or 'none'}")
+        raise _unknown(folder, name)
     try:
         with open(path, "rb") as file:
             data = file.read(4 * MAX_SOURCE + 1)
@@ -159,8 +160,9 @@ def _write(path: Path, text: str) -> None:
 
 def remove_skill(folder: Path, name: str) -> tuple[Path, ...]:
     """Removes a skill and its tests; what was removed. Raises UsageError when there is none."""
-    if not is_skill_name(name) or not skill_path(folder, name).is_file():
-        read_skill(folder, name if is_skill_name(name) else repr(name))
+    check_name(name)
+    if not skill_path(folder, name).is_file():
+        raise _unknown(folder, name)
     removed = []
     for path in (skill_path(folder, name), tests_path(folder, name)):
         if path.is_file():
@@ -170,3 +172,8 @@ def remove_skill(folder: Path, name: str) -> tuple[Path, ...]:
                 raise UsageError(f"{str(path)!r} cannot be removed: {problem.strerror}") from None
             removed.append(path)
     return tuple(removed)
+
+
+def _unknown(folder: Path, name: str) -> UsageError:
+    known = ", ".join(names_in(folder)) if folder.is_dir() else ""
+    return UsageError(f"there is no skill {name!r:.120} in {str(folder)!r}; there are: {known or 'none'}")

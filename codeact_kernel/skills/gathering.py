@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from ..exceptions import UsageError
+from ..wire.setup_skills import parsed_source
 from .cells import Binding, Program, stored
 from .names import needs_of
 
@@ -207,6 +208,6 @@ def by_package(modules: Iterable[str]) -> Mapping[str, list[str]]:
 def free_names(source: str) -> tuple[str, ...]:
     """The names that a file loads and nobody gives it but a kernel: tools. Sorted. `source`: parses."""
     needs = needs_of(source)
-    bound = {symbol for node in ast.parse(source).body for symbol in stored(node)}
+    bound = {symbol for node in parsed_source(source).body for symbol in stored(node)}
     left = (needs.now | needs.later) - bound - _BUILTINS - _MODULE - KERNEL_NAMES
     return tuple(sorted(left - {"display"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import symtable
+import warnings
 from typing import NamedTuple
 
 from ..wire.setup_skills import UNREADABLE
@@ -20,7 +21,9 @@ class Needs(NamedTuple):
 def needs_of(source: str) -> Needs:
     """Of one statement; by Python's own scoping. Raises ValueError when it cannot be told."""
     try:
-        top = symtable.symtable(source, "<cell>", "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # As `parsed_source`.
+            top = symtable.symtable(source, "<cell>", "exec")
         now, later = set[str](), set[str]()
         tables = [(top, True)]
         while tables:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import keyword
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..exceptions import UsageError
 from ..wire.messages import Json, Raised, Returned, ToolCall, ToolSpec
+from ..wire.setup_skills import UNREADABLE, parsed_source
 from ..wire.values import DecodeError, decode
 from .awaited import Awaited
 from .examples import MAX_EXAMPLES, Example
@@ -63,7 +65,8 @@ def awaited(call):
 
 @dataclass(frozen=True)
 class SkillTests:
-    """`tests`: the names of its functions. `refused`: why calls of the run are no tests -> how many."""
+    """`tests`: the names of its functions; (): there is no such file. `refused`: why calls of the run are no
+    tests -> how many."""
 
     source: str
     tests: tuple[str, ...]
@@ -74,12 +77,12 @@ class SkillTests:
 
 def tests_of(
     gathered: Gathered, source: str, examples: Sequence[Example], specs: Sequence[ToolSpec], where: str
-) -> SkillTests | None:
-    """None when no example can be written. `source`: of the skill; `where`: what it was saved from."""
+) -> SkillTests:
+    """`source`: of the skill; `where`: what it was saved from."""
     work = _Writing(gathered.function.name, gathered, {spec.name: spec for spec in specs}, Awaited(source))
     for example in examples:
         work.add(example)
-    return work.result(where) if work.bodies else None
+    return work.result(where) if work.bodies else SkillTests("", (), work.refused, ())
 
 
 @dataclass
@@ -116,10 +119,11 @@ class _Writing:
             lines += [f"    {self._answer(call)}," for call in example.calls]
             lines.append("]")
         given = [self.literals.source(_decoded(value), 4) for value in example.args]
-        given += [
-            f"{key}={self.literals.source(_decoded(value), 4)}" for key, value in example.kwargs.items()
-        ]
-        call = f"{self.name}({', '.join(given)})"
+        for key, value in example.kwargs.items():
+            if not key.isidentifier() or keyword.iskeyword(key):  # What a kernel says is not believed.
+                raise ValueError("has an argument whose name is no identifier")
+            given.append(f"{key}={self.literals.source(_decoded(value), 4)}")
+        call = f"skill.{self.name}({', '.join(given)})"
         if isinstance(self.gathered.function.node, ast.AsyncFunctionDef):
             call = f"asyncio.run({call})"
             self.literals.imports.add("import asyncio")
@@ -157,38 +161,40 @@ class _Writing:
     def result(self, where: str) -> SkillTests:
         names = [f"test_{self.name}_{number}" for number in range(1, len(self.bodies) + 1)]
         tests = [
-            f"def {name}():\n{textwrap.indent(body, '    ')}\n"
+            f"def {name}():\n{textwrap.indent(body, '    ')}"
             for name, body in zip(names, self.bodies, strict=True)
         ]
-        source = "\n".join([*self._head(where), *("\n" + test for test in tests)])
+        source = "\n\n\n".join([*self._head(where), *tests]) + "\n"
         try:
-            ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
+            parsed_source(source)
+        except UNREADABLE as problem:
             raise UsageError(f"the tests of {self.name!r} cannot be written: {problem}") from None
         return SkillTests(source, tuple(names), self.refused, tuple(self.bodies.values()))
 
     def _head(self, where: str) -> Iterator[str]:
-        tools = bool(self.used or self.gathered.tools or self.gathered.modules)
-        modules = bool(self.gathered.modules)
-        said = " No tool is called: what they answered stands here." if tools else ""
-        yield f'"""Tests of {self.name}: what it did in a run. Run them with pytest.{said}\n\n{where}\n"""\n'
-        imports = self.literals.imports | ({"import sys", "import types"} if modules else set())
-        yield from sorted(imports, key=lambda line: (not line.startswith("import "), line))
+        """What stands before the tests: blocks with two empty lines between them."""
+        tools = bool(self.gathered.tools or self.gathered.modules)
+        said = "No tool is called: what each of them answered stands here.\n" if tools else ""
+        doc = f'"""Tests of {self.name}, from its calls in a run. Run them with pytest.\n\n{said}{where}\n"""'
+        needed = self.literals.imports | ({"import sys", "import types"} if self.gathered.modules else set())
+        imports = sorted(needed, key=lambda line: (not line.startswith("import "), line))
+        imported = f"import {self.name} as skill"
+        if not tools and not self.literals.records:
+            yield "\n".join([doc, "", *imports, *([""] if imports else []), imported])
+            return
+        yield "\n".join([doc, *([""] if imports else []), *imports])
         if self.literals.records:
-            yield f"\n{_RECORD}"
+            yield _RECORD.strip()
         if tools:
-            yield f"\n{_TOOLS}"
+            yield _TOOLS.strip()
             if self.awaited.any:
-                yield f"\n{_ASYNC}"
-        yield from self._modules()
-        # Only now: it imports the modules that were made above.
-        late = "  # noqa: E402" if tools or self.literals.records else ""
-        yield f"\nimport {self.name} as skill{late}\nfrom {self.name} import {self.name}{late}"
-        yield from self._flat()
+                yield _ASYNC.strip()
+        # Only now the skill: it imports the modules that are made here.
+        yield "\n".join([*self._modules(), f"{imported}  # noqa: E402", *self._flat()])
 
     def _modules(self) -> Iterator[str]:
         for package, modules in by_package(self.gathered.modules).items():
-            yield f"\n\n{package} = sys.modules[{package!r}] = types.ModuleType({package!r})"
+            yield f"{package} = sys.modules[{package!r}] = types.ModuleType({package!r})"
             for module in modules:
                 own = sorted(tool for tool in self.used if tool.startswith(f"{module}."))
                 functions = ", ".join(f"{tool.partition('.')[2]}={self._stand_in(tool)}" for tool in own)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..exceptions import UsageError
-from ..wire.setup_skills import Skill, check_skill
+from ..wire.setup_skills import Skill, check_skill, parsed_source
 from .cells import Binding, Function
 from .gathering import Gathered
 
@@ -92,7 +92,7 @@ def _documented(part: Binding, doc: str) -> str:
     """The function with a docstring put in."""
     node = part.node
     assert isinstance(node, Function)
-    source = ast.parse(part.source).body[0]
+    source = parsed_source(part.source).body[0]
     assert isinstance(source, Function)
     first, lines = source.body[0], part.source.split("\n")
     header = source.lineno

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ast
 import keyword
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .messages import Json, ParameterKind, ToolParameter, ToolSpec
 from .setup_lines import text_field
@@ -41,6 +43,13 @@ def is_skill_name(name: str) -> bool:
     return plain and not keyword.iskeyword(name) and not name.startswith("_")
 
 
+def parsed_source(source: str) -> ast.Module:
+    """As `ast.parse`, without its warnings: nobody who reads code asked for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(source)
+
+
 def check_skill(skill: Skill) -> ast.Module:
     """The parsed source. Raises ValueError, which names the line, for what is no skill."""
     if not is_skill_name(skill.name):
@@ -51,7 +60,7 @@ def check_skill(skill: Skill) -> ast.Module:
     if len(skill.source) > MAX_SOURCE:
         raise ValueError(f"{len(skill.source):,} characters; a skill has at most {MAX_SOURCE:,}")
     try:
-        tree = ast.parse(skill.source)
+        tree = parsed_source(skill.source)
     except SyntaxError as problem:
         raise ValueError(f"line {problem.lineno}: {problem.msg}") from None
     except UNREADABLE as problem:
@@ -106,6 +115,16 @@ def skill_to_json(skill: Skill) -> dict[str, Json]:
     return {"skill": skill.name, "source": skill.source}
 
 
+@lru_cache(maxsize=MAX_SKILLS)
+def _problem(skill: Skill) -> str:
+    """Why it is no skill; "" when it is one. A setup cell is read again and again."""
+    try:
+        check_skill(skill)
+    except ValueError as problem:
+        return str(problem)
+    return ""
+
+
 class SkillReader:
     """Reads the lines of skills; how many and how long they are is bounded."""
 
@@ -115,10 +134,8 @@ class SkillReader:
     def take(self, entry: Mapping[str, Json]) -> None:
         """Raises ValueError for what `skill_to_json` does not write."""
         skill = Skill(text_field(entry, "skill"), text_field(entry, "source"))
-        try:
-            check_skill(skill)
-        except ValueError as problem:
-            raise ValueError(f"skill {skill.name!r:.120}: {problem}") from None
+        if problem := _problem(skill):
+            raise ValueError(f"skill {skill.name!r:.120}: {problem}")
         self.skills.append(skill)
         check_together(self.skills)
 

@@ -11,7 +11,7 @@ BEGAN, ENDED, AGAIN = "_skill.began", "_skill.ended", "_skill.again"
 WATCH, CALL = "_codeact_watch", "_codeact_call"
 """What these are called in the kernel's namespace."""
 SOURCE = f"from codeact_kernel.in_kernel.watching import call as {CALL}, watch as {WATCH}\n"
-"""Behind the setup of a kernel that watches."""
+"""Before the setup of a kernel that watches."""
 MAX_WATCHED = 100
 """Calls of functions that one kernel tells of."""
 MAX_TOLD = 32 * 1024
