@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from .budget import Cost, budget_note, budget_stop
+from .callnotes import calls_notes
 from .config import Settings
 from .events import ActionReady, Notice, OutputShown, StepFinished, StepStarted, TurnFinished, TurnStarted
 from .exceptions import CodeActError, ModelError, ModelRefusal
@@ -140,7 +141,7 @@ class AgentLoop:
             observation = running.result()
         if observation.status == "killed":
             self.lost = action
-        notes += (*calls.notes, *self._news())
+        notes += (*calls.notes, *calls_notes(observation), *self._news())
         if calls.answer is not None and observation.status != "ok":
             notes.append(LATE_ERROR)
         step = Step(index, reply, action, observation, tuple(notes), began)

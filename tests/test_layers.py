@@ -46,6 +46,7 @@ LAYERS = {
     "agent": 3,
     "resuming": 3,
     "toolcalls": 3,
+    "callnotes": 3,
     "allowance": 3,
     "timelimit": 3,
     "rebuild": 3,
