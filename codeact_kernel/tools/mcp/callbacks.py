@@ -25,10 +25,10 @@ QUESTIONS = 20
 """Of a server that wait for a person at once; more are declined."""
 SOON_S = 0.05
 BETWEEN_S = 2.0
-_LISTS: Mapping[type, List] = {
-    types.ToolListChangedNotification: "tools",
-    types.PromptListChangedNotification: "prompts",
-    types.ResourceListChangedNotification: "resources",
+_LISTS: Mapping[str, List] = {
+    "notifications/tools/list_changed": "tools",
+    "notifications/prompts/list_changed": "prompts",
+    "notifications/resources/list_changed": "resources",
 }
 
 
@@ -97,7 +97,12 @@ class Handlers:
     async def _message(self, message: IncomingMessage) -> None:
         if isinstance(message, Exception):
             self._tail.note(f"[{type(message).__name__}] {message!s:.500}")
-        elif (changed := _LISTS.get(type(message))) is not None:
+        else:
+            self.heard(message.method)
+
+    def heard(self, method: str) -> None:
+        """A notification of the server."""
+        if (changed := _LISTS.get(method)) is not None:
             self.changed(changed)
 
     def changed(self, which: List) -> None:

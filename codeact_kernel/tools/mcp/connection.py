@@ -33,7 +33,7 @@ from .tail import Tail
 T = TypeVar("T")
 STARTS, WITHIN_S = 3, 60.0
 LIST_S = 60.0
-ENDING_S = 20.0
+ENDING_S, CLOSING_S = 20.0, 5.0
 PROGRESS_S = 0.1
 MAX_CHECKERS = 200
 
@@ -161,9 +161,9 @@ class Connection:
                 f"{self._name}: no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
             ) from None
         except MCPError as problem:
-            if await self._is_gone(link, problem):
+            if (how := await self._lost(link, problem)) is not None:
                 raise self._unavailable(
-                    f"it ended before it had answered to: {what}; whether it did is not known{link.words()}"
+                    f"it ended before it had answered to: {what}; whether it did is not known{how}"
                 ) from None
             raise
         except ValidationError as problem:
@@ -174,15 +174,15 @@ class Connection:
         except (RuntimeError, ValueError) as problem:
             raise Violation(f"{self._name}: {plain(str(problem))}") from None
 
-    async def _is_gone(self, link: Link, problem: MCPError) -> bool:
-        """Whether it is this that an error says. The code alone may be the server's own."""
+    async def _lost(self, link: Link, problem: MCPError) -> str | None:
+        """How the answer got lost, where an error says that it did; None: the error is the server's own."""
         if problem.code != types.CONNECTION_CLOSED:
-            return False
-        if link.alive and not isinstance(self.config.launch, Stdio):
-            return True  # The answer was cut off; the server may be well.
-        if problem.message != "Connection closed":
-            return False
-        return await link.ended(ENDING_S) or not link.alive
+            return None
+        if problem.message == "Connection closed":
+            ended = await link.ended(ENDING_S if not link.alive else CLOSING_S)
+            return link.words() if ended or not link.alive else None
+        # Over HTTP an answer may be cut off, and the server be well.
+        return None if isinstance(self.config.launch, Stdio) else f" ({plain(problem.message)})"
 
     async def _linked(self) -> Link:
         async with self._lock:

@@ -16,10 +16,20 @@ from .messages import Received
 
 A_SECOND = 100.0
 BURST = 500.0
-LOSSY = frozenset({"notifications/progress", "notifications/message", "notifications/resources/updated"})
+LOSSY = frozenset(
+    f"notifications/{name}"
+    for name in (
+        "progress",
+        "message",
+        "resources/updated",
+        "tools/list_changed",
+        "prompts/list_changed",
+        "resources/list_changed",
+    )
+)
 """The next one says as much."""
 BUSY = 100
-REST = 3.0
+REST = 1.0
 
 Mend = Callable[[dict[str, Any]], None]
 """Takes out of the result of an answer what would spoil all of it."""
@@ -28,16 +38,23 @@ Mend = Callable[[dict[str, Any]], None]
 class Gate:
     """A pair of streams. What nobody asked for passes at a rate.
 
-    Beyond it progress and logs are dropped, and answers that nobody waits for always; anything else waits,
-    and with it what comes after: a server that floods holds itself up. For each second that dropping took,
-    three are slept.
+    Beyond it progress and logs are dropped; that a list has changed is told once (`missed`). Answers that
+    nobody waits for are dropped always. Anything else waits, and with it what comes after: a server that
+    floods holds itself up. What dropping takes is slept as well, so that the loop has time for others.
     """
 
-    def __init__(self, incoming: ReadStream[Received], outgoing: WriteStream[SessionMessage], mend: Mend):
+    def __init__(
+        self,
+        incoming: ReadStream[Received],
+        outgoing: WriteStream[SessionMessage],
+        mend: Mend,
+        missed: Callable[[str], None],
+    ) -> None:
         self._waited: set[RequestId] = set()
         self.incoming = _Incoming(incoming, self)
         self.outgoing = _Outgoing(outgoing, self._waited)
         self._mend = mend
+        self._missed = missed
         self._left, self._at = BURST, time.monotonic()
         self._dropped, self._since = 0, 0.0
 
@@ -52,9 +69,11 @@ class Gate:
             return True
         if self._allowed():
             return True
-        if isinstance(message, JSONRPCRequest) or (message is not None and message.method not in LOSSY):
+        if message is not None and message.method not in LOSSY:
             await anyio.sleep(1 / A_SECOND)
             return True
+        if message is not None:
+            self._missed(message.method)
         await self._rest()
         return False
 

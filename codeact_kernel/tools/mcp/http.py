@@ -65,11 +65,13 @@ async def http(launch: Http, tail: Tail, auth: httpx2.Auth | None) -> AsyncItera
         timeout: httpx2.Timeout | None = None,
         auth: httpx2.Auth | None = auth,
     ) -> httpx2.AsyncClient:
-        # No limit for reading: each call has its own, and a stream of events may be silent for hours.
+        # No limit for reading: each call has its own, and a stream of events may be silent for hours. Nor one
+        # of connections: how many calls there are at once is for who makes them.
         return httpx2.AsyncClient(
             headers={**(headers or {}), "accept-encoding": "identity"},
             auth=auth,
-            timeout=httpx2.Timeout(CONNECT_S, read=None),
+            timeout=httpx2.Timeout(CONNECT_S, read=None, pool=None),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
             event_hooks={"response": [partial(_received, tail)]},
         )
 

@@ -95,6 +95,8 @@ class Link:
         except TimeoutError:
             self._problem = f"it did not answer within {self._start_s:g} s of its start{self.words()}"
         except BaseException as problem:
+            if self._ready.done():
+                self._tail.ended = self._tail.ended or _told(problem)
             self._problem = f"{_told(problem)}{self.words()}"
             if isinstance(problem, KeyboardInterrupt | SystemExit):
                 raise
@@ -106,7 +108,7 @@ class Link:
 
     def _client(self) -> Client:
         return Client(
-            _Gated(self._transport(self._over), self._mend),
+            _Gated(self._transport(self._over), self._mend, self._handlers.heard),
             cache=None,
             client_info=types.Implementation(name="codeact_kernel", version=version("codeact_kernel")),
             **self._handlers.of_client(),
@@ -150,12 +152,15 @@ def _leave_results(client: Client) -> None:
 class _Gated(AbstractAsyncContextManager[TransportStreams]):
     """A transport whose server cannot flood."""
 
-    def __init__(self, inner: AbstractAsyncContextManager[TransportStreams], mend: Mend) -> None:
+    def __init__(
+        self, inner: AbstractAsyncContextManager[TransportStreams], mend: Mend, missed: Callable[[str], None]
+    ) -> None:
         self._inner = inner
         self._mend = mend
+        self._missed = missed
 
     async def __aenter__(self) -> TransportStreams:
-        gate = Gate(*await self._inner.__aenter__(), self._mend)
+        gate = Gate(*await self._inner.__aenter__(), self._mend, self._missed)
         return gate.incoming, gate.outgoing
 
     async def __aexit__(self, *problem: Any) -> bool | None:

@@ -71,6 +71,10 @@ def parsed(line: bytes | TooLong, tail: Tail) -> Received | None:
     """None: it is no message, and nobody waits for it. It is in `tail` then."""
     if isinstance(line, TooLong):
         return _refused(f"a message of over {MAX_MESSAGE} bytes is not taken", line.head, line.end, tail)
+    if not line.lstrip().startswith(b"{"):
+        if line.strip():  # A banner, a print for debugging: no reason to give the server up.
+            tail.note(f"[on stdout] {line[:ENDS].decode('utf-8', 'replace').strip()}")
+        return None
     if is_heavy(line):
         return _refused(
             f"a message of over {MAX_VALUES} values is not taken", line[:ENDS], line[-ENDS:], tail
@@ -98,9 +102,7 @@ def _marks(text: bytes | bytearray) -> int:
 
 def _refused(problem: str, head: bytes, end: bytes, tail: Tail) -> Received | None:
     """An error for the request that it would have answered, so that nobody waits for it."""
-    shown = head[:200].decode("utf-8", "replace").strip()
-    if shown:
-        tail.note(f"[{problem}] {shown}" if shown.startswith("{") else f"[on stdout] {shown}")
+    tail.note(f"[{problem}] {head.decode('utf-8', 'replace').strip()}")
     found = _HEAD.match(head) or _END.search(end)
     if found is None:
         return None

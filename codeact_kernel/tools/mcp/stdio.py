@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -16,6 +17,8 @@ from .process import CHUNK, ServerProcess
 from .server import Stdio
 from .tail import Tail
 
+NOISE, NOISE_S = 100, 0.01
+"""After so many lines that are no messages so long is slept: the loop is others' too."""
 DRAIN_S = 0.01
 """Between two chunks that nobody wants any more."""
 
@@ -59,14 +62,15 @@ async def _started(launch: Stdio, tail: Tail) -> ServerProcess:
 async def _read(
     process: ServerProcess, into: MemoryObjectSendStream[Received], tail: Tail, ended: anyio.Event
 ) -> None:
-    lines = Lines()
+    lines, noise = Lines(), count(1)
     try:
         with into:
             while data := await process.stdout.read(CHUNK):
                 for line in lines.feed(data):
-                    if line and (message := parsed(line, tail)) is not None:
+                    if (message := parsed(line, tail)) is not None:
                         await into.send(message)
-                await anyio.lowlevel.checkpoint()  # A server that never stops is one among others.
+                    elif next(noise) % NOISE == 0:
+                        await anyio.sleep(NOISE_S)
     except OverflowError:
         tail.note(f"[a message of over {MAX_SKIPPED} bytes, without an end; it was stopped]")
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):

@@ -46,15 +46,31 @@ def die() -> str:
 
 
 @server.tool()
-async def wait(seconds: float, mark: str = "") -> str:
-    """Waits. When it is cancelled it leaves a file."""
+async def wait(seconds: float, mark: str = "", begun: str = "") -> str:
+    """Waits. When it begins it leaves a file, and when it is cancelled."""
     try:
+        if begun:
+            Path(begun).touch()  # noqa: ASYNC240 -- a file of a test.
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
         if mark:
             Path(mark).write_text("cancelled")  # noqa: ASYNC240 -- a test's file, and the end of the call.
         raise
     return "waited"
+
+
+_here: list[int] = []
+_all_here = asyncio.Event()
+
+
+@server.tool()
+async def meet(count: int) -> str:
+    """Returns when so many calls of it are there at once."""
+    _here.append(1)
+    if len(_here) == count:
+        _all_here.set()
+    await _all_here.wait()
+    return f"{len(_here)} were here"
 
 
 @server.tool()
@@ -88,6 +104,12 @@ async def grow(context: Context) -> str:
 def memo() -> str:
     """A memo."""
     return "a memo"
+
+
+@server.resource("memo://of/{name}")
+def memos(name: str) -> str:
+    """A memo of somebody's."""
+    return f"a memo of {name}"
 
 
 @server.prompt()

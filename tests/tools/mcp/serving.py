@@ -1,0 +1,90 @@
+"""Owns servers over HTTP for tests: the plain one, in a thread, on a port of its own; what answers badly."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .reach import PATIENCE_S, SERVERS
+
+
+def plain_server() -> Any:
+    """A new one: what its tools do to it, they do to it alone."""
+    spec = importlib.util.spec_from_file_location("plain_server", SERVERS / "plain.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.server
+
+
+@contextmanager
+def served(kind: str = "mcp", *, token: str = "", bad: str = "", port: int = 0) -> Iterator[str]:
+    """The address of the plain server. `token`: what it wants; `bad`: how it answers calls of tools."""
+    server = plain_server()
+    app = server.sse_app() if kind == "sse" else server.streamable_http_app()
+    if token:
+        app = _guarded(app, token)
+    if bad:
+        app = _spoilt(app, bad)
+    with running(app, port) as base:
+        yield f"{base}/{kind}"
+
+
+@contextmanager
+def running(app: Any, port: int = 0) -> Iterator[str]:
+    """The address of an ASGI application."""
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", port))
+    config = uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
+    uvicorn_server = uvicorn.Server(config)
+    thread = threading.Thread(target=uvicorn_server.run, args=([listening],))
+    thread.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while not uvicorn_server.started:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        uvicorn_server.should_exit = True
+        thread.join()
+        listening.close()
+
+
+def _guarded(app: Any, token: str) -> Any:
+    async def guarded(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and Request(scope).headers.get("authorization") != f"Bearer {token}":
+            await Response("no", 403)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return guarded
+
+
+def _spoilt(app: Any, how: str) -> Any:
+    bodies = {
+        "bomb": lambda: (gzip.compress(b"[" * 200_000_000, 1), {"content-encoding": "gzip"}),
+        "big": lambda: (b" " * 70_000_000, {}),
+        "heavy": lambda: (b"[" + b"[]," * 3_000_000 + b"1]", {}),
+    }
+
+    async def spoilt(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and Request(scope).headers.get("mcp-method") == "tools/call":
+            body, headers = bodies[how]()
+            await Response(body, 200, headers, "application/json")(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return spoilt
