@@ -56,6 +56,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
     model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
     tools = List(Unicode(), help="Tools: FILE.py, package.module, package.module:object.").tag(config=True)
     mcp = List(Unicode(), help="Files with MCP servers, as mcp.json.").tag(config=True)
+    skills = List(Unicode(), help="Folders of skills (codeact skill save).").tag(config=True)
     verify = Bool(False, help="Whether each finished cell is replayed once from its notebook.").tag(
         config=True
     )
@@ -154,7 +155,8 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
             raise UsageError(f"the configuration of the kernel cannot be used: {problem}") from None
         asker = approval_asker(self._stdin, self._show, self._widgets.caught_up, self.io_loop.asyncio_loop)
         approve, tools, mcp = self.approve or None, tuple(self.tools), tuple(self.mcp)
-        return Choice(self.model, tools, mcp, settings, self.verify, approve, asker, self.spares)
+        named = (tools, mcp, tuple(self.skills))
+        return Choice(self.model, *named, settings, self.verify, approve, asker, self.spares)
 
     @property
     def kernel_info(self) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Choice:
     model: str = ""
     tools: tuple[str, ...] = ()
     mcp: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
     settings: Settings = Settings()
     verify: bool = False
     approve: Approve | None = None
@@ -223,6 +224,7 @@ class AgentDesk:
             asker=choice.asker,
             launcher=self.spares.launcher(),
             mcp=servers,
+            skills=choice.skills,
         )
         if self._branch is not None:
             at = self._branch.steps[-1].index if self._branch.steps else 0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..exceptions import CodeActError
 from ..models.spec import DEFAULT_SPEC, load_model
 from ..prompt import tool_stub
 from ..tools.registry import ToolRegistry
+from ..wire.setup_skills import skill_spec
 from . import brief
 from .magic_session import Options, Plan, Session
 from .magic_view import near
+from .skill_offers import skills_of, usable
 from .starting import Offered, system
 from .terminal import clean
 
@@ -54,10 +57,13 @@ def _variables(plan: Plan) -> Iterator[str]:
 
 def _prompt(plan: Plan, spec: str, session: Session, options: Options) -> Iterator[str]:
     registry = ToolRegistry([*session.tools_with(plan), *session.crossing])
+    profile = options.settings.profile
     try:
-        prompt = system(options.settings.profile, Offered.now(registry), load_model(spec))
+        found = usable(skills_of(plan.skills, profile.allow_imports), registry.specs(), (), lambda text: None)
+        offered = replace(Offered.now(registry), skills=tuple(map(skill_spec, found)))
+        prompt = system(profile, offered, load_model(spec))
     except CodeActError as problem:
-        yield f"\nThe system prompt cannot be shown, since the model cannot be loaded: {problem}"
+        yield f"\nThe system prompt cannot be shown: {problem}"
         return
     yield f"\nSystem prompt, about {len(prompt) // CHARS_PER_TOKEN:,} tokens\n{_indented(prompt)}"
 

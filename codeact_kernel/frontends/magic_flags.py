@@ -50,6 +50,7 @@ class Request:
     take: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     mcp: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
     model: str | None = None
     max_cost: float | None = None
     max_steps: int | None = None
@@ -105,6 +106,7 @@ FLAGS = (
     ),
     Flag("--tools", "Functions of yours that it may call; they run here, unsandboxed.", "NAMES", names_given),
     Flag("--mcp", "Files with MCP servers, as mcp.json; they run here, unsandboxed.", "FILES", files_given),
+    Flag("--skills", "Folders of skills (codeact skill save); they run in its sandbox.", "DIRS", files_given),
     Flag("--model", "Which model: anthropic:NAME or scripted:FILE.jsonl.", "MODEL"),
     Flag("--max-cost", "US dollars that this task may cost.", "USD", _dollars),
     Flag("--max-steps", "Steps that this task may take.", "N", _count),
@@ -170,6 +172,7 @@ def read(parser: argparse.ArgumentParser, line: str, cell: str | None) -> Reques
         given.out or (),
         given.tools or (),
         given.mcp or (),
+        given.skills or (),
         given.model,
         given.max_cost,
         given.max_steps,

@@ -70,6 +70,7 @@ class Plan:
     parcels: tuple[Parcel, ...]
     tools: tuple[Tool, ...]
     servers: tuple[ServerConfig, ...]
+    skills: tuple[str, ...]
     limits: Limits
     model: str
     approve: str
@@ -92,7 +93,8 @@ class Session:
         self._exchange = Exchange()
         self._tools: dict[str, Tool] = {}
         self.servers = Named()
-        self._served: tuple[ServerConfig, ...] = ()
+        self._skills: tuple[str, ...] = ()
+        self._others: object = None
         self._agent: Agent | None = None
         self._model = self._approve = ""
         self._limits = Limits()
@@ -143,10 +145,9 @@ class Session:
         )
         model = request.model or self._model or options.model
         approve = request.approve or self._approve or options.approve
-        servers = self.servers.plus(request.mcp)
-        return Plan(
-            request, parcels, tools, servers, limits, model, approve, request.verify and options.verify
-        )
+        servers, verify = self.servers.plus(request.mcp), request.verify and options.verify
+        skills = tuple(dict.fromkeys((*(self._skills if self.path else ()), *request.skills)))
+        return Plan(request, parcels, tools, servers, skills, limits, model, approve, verify)
 
     def solve(self, plan: Plan, options: Options, view: View) -> Done:
         """Runs the task. Raises CodeActError, KeyboardInterrupt; the agent keeps its state."""
@@ -178,15 +179,13 @@ class Session:
 
     def _ready(self, plan: Plan, options: Options, view: View) -> Agent:
         """The agent as `plan` needs it."""
+        others = (plan.approve, plan.servers, plan.skills)
         if self.path is None:  # Nothing has run: what an earlier request asked for holds no more.
             self.close("nothing has run")
             self._tools = {made.name: made for made in plan.tools}
             path = notebook_path(plan.request.save, "--save") if plan.request.save else options.place()
             agent = self._made(plan, options, path)
-        elif not self._same_tools(plan.tools) or (plan.approve, plan.servers) != (
-            self._approve,
-            self._served,
-        ):
+        elif not self._same_tools(plan.tools) or others != self._others:
             agent = self._with_tools(self.path, plan, options, view)
         else:
             assert self._agent is not None
@@ -195,7 +194,7 @@ class Session:
                 other = plan.model if plan.model != self._model else None
                 agent.change(model=other, limits=plan.limits)
         self._agent, self._model, self._limits, self._approve = agent, plan.model, plan.limits, plan.approve
-        self._served = plan.servers
+        self._others, self._skills = others, plan.skills
         self.servers.add(plan.servers)
         return agent
 
@@ -208,6 +207,7 @@ class Session:
             out=path,
             asker=options.asker,
             mcp=plan.servers,
+            skills=plan.skills,
             approve=[*filter(None, plan.approve.split(",")), f"{FROM}=allow", f"{TO}=allow"],
         )
 
