@@ -47,6 +47,7 @@ class Link:
         """What was left out of its lists, and why."""
         self._ready: asyncio.Future[Client | None] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._live())
+        self._stopping: asyncio.Task[None] | None = None
 
     @property
     def alive(self) -> bool:
@@ -66,7 +67,13 @@ class Link:
         return self._task.done()
 
     async def stop(self) -> None:
-        """Returns when nothing of it is left."""
+        """Returns when nothing of it is left. Whoever asks, one does it: cancelled twice, the task would not
+        clean up."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self) -> None:
         self._over.set()
         if self._ready.done():
             await self.ended(CLOSE_S)

@@ -82,7 +82,16 @@ class ServerProcess:
             return f"exit code {code}"
 
     async def stop(self) -> None:
-        """Its stdin ends, then its guardian ends it with all that it started; returns when they are gone."""
+        """Its stdin ends, then its guardian ends it with all that it started; returns when they are gone,
+        also when the caller is cancelled meanwhile."""
+        stopping = asyncio.ensure_future(self._stop())
+        try:
+            await asyncio.shield(stopping)
+        except asyncio.CancelledError:
+            await asyncio.wait([stopping])
+            raise
+
+    async def _stop(self) -> None:
         self.stdin.close()
         if not await self._gone(GRACE_S):
             self._let_go()
