@@ -108,6 +108,8 @@ class Agent(GoingOn, Interactive, Closing):
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
         servers.ask = Eliciting(desk.attention, runner)
+        if meter is not None:
+            servers.offered = partial(metered, meter)
         work = Work if meter is None else partial(TimedWork, meter)
         found = skills_of(skills, profile.allow_imports)
         parts = (settings, registry, runner, loaded, path, desk, launcher, servers, found)

@@ -13,11 +13,12 @@ from ..notebook.cells import setup_spec
 from ..notebook.null import NullRecorder
 from ..replay import Drift
 from ..sandbox.session import to_the_end
+from ..tools.mcp.remote import RemoteTool
 from ..tools.registry import ToolRegistry
 from ..tools.toolkits import Tools
 from ..trajectory import Trajectory
 from ..wire.frames import FINAL_ANSWER
-from ..wire.messages import ToolSpec
+from ..wire.messages import ToolSchema
 from .approval_modes import Approve
 from .approving import Asker, Desk
 from .eliciting import Eliciting
@@ -56,18 +57,19 @@ async def opened(
     """On the portal; servers end with it. Raises UsageError when a tool that the run called is not there."""
     registry = ToolRegistry(live.tools, runner)
     servers = Servers(configs_of(live.mcp), registry)
+    desk = Desk(registry, runner, live.approve, live.asker, limits=settings.tools)
+    servers.ask = Eliciting(desk.attention, runner)
     try:
         await servers.open(live.tell)
-        approve = dict.fromkeys(registry.tools, "allow") if live.yes else live.approve
-        desk = Desk(registry, runner, approve, live.asker, limits=settings.tools)
-        servers.ask = Eliciting(desk.attention, runner)
+        await servers.look()
         asked = {call.tool for step in trajectory.steps for call in step.observation.tool_calls}
         if missing := sorted(tool for tool in asked - {FINAL_ANSWER} if not registry.has(tool)):
             raise UsageError(
                 f"the run called {', '.join(map(repr, missing[:10]))}, which the given tools do not have; "
                 "give the file that defines them with --tools, or their servers with --mcp"
             )
-        called = Live(registry, NullRecorder(), settings.tools, desk.approver)
+        approver = None if live.yes else desk.approver
+        called = Live(registry, NullRecorder(), settings.tools, approver)
         yield Opened(called, tuple(_changed(trajectory, registry, asked)))
     finally:
         await to_the_end(servers.aclose())
@@ -77,18 +79,14 @@ def _changed(trajectory: Trajectory, registry: ToolRegistry, asked: set[str]) ->
     """What servers say of the tools that the run called, where that is not what they said then."""
     spec = setup_spec(trajectory.info.setup)
     then = {tool.name: tool for tool in spec.tools} if spec is not None else {}
-    now = {tool.name: tool for tool in registry.specs()}
+    now = {name: tool.current for name, tool in registry.tools.items() if isinstance(tool, RemoteTool)}
     for name in sorted(asked & then.keys() & now.keys())[:MAX_TOLD]:
-        if parts := _differing(then[name], now[name]):
+        old, new = then[name].schema, now[name].schema
+        if old is not None and new is not None and (parts := _differing(old, new)):
             yield Drift("profile", f"{name}: its server says something else now of its {parts}")
 
 
-def _differing(then: ToolSpec, now: ToolSpec) -> str:
+def _differing(then: ToolSchema, now: ToolSchema) -> str:
     """`arguments and result`; "" where nothing differs that a call depends on."""
-    if then.schema is None or now.schema is None:
-        return ""
-    parts = (
-        ("arguments", then.schema.input, now.schema.input),
-        ("result", then.schema.output, now.schema.output),
-    )
+    parts = (("arguments", then.input, now.input), ("result", then.output, now.output))
     return " and ".join(what for what, old, new in parts if old != new)

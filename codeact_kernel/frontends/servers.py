@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 from collections import Counter
@@ -16,7 +17,7 @@ from ..sandbox.session import to_the_end
 from ..tools.mcp.config import load_config, parse_config, together
 from ..tools.mcp.questions import Elicit
 from ..tools.mcp.server import ServerConfig
-from ..tools.registry import ToolRegistry
+from ..tools.registry import Tool, ToolRegistry
 from ..wire.messages import ToolCall, ToolModule
 from . import brief
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 Mcp: TypeAlias = "str | Path | Mapping[str, Any] | ServerConfig | Iterable[Any]"
 """A file such as mcp.json, what such a file holds, one server, or several of all these."""
+SLOW_S = 0.5
+"""Seconds after which it is said that servers are being started."""
+SHOWN = 10
 MISSING = "MCP servers need an extra that is not installed: pip install 'codeact_kernel[mcp]'"
 
 
@@ -141,6 +145,8 @@ class Servers:
         """Gets the progress of calls."""
         self.ask: Elicit | None = None
         """Asks the person what a server wants to know."""
+        self.offered: Callable[[tuple[Tool, ...]], Iterable[Tool]] = lambda tools: tools
+        """What the registry gets of tools, those that come later too."""
         registry.add((), (ToolModule(config.module, "mcp_servers") for config in self.configs))
 
     @property
@@ -167,16 +173,31 @@ class Servers:
         servers.on_change = self._changed
         servers.on_progress = lambda event: self.emit(event)
         try:
-            await servers.open(tell)
+            slow = asyncio.get_running_loop().call_later(SLOW_S, tell, self._starting)
+            try:
+                await servers.open(tell)
+            finally:
+                slow.cancel()
         except BaseException:  # Stopped meanwhile: the task may be given again.
             self._servers = None
             await to_the_end(servers.aclose())
             raise
         self._registry.describe(servers.modules())
-        self._registry.add(servers.tools())
+        self._registry.add(self.offered(servers.tools()))
 
-    def _changed(self, tools: tuple[Any, ...], said: str) -> None:
-        self._registry.add(tools, news=said)
+    @property
+    def _starting(self) -> str:
+        names = ", ".join(config.module for config in self.configs[:SHOWN])
+        more = f" and {len(self.configs) - SHOWN} more" if len(self.configs) > SHOWN else ""
+        return f"starting {brief.count(len(self.configs), 'MCP server')}: {names}{more}"
+
+    async def look(self) -> None:
+        """Asks all of them for what they offer now: it may be known from another day."""
+        if self._servers is not None:
+            await self._servers.look()
+
+    def _changed(self, tools: tuple[Tool, ...], said: str) -> None:
+        self._registry.add(self.offered(tools), news=said)
 
     def states(self, calls: Iterable[ToolCall]) -> tuple[ServerState, ...]:
         """What became of each. `calls`: of the run."""

@@ -95,7 +95,8 @@ def _metered(meter: Meter, made: Tool) -> Tool:
             value = inner(*args, **kwargs)
             return _awaited(value, stack.pop_all()) if inspect.isawaitable(value) else value
 
-    timed_tool = copy.copy(made)
+    # A server's tool is this run's alone, and may be defined anew.
+    timed_tool = made if made.here else copy.copy(made)
     timed_tool.function = timed
     return timed_tool
 

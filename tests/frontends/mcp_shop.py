@@ -1,6 +1,7 @@
 """An MCP server as a user would write one, for the doors: run as a program, over its standard streams.
 
-`python mcp_shop.py [LOG]`: each call of `refund` is a line of the file LOG.
+`python mcp_shop.py [LOG [VERSION]]`: each call of `refund` is a line of the file LOG; of version 2 it takes
+something else.
 """
 
 from __future__ import annotations
@@ -25,13 +26,20 @@ def orders(status: str = "paid") -> list[dict[str, int]]:
     return [{"id": number, "amount": 10 * number} for number in (1, 2, 3)] if status == "paid" else []
 
 
-@server.tool()
 def refund(order_id: int) -> str:
     """Refunds an order."""
-    for log in sys.argv[1:]:
+    for log in sys.argv[1:2]:
         with Path(log).open("a") as file:
             file.write(f"{order_id}\n")
     return f"refunded {order_id}"
+
+
+def refund_of_now(order_id: int, reason: str = "") -> str:
+    """Refunds an order, for a reason."""
+    return refund(order_id)
+
+
+server.add_tool(refund_of_now if sys.argv[2:] == ["2"] else refund, name="refund")
 
 
 @server.tool()

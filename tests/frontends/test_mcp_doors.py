@@ -20,6 +20,7 @@ from codeact_kernel import Agent, ScriptedModel
 from codeact_kernel.events import Event, Image, Notice, ToolProgress
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.cellrun import exec_cells
+from codeact_kernel.frontends.profiling import Timings
 from codeact_kernel.frontends.servers import ServerState, configs_of
 from codeact_kernel.outputs import Stream
 from codeact_kernel.trajectory import Observation, Step, Verdict
@@ -90,6 +91,7 @@ class Made:
     states: tuple[ServerState, ...]
     while_running: int
     verdict: Verdict
+    timings: Timings
 
     @property
     def notices(self) -> str:
@@ -103,11 +105,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     broken = {"command": sys.executable, "args": ["-c", "raise SystemExit('no licence')"]}
     file = configuration(folder / "mcp.json", {"shop": shop(log), "broken": broken})
     model = code(*CELLS)
-    with Agent(model=model, mcp=file, out=path) as agent:
+    with Agent(model=model, mcp=file, out=path, timings=True) as agent:
         run = agent.run_sync("Refund all.", on_event=events.append)
         running, states = len(processes(log)), agent.servers()
         verdict = run.verified_sync()
-    return Made(path, log, model, events, run.trajectory.steps, states, running, verdict)
+    assert run.timings is not None
+    return Made(path, log, model, events, run.trajectory.steps, states, running, verdict, run.timings)
 
 
 @pytest.mark.kernel
@@ -172,6 +175,19 @@ def test_the_servers_can_be_looked_at(made: Made) -> None:
 
 
 @pytest.mark.kernel
+def test_the_time_of_calls_is_measured(made: Made) -> None:
+    assert {name: took.calls for name, took in made.timings.tools.items() if "_" not in name} == {
+        "shop.orders": 1,
+        "shop.refund": 3,
+        "shop.whoami": 1,
+        "shop.picture": 1,
+        "shop.count": 1,
+        "shop.grow": 1,
+        "shop.late": 3,
+    }
+
+
+@pytest.mark.kernel
 def test_the_run_is_verified_without_any_server(made: Made) -> None:
     assert made.verdict.status == "identical", made.verdict
 
@@ -226,14 +242,28 @@ def test_a_run_goes_on_with_its_servers(made: Made, tmp_path: Path) -> None:
 
 @pytest.mark.kernel
 def test_a_live_replay_calls_the_servers_and_says_what_has_changed(
-    made: Made, tmp_path: Path, command: Command, folder: Path
+    tmp_path: Path, command: Command, folder: Path
 ) -> None:
     log = tmp_path / "log"
-    configuration(folder / "mcp.json", {"shop": shop(log)})
-    lacking = command("replay", str(made.path), "--live", "--yes", "--mcp", "mcp.json")
-    assert (lacking.returncode, log.exists()) == (2, False)
-    assert "'broken._updates'" in lacking.stderr
-    assert "--mcp" in lacking.stderr
+    path, server = folder / "run.ipynb", shop(log)
+    mcp = {"mcpServers": {"shop": server}}
+    with Agent(
+        model=code("from mcp_servers import shop\nshop.refund(8)"), mcp=mcp, out=path, verify=False
+    ) as agent:
+        agent.run_sync("Refund 8.")
+    assert log.read_text() == "8\n"
+    assert command("replay", "run.ipynb", "--live", "--yes").returncode == 2, "nobody is there to be called"
+    configuration(folder / "mcp.json", {"shop": {**server, "args": [*server["args"], "2"]}})
+    again = command("replay", "run.ipynb", "--live", "--yes", "--mcp", "mcp.json")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "shop.refund: its server says something else now of its arguments" in again.stdout
+    assert log.read_text() == "8\n8\n"
+    asked = command("replay", "run.ipynb", "--live", "--mcp", "mcp.json")
+    assert "denied by default" in asked.stdout, (
+        "a server's tool changes something unless the user says otherwise"
+    )
+    assert log.read_text() == "8\n8\n"
+    assert none_is_left(log)
 
 
 # --- other doors ----------------------------------------------------------------------------------

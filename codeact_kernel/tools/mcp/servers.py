@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -15,7 +16,7 @@ from .catalogue import CatalogueCache
 from .extras import extras
 from .questions import Elicit
 from .remote import RemoteTool
-from .running import Running
+from .running import PROBLEMS, Running
 from .server import ServerConfig
 
 PROGRESS_S = 0.05
@@ -51,6 +52,15 @@ class McpServers:
         for server in self._servers:
             if server.problem:
                 tell(f"{server.problem}; the run goes on without its tools")
+
+    async def look(self) -> None:
+        """Asks each what it offers now; of one that cannot say it stays what is known."""
+
+        async def one(server: Running) -> None:
+            with suppress(*PROBLEMS):
+                await server.be_current()
+
+        await asyncio.gather(*map(one, self._servers))
 
     def modules(self) -> tuple[ToolModule, ...]:
         return tuple(server.module for server in self._servers)
