@@ -38,14 +38,12 @@ class ToolPackage(ModuleType):
         self.__path__: list[str] = []
         self.__all__ = [*modules]
 
-    def __getattr__(self, name: str) -> Any:
-        modules = self.__dict__.get("__all__", ())
-        if name in modules:
-            return importlib.import_module(f"{self.__name__}.{name}")
-        raise AttributeError(f"{self.__name__} has no module {name!r}{_instead(name, modules)}")
+        def absent(module: str) -> Any:
+            if module in modules:
+                return importlib.import_module(f"{name}.{module}")
+            raise AttributeError(f"{name} has no module {module!r}{_instead(module, modules)}")
 
-    def __dir__(self) -> list[str]:
-        return [*self.__all__]
+        _hooked(self, absent, lambda: [*modules])
 
 
 class ToolsModule(ModuleType):
@@ -61,8 +59,10 @@ class ToolsModule(ModuleType):
         self.__all__: list[str] = []
         # Of this name the guard keeps action code away.
         self.__codeact_namespace__ = _Functions(self, catalogue, may_ask)
+        names = self.__dict__
+        _hooked(self, self._absent, lambda: [name for name in names if not name.startswith("_")])
 
-    def __getattr__(self, name: str) -> Any:
+    def _absent(self, name: str) -> Any:
         if name.startswith("_"):  # Display code, `copy` and their like probe for these.
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         self.__codeact_namespace__.look()
@@ -71,8 +71,10 @@ class ToolsModule(ModuleType):
         except KeyError:
             raise AttributeError(missing(self, name)) from None
 
-    def __dir__(self) -> list[str]:
-        return [name for name in self.__dict__ if not name.startswith("_")]
+
+def _hooked(module: ModuleType, absent: Callable[[str], Any], listed: Callable[[], list[str]]) -> None:
+    """As PEP 562 has it: of classes that override `__getattr__` IPython does not complete arguments."""
+    module.__dict__.update(__getattr__=absent, __dir__=listed)
 
 
 class _Functions:
