@@ -22,7 +22,7 @@ from codeact_kernel.wire.messages import Raised, Returned, ToolOutcome
 from codeact_kernel.wire.schemas import check_source, module_source
 
 from .hostile_offers import DESCRIPTIONS, NAMES, SCHEMAS
-from .hosting import hosted, left, marked, none_left
+from .hosting import hosted, left, marked, new_mark, none_left
 
 pytestmark = pytest.mark.anyio
 SERVER = Path(__file__).with_name("hostile_server.py")
@@ -50,7 +50,7 @@ def about(told: list[str], server: str) -> str:
 # --- at the start ------------------------------------------------------------------------------
 
 
-async def test_servers_that_do_not_start_or_end_are_told_and_nothing_is_left_of_them(tmp_path: Path) -> None:
+async def test_servers_that_do_not_start_or_end_are_told_and_nothing_is_left_of_them() -> None:
     slow = {"start_timeout_s": 2}  # They never answer.
     servers = {
         "dies": entry("dies"),
@@ -61,7 +61,8 @@ async def test_servers_that_do_not_start_or_end_are_told_and_nothing_is_left_of_
         "none": {"command": "no-such-program-of-the-test"},
         "stays": entry("stays"),  # It starts, and does not want to end.
     }
-    async with hosted(marked(document(**servers), str(tmp_path))) as host:
+    mark = new_mark()
+    async with hosted(marked(document(**servers), mark)) as host:
         assert await host.call("good.fine") == Returned("fine")
         assert "exit code 3" in about(host.told, "dies")
         assert "no licence key found" in about(host.told, "dies")
@@ -75,8 +76,8 @@ async def test_servers_that_do_not_start_or_end_are_told_and_nothing_is_left_of_
         assert isinstance(gone, Raised)
         assert (gone.type, "no licence" in gone.message) == ("ToolUnavailable", True)
         assert await host.call("stays.fine") == Returned("fine")
-        assert len(left(str(tmp_path))) >= 5, "two servers, a guardian each, and a child"
-    assert none_left(str(tmp_path))
+        assert len(left(mark)) >= 5, "two servers, a guardian each, and a child"
+    assert none_left(mark)
 
 
 # --- what it offers ----------------------------------------------------------------------------
@@ -238,10 +239,11 @@ async def test_a_call_that_is_not_answered_ends_in_time_and_holds_nobody_up() ->
         assert await host.call("bad.fine") == Returned("fine")
 
 
-async def test_a_server_that_ends_in_a_call_is_started_again(tmp_path: Path) -> None:
+async def test_a_server_that_ends_in_a_call_is_started_again() -> None:
     ends = {"die": "exit code 5.*out of cheese", "flood": "without an end"}
     bad = {tool: entry("calls") for tool in ends}
-    async with hosted(marked(document(**bad), str(tmp_path))) as host:
+    mark = new_mark()
+    async with hosted(marked(document(**bad), mark)) as host:
         outcomes = await asyncio.gather(
             *(host.call(f"{tool}.{tool}") for tool in ends), host.call("good.fine")
         )
@@ -251,7 +253,7 @@ async def test_a_server_that_ends_in_a_call_is_started_again(tmp_path: Path) -> 
             assert outcome.type == "ToolUnavailable"
             assert re.search(f"whether it did is not known.*{said}", outcome.message, re.DOTALL)
         assert [await host.call(f"{tool}.fine") for tool in ends] == [Returned("fine")] * 2
-    assert none_left(str(tmp_path))
+    assert none_left(mark)
 
 
 async def test_a_server_that_ends_again_and_again_is_given_up() -> None:
