@@ -30,7 +30,12 @@ class SkillPackage(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         if name in self.__dict__.get("__all__", ()):
-            self.__dict__[name] = function = self.__codeact_namespace__.load(name)
+            try:
+                self.__dict__[name] = function = self.__codeact_namespace__.load(name)
+            except AttributeError as problem:  # Of its code: it does not say that there is no such skill.
+                raise ImportError(
+                    f"the skill {name!r} cannot be imported: {problem}", name=PACKAGE
+                ) from problem
             return function
         raise AttributeError(missing(self, name))
 

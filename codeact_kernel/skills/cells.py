@@ -50,6 +50,7 @@ class Binding:
     place: int
     node: ast.stmt
     source: str
+    """"": it is no plain Python, or no text of its own."""
     why: str = ""
     """Of data: how it came to be, as the end of a sentence."""
 
@@ -81,7 +82,8 @@ class Program:
         for number, node in enumerate(cell.body):
             self._place += 1
             following = cell.body[number + 1] if number + 1 < len(cell.body) else None
-            self._statement(cell, node, source_of(cell, node, following))
+            magic = cell.replaced.intersection(range(first_line(node), (node.end_lineno or 0) + 1))
+            self._statement(cell, node, "" if magic else source_of(cell, node, following))
 
     def _statement(self, cell: Cell, node: ast.stmt, source: str) -> None:
         def bind(name: str, kind: Kind, why: str) -> None:

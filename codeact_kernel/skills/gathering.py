@@ -96,6 +96,11 @@ class _Gathering:
         self.seen.add(binding.place)
         if len(self.seen) > MAX_PARTS:
             raise UsageError(f"{self.name!r} needs more than {MAX_PARTS} definitions; make it smaller")
+        if not binding.source:
+            raise UsageError(
+                f"{self._of(binding)} holds IPython's own syntax (%magic, !command), or is no text of its own; "
+                "write it anew in a cell, as plain Python"
+            )
         try:
             needs = needs_of(binding.source)
         except ValueError as problem:
@@ -117,14 +122,7 @@ class _Gathering:
             elif found.kind == "data":
                 raise self._data(name, found, binding)
             else:
-                yield self._readable(found)
-
-    def _readable(self, binding: Binding) -> Binding:
-        if not binding.source:
-            raise UsageError(
-                f"{self._of(binding)} cannot be read as a text of its own; write it anew in a cell"
-            )
-        return binding
+                yield found
 
     def _foreign(self, name: str, binding: Binding) -> None:
         """A name that no cell has defined."""
