@@ -2,9 +2,10 @@
 
     python -I -S guardian.py LIFELINE COMMAND [ARGUMENT …]
 
-LIFELINE is a descriptor whose other end only the host has. When it says something or ends, however the host
-went, and when the server itself ends, all that it has started is ended: asked first (SIGTERM), then not. The
-streams are the server's alone. The exit code is that of the server, or 128 and the number of its signal.
+LIFELINE is a socket whose other end only the host has, which is told the process id of the server. When the
+host says something there or its end closes, however the host went, and when the server itself ends, all that
+it has started is ended: asked first (SIGTERM), then not. The streams are the server's alone. The exit code is
+that of the server, or 128 and the number of its signal.
 """
 
 import os
@@ -36,6 +37,10 @@ def main() -> int:
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     server = start(command)
     let_go_of_streams()
+    try:
+        os.write(lifeline, b"%d\n" % server)
+    except OSError:
+        pass  # The host is gone, as will be seen.
     code = None
     while code is None and not asked:
         ready, _, _ = select.select([lifeline, woken], [], [])

@@ -6,9 +6,12 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+import anyio
 
 from . import guardian
 from .problems import Unavailable
@@ -17,6 +20,7 @@ from .tail import Tail
 
 GRACE_S = 2.0
 """A server whose stdin has ended may take so long to end by itself."""
+LAST_WORDS_S = 1.0
 CHUNK = 256 * 1024
 INHERITED = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 """Of the host's environment, as the SDK does: a server need not see the host's keys."""
@@ -29,41 +33,49 @@ class ServerProcess:
     when the host is killed.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, lifeline: int, tail: Tail) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, lifeline: socket.socket, tail: Tail, ended: anyio.Event
+    ) -> None:
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
         self._lifeline = lifeline
         self._tail = tail
         self.stdin, self.stdout = process.stdin, process.stdout
+        self._ended = ended
+        self._server = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(lifeline, self._from_guardian)
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, launch: Stdio, tail: Tail) -> ServerProcess:
-        """Raises: Unavailable."""
+    async def start(cls, launch: Stdio, tail: Tail, ended: anyio.Event) -> ServerProcess:
+        """`ended` is set when its guardian has. Raises: Unavailable."""
         environment = _environment(launch.env)
         command = _found(launch, environment)
-        theirs, ours = os.pipe()
+        theirs, ours = socket.socketpair()
+        ours.setblocking(False)
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", guardian.__file__, str(theirs), command, *launch.args),
+                *(sys.executable, "-I", "-S", guardian.__file__, str(theirs.fileno()), command, *launch.args),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env=environment,
                 cwd=launch.cwd or None,
                 start_new_session=True,
-                pass_fds=(theirs,),
+                pass_fds=(theirs.fileno(),),
                 limit=CHUNK,
             )
         except BaseException as problem:
-            os.close(ours)
+            ours.close()
             if isinstance(problem, OSError | ValueError):
                 raise Unavailable(f"it cannot be started: {problem}") from None
             raise
         finally:
-            os.close(theirs)
-        return cls(process, ours, tail)
+            theirs.close()
+        return cls(process, ours, tail, ended)
 
     @property
     def pid(self) -> int:
@@ -99,6 +111,8 @@ class ServerProcess:
                 self._process.kill()
                 await self._gone(GRACE_S)
         self._let_go()
+        if self._process.returncode == -signal.SIGKILL and self._server:
+            _kill_group(self._server)  # The guardian could not.
         # Of a process that became somebody else's a pipe may still be held.
         await asyncio.wait([self._listening], timeout=GRACE_S)
         self._listening.cancel()
@@ -115,18 +129,40 @@ class ServerProcess:
 
     def _let_go(self) -> None:
         """Said and closed: a fork of the host may hold the other descriptor of it."""
-        if self._lifeline >= 0:
-            try:
-                os.write(self._lifeline, b".")
-            except OSError:
-                pass  # The guardian is gone already.
-            os.close(self._lifeline)
-            self._lifeline = -1
+        if self._lifeline.fileno() < 0:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            self._lifeline.send(b".")
+        except OSError:
+            pass  # The guardian is gone already.
+        self._loop.remove_reader(self._lifeline)
+        self._lifeline.close()
+
+    def _from_guardian(self) -> None:
+        try:
+            said = self._lifeline.recv(64)
+        except OSError:
+            said = b""
+        if said:
+            self._server = int(said)
+            return
+        self._loop.remove_reader(self._lifeline)
+        # What the server said last may still be in the pipe.
+        self._timer = self._loop.call_later(LAST_WORDS_S, self._ended.set)
 
     async def _listen(self) -> None:
         assert self._process.stderr is not None
         while data := await self._process.stderr.read(CHUNK):
             self._tail.write(data)
+
+
+def _kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

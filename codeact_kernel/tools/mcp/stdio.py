@@ -26,7 +26,7 @@ DRAIN_S = 0.01
 @asynccontextmanager
 async def stdio(launch: Stdio, tail: Tail, ended: anyio.Event) -> AsyncIterator[TransportStreams]:
     """A transport of the SDK. `ended` is set when the server says no more. Raises: Unavailable."""
-    process = await _started(launch, tail)
+    process = await _started(launch, tail, ended)
     into, incoming = anyio.create_memory_object_stream[Received](0)
     outgoing, out = anyio.create_memory_object_stream[SessionMessage](0)
     try:
@@ -48,9 +48,9 @@ async def stdio(launch: Stdio, tail: Tail, ended: anyio.Event) -> AsyncIterator[
             stream.close()
 
 
-async def _started(launch: Stdio, tail: Tail) -> ServerProcess:
+async def _started(launch: Stdio, tail: Tail, ended: anyio.Event) -> ServerProcess:
     """Cancelled or not, what has been started is stopped. Raises: Unavailable."""
-    starting = asyncio.ensure_future(ServerProcess.start(launch, tail))
+    starting = asyncio.ensure_future(ServerProcess.start(launch, tail, ended))
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
