@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.in_kernel.tools import value_of
 from codeact_kernel.wire.messages import Package, Raised, Returned, ToolModule, ToolOutcome, ToolSpec
-from codeact_kernel.wire.setup_modules import MAX_TOOLS, tools_from_value
+from codeact_kernel.wire.setup_modules import MAX_TOOLS, PackedTools, tools_from_value
 from codeact_kernel.wire.stubs import tool_stub
 from codeact_kernel.wire.values import decode, encode
 
@@ -19,9 +19,9 @@ class Catalogue:
     """The tools by module. Only names beforehand: what a schema means in Python is made when it is wanted.
 
     Args:
-        tools: also those of no module, which are only to be found here.
+        tools: also those that are only to be found here, of no module or of another package.
         caller: answers `filesystem._updates()`.
-        further: others that are only to be found.
+        packed: further tools, read when they are asked for.
     """
 
     def __init__(
@@ -29,30 +29,44 @@ class Catalogue:
         modules: Iterable[ToolModule],
         tools: Iterable[ToolSpec],
         caller: Caller,
-        further: Iterable[ToolSpec] = (),
+        packed: Iterable[PackedTools] = (),
     ) -> None:
         self.caller = caller
         self.modules: Mapping[str, ToolModule] = {module.name: module for module in modules}
         self.problems: dict[str, str] = {}
         """By module: why the host could not say what else there is."""
         self._specs: dict[str, dict[str, ToolSpec]] = {name: {} for name in ("", *self.modules)}
+        self._packed = list(packed)
         self._whole: dict[str, ToolSpec] = {}
-        self._lock = threading.Lock()
-        for tool in (*tools, *further):
-            if not tool.module or not tool.function.startswith("_"):  # Those are ours: they are called here.
-                self._specs.setdefault(tool.module, {})[tool.function] = tool
+        self._lock = threading.RLock()
+        self._keep(tools)
 
     def names(self, package: Package) -> tuple[str, ...]:
         """The modules of a package, sorted."""
         return tuple(sorted(name for name, module in self.modules.items() if module.package == package))
 
     def functions(self, module: str) -> Mapping[str, ToolSpec]:
-        """The tools of a module by the name of their function."""
+        """The tools of a module by the name of their function. Raises ValueError where the setup cell has
+        something else in their place."""
+        self._read(packed for packed in [*self._packed] if packed.module == module)
         return self._specs[module]
 
     def specs(self) -> tuple[ToolSpec, ...]:
         """All tools; those of servers without what their schemas mean (`whole`)."""
+        self._read([*self._packed])
         return tuple(spec for specs in self._specs.values() for spec in list(specs.values()))
+
+    def _read(self, waiting: Iterable[PackedTools]) -> None:
+        for packed in waiting:
+            with self._lock:
+                if packed in self._packed:
+                    self._keep(packed.tools())
+                    self._packed.remove(packed)
+
+    def _keep(self, tools: Iterable[ToolSpec]) -> None:
+        for tool in tools:
+            if not tool.module or not tool.function.startswith("_"):  # Those are ours: they are called here.
+                self._specs.setdefault(tool.module, {})[tool.function] = tool
 
     def whole(self, spec: ToolSpec) -> ToolSpec:
         """With the parameters and the result that its schema means."""
@@ -109,9 +123,9 @@ class Catalogue:
 
     def _added(self, module: str, value: object) -> tuple[ToolSpec, ...]:
         """Appends: what is known stays as it is."""
-        found = tools_from_value(module, value)
+        found, known = tools_from_value(module, value), self._specs[module]
+        self.functions(module)
         with self._lock:
-            known = self._specs[module]
             new = [spec for spec in found if spec.function not in known and not spec.function.startswith("_")]
             new = new[: max(MAX_TOOLS - sum(map(len, self._specs.values())), 0)]
             known.update((spec.function, spec) for spec in new)

@@ -56,7 +56,8 @@ class _Session:
         self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction), helper)
         flat = [tool for tool in (*spec.tools, FINAL_ANSWER_SPEC) if not tool.module]
         stubs = {tool.name: ToolFunction(tool, caller) for tool in flat}
-        self._catalogue = Catalogue(spec.modules, (*spec.tools, *map(skill_spec, spec.skills)), caller)
+        found = (*spec.tools, *map(skill_spec, spec.skills))
+        self._catalogue = Catalogue(spec.modules, found, caller, spec.packed)
         self._finder = ToolFinder(self._catalogue, imports, OnceACell(shell))
         several = spec.modules or spec.skills
         further = _further(self._catalogue) if several else {DENIED: ToolDenied}
@@ -131,7 +132,7 @@ def start_session(text: str) -> None:
     shell = get_ipython()
     if shell is None:
         raise RuntimeError("setup() belongs into the setup cell of a notebook; there is no IPython here")
-    spec = parse_setup(text)
+    spec = parse_setup(text, lazily=True)
     register_recorded(shell)
     if attach.channel is not None:
         if _active is not None:

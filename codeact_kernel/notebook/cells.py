@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from ..config import Limits, SandboxProfile
 from ..outputs import Error, Shown
@@ -37,6 +38,7 @@ _PROFILE: Mapping[str, Json] = json.loads(json.dumps(asdict(SandboxProfile())))
 Cell = dict[str, Json]
 
 
+@lru_cache(maxsize=2)
 def setup_spec(source: str) -> SetupSpec | None:
     """What a setup source says, when it is one that we would write in the very same words."""
     try:

@@ -20,7 +20,7 @@ from .lines import load_line
 from .messages import Json, ToolCall, ToolModule, ToolSpec
 from .setup_files import FileReader, RecordedFile, file_to_json
 from .setup_lines import count_field, quotable, text_field
-from .setup_modules import ToolReader, tool_lines
+from .setup_modules import PackedTools, ToolReader, tool_lines
 from .setup_skills import Skill, SkillReader, skill_to_json
 from .setup_tape import TapeReader, tape_lines
 
@@ -43,7 +43,8 @@ class SetupSpec:
 
     `run_id`: empty in what is written now: two recordings of a run are to have the same cells.
     `external_bytes`: when not 0, the tape has this size and is not in the cell: only
-    `codeact replay` can answer the calls. `files`: the data that the run was given.
+    `codeact replay` can answer the calls. `files`: the data that the run was given. `packed`: tools that
+    are not read yet, and so not among `tools` (`parse_setup`).
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class SetupSpec:
     external_bytes: int = 0
     files: tuple[RecordedFile, ...] = ()
     skills: tuple[Skill, ...] = ()
+    packed: tuple[PackedTools, ...] = ()
 
 
 def setup_source(spec: SetupSpec, cap_bytes: int = CAP_BYTES) -> str:
@@ -80,12 +82,12 @@ def setup_cell(spec: SetupSpec, cap_bytes: int = CAP_BYTES) -> tuple[str, tuple[
     return f"{_HEAD}{_OPEN}{body}{_CLOSE}", lines if external else ()
 
 
-def parse_setup(text: str) -> SetupSpec:
-    """Reads the JSON lines that a setup cell gives to `setup`.
+def parse_setup(text: str, *, lazily: bool = False) -> SetupSpec:
+    """Reads the JSON lines that a setup cell gives to `setup`. `lazily`: without those of packed tools.
 
     Raises: ValueError, naming the line, when they are not what `setup_source` writes.
     """
-    spec, tools, files, tape, skills = None, ToolReader(), FileReader(), TapeReader(), SkillReader()
+    spec, tools, files, tape, skills = None, ToolReader(lazily), FileReader(), TapeReader(), SkillReader()
     for number, line in enumerate(text.strip("\n").split("\n"), 1):
         if not line.strip():
             continue
@@ -107,6 +109,7 @@ def parse_setup(text: str) -> SetupSpec:
         spec,
         modules=tuple(tools.modules.values()),
         tools=tuple(tools.tools),
+        packed=tuple(tools.packed),
         files=tuple(files.files),
         skills=tuple(skills.skills),
         tape=tuple(tape.calls),

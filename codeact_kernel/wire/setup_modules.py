@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import keyword
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from .frames import structure_of
 from .lines import dump_line, load_line
@@ -27,6 +30,24 @@ MAX_PARTS = 2_000_000
 MAX_NAME = 200
 RESERVED = frozenset({"tools"})
 _SHOWN = 100
+
+
+_Written: TypeAlias = "tuple[Sequence[ToolModule], Sequence[ToolSpec], tuple[str, ...]]"
+_KNOWN: deque[_Written] = deque(maxlen=4)
+"""What was written last: a notebook is written again and again, with the same tools."""
+
+
+@dataclass(frozen=True)
+class PackedTools:
+    """The tools of a large module before they are read: with thousands of them, that takes longer than all
+    else of a kernel's setup. `data` is bounded, and what its digest says."""
+
+    module: str
+    data: bytes
+
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """Raises ValueError for what is no list of tools of that module."""
+        return tools_from_value(self.module, load_line(b'{"v":' + self.data + b"}")["v"])
 
 
 def is_name(name: str) -> bool:
@@ -55,8 +76,17 @@ def tools_from_value(module: str, value: object) -> tuple[ToolSpec, ...]:
     return tuple(specs)
 
 
-def tool_lines(modules: Sequence[ToolModule], tools: Sequence[ToolSpec]) -> Iterator[str]:
+def tool_lines(modules: Sequence[ToolModule], tools: Sequence[ToolSpec]) -> Iterable[str]:
     """Modules, then tools; those of a large module where the first of them would be."""
+    for known in [*_KNOWN]:
+        if known[0] is modules and known[1] is tools:
+            return known[2]
+    lines = tuple(_lines(modules, tools))
+    _KNOWN.append((modules, tools, lines))
+    return lines
+
+
+def _lines(modules: Sequence[ToolModule], tools: Sequence[ToolSpec]) -> Iterator[str]:
     yield from (quotable(module_to_json(module)) for module in modules)
     groups: dict[object, list[ToolSpec]] = {}
     for tool in tools:
@@ -71,9 +101,15 @@ def tool_lines(modules: Sequence[ToolModule], tools: Sequence[ToolSpec]) -> Iter
 
 
 class ToolReader:
-    """Reads the lines of modules and tools, which may be a stranger's."""
+    """Reads the lines of modules and tools, which may be a stranger's.
 
-    def __init__(self) -> None:
+    Args:
+        lazily: packed lines are `packed`, for whoever wants them to read.
+    """
+
+    def __init__(self, lazily: bool = False) -> None:
+        self._lazily = lazily
+        self.packed: list[PackedTools] = []
         self.modules: dict[str, ToolModule] = {}
         self.tools: list[ToolSpec] = []
         self._names: set[str] = set()
@@ -86,9 +122,7 @@ class ToolReader:
         elif "tool" in entry:
             self._add(tool_from_json(entry))
         elif "tools" in entry:
-            module = text_field(entry, "tools")
-            for tool in tools_from_value(module, self._expanded(module, entry)):
-                self._add(tool)
+            self._add_packed(self._expanded(entry))
         else:
             return False
         return True
@@ -117,18 +151,27 @@ class ToolReader:
         self._names.add(tool.name)
         self.tools.append(tool)
 
-    def _expanded(self, module: str, entry: Mapping[str, Json]) -> Json:
-        size = count_field(entry, "bytes")
+    def _add_packed(self, packed: PackedTools) -> None:
+        if packed.module not in self.modules:
+            raise ValueError(f"no line before it has a module {packed.module!r:.100}")
+        if self._lazily:
+            self.packed.append(packed)
+            return
+        for tool in packed.tools():
+            self._add(tool)
+
+    def _expanded(self, entry: Mapping[str, Json]) -> PackedTools:
+        module, size = text_field(entry, "tools"), count_field(entry, "bytes")
         if size > MAX_BYTES - self._bytes:
             raise ValueError(f"tools of {size:,} bytes; all together have at most {MAX_BYTES:,}")
-        text = expand(
+        data = expand(
             text_field(entry, "zlib"), size, text_field(entry, "sha256"), f"tools of {module!r:.100}"
         )
         self._bytes += size
-        self._parts += structure_of(text)
+        self._parts += structure_of(data)
         if self._parts > MAX_PARTS:
             raise ValueError(f"tools of {self._parts:,} parts; at most {MAX_PARTS:,} are taken")
-        return load_line(b'{"v":' + text + b"}")["v"]
+        return PackedTools(module, data)
 
 
 def _packed(module: str, tools: Sequence[ToolSpec], data: bytes) -> str:

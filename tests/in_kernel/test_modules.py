@@ -19,10 +19,13 @@ from typing import Any
 import pytest
 
 from codeact_kernel.in_kernel import functions as made
+from codeact_kernel.in_kernel.catalogue import Catalogue
 from codeact_kernel.in_kernel.functions import awaitable
 from codeact_kernel.in_kernel.modules import check_import
 from codeact_kernel.in_kernel.tools import ToolDenied, ToolError, ToolFunction, ToolUnavailable
+from codeact_kernel.wire.lines import dump_line
 from codeact_kernel.wire.messages import Returned, ToolModule, ToolSchema, ToolSpec
+from codeact_kernel.wire.setup_modules import PackedTools, tools_value
 from codeact_kernel.wire.values import encode
 
 from .modules_lab import FILES, GREET, LIST, NEW, READ, REFUND, SHOP, TEXT, UPDATES, Place, place, remote
@@ -376,6 +379,39 @@ def test_names_and_words_of_a_hostile_server() -> None:
             assert function("v")[0] == f"files.{name}"
         assert "\x1b" not in str(made.__doc__)
         assert "os" not in vars(made)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{}",
+        b"[7]",
+        b"nothing",
+        b'[{"tool":"other.f","doc":""}]',
+        b'[{"tool":"files.f","doc":7}]',
+        b"[" * 100_000,
+    ],
+)
+def test_packed_tools_that_are_none(data: bytes) -> None:
+    """Of a stranger's setup cell. They are read late, and then refused."""
+    with place(modules=(FILES,)) as made:
+        catalogue = Catalogue((FILES,), (), made.host, [PackedTools("files", data)])
+        for _ in range(2):
+            with pytest.raises(ValueError, match=r"tool|JSON|Expecting|'doc' is a string"):
+                catalogue.functions("files")
+            with pytest.raises(ValueError, match=r"tool|JSON|Expecting|'doc' is a string"):
+                catalogue.specs()
+
+
+def test_packed_tools_are_read_when_they_are_wanted() -> None:
+    packed = PackedTools("files", dump_line(tools_value([READ, UPDATES])).encode())
+    with place(modules=(FILES, SHOP)) as made:
+        catalogue = Catalogue((FILES, SHOP), (LIST, REFUND), made.host, [packed])
+        assert [*catalogue.functions("shop")] == ["refund"]
+        assert catalogue._packed == [packed]
+        assert [*catalogue.functions("files")] == ["list_directory", "read_text"]
+        assert catalogue._packed == []
+        assert catalogue.specs() == (LIST, READ, REFUND)
 
 
 def test_schemas_that_are_none() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,17 @@ def test_all_comes_back(count: int) -> None:
     assert read_setup_source(source) == spec
     (argument,) = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)][-1:]
     assert "'" not in str(argument)
+
+
+def test_packed_tools_can_be_left_for_later() -> None:
+    tools = tuple(map(tool, range(300)))
+    spec = SetupSpec("", tools=(FLAT, *tools), modules=(FILES,))
+    _, text, _ = setup_source(spec).split("'''")
+    later = parse_setup(text, lazily=True)
+    assert later.tools == (FLAT,)
+    assert [packed.module for packed in later.packed] == ["filesystem"]
+    assert later.packed[0].tools() == tools
+    assert replace(later, tools=spec.tools, packed=()) == spec
 
 
 def test_many_tools_take_one_line_and_little_room() -> None:
