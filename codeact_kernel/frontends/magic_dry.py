@@ -40,6 +40,9 @@ def _lines(session: Session, plan: Plan, options: Options) -> Iterator[str]:
     tools = session.tools_with(plan)
     yield "\nTools    " + ("" if tools else "none of yours")
     yield from (_indented(tool_stub(made.spec)) for made in tools)
+    names = ", ".join(config.module for config in plan.servers)
+    if names:
+        yield f"\nModules  {names}: their servers are not started, so the prompt below lacks their tools"
     yield from _prompt(plan, spec, session, options)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ Mcp: TypeAlias = "str | Path | Mapping[str, Any] | ServerConfig | Iterable[Any]"
 SLOW_S = 0.5
 """Seconds after which it is said that servers are being started."""
 SHOWN = 10
+ORDINARY = ("HOME", "LANG", "LOGNAME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER")
+"""Of the host's environment, what is no secret: a record without `/home/me` could not be read."""
 MISSING = "MCP servers need an extra that is not installed: pip install 'codeact_kernel[mcp]'"
 
 
@@ -152,10 +155,12 @@ class Servers:
     @property
     def secrets(self) -> Mapping[str, str]:
         """What must not be in any record, by the name that stands there instead."""
+        ordinary = {os.environ.get(name) for name in ORDINARY}
         return {
             f"mcp_{config.module}_{number}": value
             for config in self.configs
             for number, value in enumerate(config.confidential, 1)
+            if value not in ordinary
         }
 
     @property

@@ -258,11 +258,6 @@ def test_a_live_replay_calls_the_servers_and_says_what_has_changed(
     assert again.returncode == 0, again.stdout + again.stderr
     assert "shop.refund: its server says something else now of its arguments" in again.stdout
     assert log.read_text() == "8\n8\n"
-    asked = command("replay", "run.ipynb", "--live", "--mcp", "mcp.json")
-    assert "denied by default" in asked.stdout, (
-        "a server's tool changes something unless the user says otherwise"
-    )
-    assert log.read_text() == "8\n8\n"
     assert none_is_left(log)
 
 

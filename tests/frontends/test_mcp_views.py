@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from codeact_kernel.events import ActionReady, StepStarted, ToolFinished, ToolProgress, ToolStarted
@@ -14,9 +15,10 @@ from codeact_kernel.frontends.html_text import Room
 from codeact_kernel.frontends.progress import Progress
 from codeact_kernel.frontends.render import Renderer
 from codeact_kernel.frontends.run_view import RunView
-from codeact_kernel.frontends.servers import Named, ServerState, listed
+from codeact_kernel.frontends.servers import Named, Servers, ServerState, configs_of, listed
 from codeact_kernel.notebook.tape_table import tape_source
 from codeact_kernel.tools.mcp.server import Http, ServerConfig, Stdio
+from codeact_kernel.tools.registry import ToolRegistry
 from codeact_kernel.trajectory import Action
 from codeact_kernel.wire.messages import Returned, ToolCall
 from tests.frontends.screen import Clock, Screen
@@ -94,3 +96,15 @@ def test_the_same_file_named_twice_is_named_once(tmp_path: Path) -> None:
     named.add([str(file)])
     assert [config.module for config in named.configs] == ["files"]
     assert "starts with the first task" in listed(named.states())
+
+
+def test_what_is_in_a_configuration_is_masked_but_for_what_everybody_sees(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    monkeypatch.setenv("SHOP_TOKEN", "tok-0123456789")
+    entry = {"command": "npx", "args": ["${HOME}/data", "${SHOP_TOKEN}"], "env": {"MODE": "env-value-1"}}
+    servers = Servers(configs_of({"mcpServers": {"shop": entry}}), ToolRegistry(()))
+    assert set(servers.secrets.values()) == {"tok-0123456789", "env-value-1"}
+    assert all(name.startswith("mcp_shop_") for name in servers.secrets)
+    assert "tok-0123456789" not in repr(servers.configs)
