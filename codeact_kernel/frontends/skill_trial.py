@@ -62,17 +62,17 @@ async def _problem(
     session: KernelSession, settings: Settings, name: str, tests: SkillTests, *, is_async: bool
 ) -> str:
     imported = f"from {PACKAGE} import {name}"
-    if failed := await _failure(session, settings, imported, _Again(None)):
+    if failed := await _failure(session, settings, imported, Again(None)):
         return f"it cannot be imported by itself: {failed}"
     for number, example in enumerate(tests.written, 1):
-        again = _Again(example)
+        again = Again(example)
         call = f"{'await ' if is_async else ''}{CALL}({name}, {number})"
         failed = await _failure(session, settings, f"{call};", again) or again.difference
         if failed:
             return f"called as in step {example.step}, {failed}"
     if not tests.tests:
         return ""
-    failed = await _failure(session, settings, _all_tests(name, tests.tests), _Again(None))
+    failed = await _failure(session, settings, _all_tests(name, tests.tests), Again(None))
     return f"its tests fail: {failed}" if failed else ""
 
 
@@ -104,7 +104,7 @@ for _name in {list(tests)!r}:
 """
 
 
-class _Again(CallHandler):
+class Again(CallHandler):
     """Answers one example's tool calls as they were answered, and compares what it gives. None: no call."""
 
     def __init__(self, example: Example | None) -> None:
@@ -118,7 +118,7 @@ class _Again(CallHandler):
         if request.tool == AGAIN and example is not None:
             return Returned([[*example.args], {**example.kwargs}])
         if request.tool == ENDED and example is not None:
-            self.difference = _difference(example.result, request.args)
+            self.difference = difference_of(example.result, request.args)
         if request.tool in (BEGAN, ENDED):
             return Returned(None)
         try:
@@ -130,7 +130,7 @@ class _Again(CallHandler):
         """The error of the cell says it."""
 
 
-def _difference(result: Json, args: Sequence[Json]) -> str:
+def difference_of(result: Json, args: Sequence[Json]) -> str:
     match args:
         case [int(), {"returns": now}]:
             same = canonical(now) == canonical(result)

@@ -36,7 +36,7 @@ async def watched(
 
     Raises: SandboxError, UsageError.
     """
-    watching = _Watching(gathered.function.name for gathered in functions)
+    watching = Watching(gathered.function.name for gathered in functions)
     setup = SOURCE + hosted_setup(trajectory.info.setup, settings.profile)
     limits = limits_of(settings.limits, trajectory.info.limits.get("step_timeout_s"))
     with provided(trajectory, settings.profile) as data:
@@ -65,7 +65,7 @@ class _Open:
         """False: another one ran at the same time when a tool was called."""
 
 
-class _Watching:
+class Watching:
     """Puts together what a kernel tells, of which nothing is believed but that it is data."""
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -131,7 +131,7 @@ def why_of(said: Json) -> str:
 class _WatchedCalls(TapeCalls):
     """Answers from the tape, and hears what a watched function does."""
 
-    def __init__(self, tape: Tape, step: Step, watching: _Watching) -> None:
+    def __init__(self, tape: Tape, step: Step, watching: Watching) -> None:
         super().__init__(tape, step)
         self._watching = watching
 

@@ -98,8 +98,8 @@ class _Gathering:
             raise UsageError(f"{self.name!r} needs more than {MAX_PARTS} definitions; make it smaller")
         if not binding.source:
             raise UsageError(
-                f"{self._of(binding)} holds IPython's own syntax (%magic, !command), or is no text of its own; "
-                "write it anew in a cell, as plain Python"
+                f"{self._of(binding)} holds IPython's own syntax (%magic, !command), or is no text of its "
+                "own; write it anew in a cell, as plain Python"
             )
         try:
             needs = needs_of(binding.source)
@@ -161,11 +161,9 @@ class _Gathering:
         line = _import_line(found.node, name)
         self.imports[line] = None
         match found.node:
-            case ast.ImportFrom(module=str(module), level=level):
-                if level:
-                    raise UsageError(
-                        f"{self.name!r} needs {line!r}, which means nothing in a file of its own"
-                    )
+            case ast.ImportFrom(level=level) if level:
+                raise UsageError(f"{self.name!r} needs {line!r}, which means nothing in a file of its own")
+            case ast.ImportFrom(module=str(module)):
                 if module in TOOL_PACKAGES:
                     original = next(a.name for a in found.node.names if (a.asname or a.name) == name)
                     self.modules.add(f"{module}.{original}")
