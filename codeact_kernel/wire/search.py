@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 import re
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from heapq import nsmallest
 from itertools import islice
 from math import log
 from typing import TypeAlias
@@ -54,16 +55,16 @@ class SearchIndex:
     def __init__(self, specs: Iterable[ToolSpec]) -> None:
         self._specs = tuple(specs)
         self._by_name = {spec.name.lower(): place for place, spec in reversed([*enumerate(self._specs)])}
-        self._places: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        lengths = []
-        for place, spec in enumerate(self._specs):
-            counts = _counts(spec)
-            lengths.append(sum(counts.values()))
-            for word, count in counts.items():
-                self._places[word].append((place, count))
+        counted = [_counts(spec) for spec in self._specs]
+        lengths = [sum(counts.values()) for counts in counted]
         mean = sum(lengths) / len(lengths) if lengths else 1.0
-        self._norms = [_K1 * (1 - _B + _B * length / mean) for length in lengths]
-        self._vocabulary = sorted(self._places)
+        self._weights: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        """Of a word: the tools that have it, and how much it counts there, were it the only one."""
+        for place, (counts, length) in enumerate(zip(counted, lengths, strict=True)):
+            norm = _K1 * (1 - _B + _B * length / mean)
+            for word, count in counts.items():
+                self._weights[word].append((place, count * (_K1 + 1) / (count + norm)))
+        self._vocabulary = sorted(self._weights)
 
     def __len__(self) -> int:
         return len(self._specs)
@@ -74,28 +75,33 @@ class SearchIndex:
         scores = self._scores(asked, self._beginning)
         scores = scores or self._scores(asked, self._nearly)
         exact = self._by_name.get(query.strip().lower())
-        ranked = sorted(scores, key=lambda place: (place != exact, -scores[place], place))
-        return tuple(self._specs[place] for place in ranked[: max(limit, 0)])
+        ranked = nsmallest(limit, scores, key=lambda place: (place != exact, -scores[place], place))
+        return tuple(self._specs[place] for place in ranked)
 
     def _scores(self, asked: Sequence[str], like: _Like) -> Mapping[int, float]:
         """By place; a tool that has more of the words comes before one that has a word more often."""
         total: dict[int, float] = defaultdict(float)
         matched: dict[int, int] = defaultdict(int)
         for word in asked:
-            best: dict[int, float] = {}
-            expanded = [*like(word)]
-            common = sum(len(self._places[found]) for found, _ in expanded)
-            for found, factor in expanded:
-                places = self._places[found]
-                rarity = factor * self._rarity(len(places) if factor == 1 else common)
-                for place, count in places:
-                    score = rarity * count * (_K1 + 1) / (count + self._norms[place])
-                    if score > best.get(place, 0.0):
-                        best[place] = score
-            for place, score in best.items():
+            for place, score in self._of_word(like(word)).items():
                 total[place] += score
                 matched[place] += 1
         return {place: score * matched[place] / len(asked) for place, score in total.items()}
+
+    def _of_word(self, expanded: Iterable[tuple[str, float]]) -> Mapping[int, float]:
+        """By place: how well it fits one word of a query, by the best of the words that stands for."""
+        best: dict[int, float] = {}
+        known = [(self._weights[word], factor) for word, factor in expanded]
+        common = sum(len(weights) for weights, _ in known)
+        for weights, factor in known:
+            rarity = factor * self._rarity(len(weights) if factor == 1 else common)
+            if not best:
+                best = {place: rarity * weight for place, weight in weights}
+                continue
+            for place, weight in weights:
+                if rarity * weight > best.get(place, 0.0):
+                    best[place] = rarity * weight
+        return best
 
     def _rarity(self, tools: int) -> float:
         """Of a word that so many tools have; never more than they are."""
@@ -105,7 +111,7 @@ class SearchIndex:
     def _beginning(self, word: str) -> Iterator[tuple[str, float]]:
         """The word itself, and those that begin with it; a number is only itself."""
         if word.isdigit():
-            return iter([(word, 1.0)] if word in self._places else [])
+            return iter([(word, 1.0)] if word in self._weights else [])
         return self._longer(word)
 
     def _longer(self, word: str) -> Iterator[tuple[str, float]]:
@@ -130,17 +136,14 @@ def nearest(name: str, names: Iterable[str], most: int = 3) -> tuple[str, ...]:
 
 def _counts(spec: ToolSpec) -> Mapping[str, float]:
     counts: dict[str, float] = defaultdict(float)
-    for weight, text in _fields(spec):
+    # Sentences have few names in camelCase, and most of the characters.
+    for word, times in Counter(_WORDS.findall(spec.doc[:_DOC_CHARS].lower())).items():
+        counts[_stem(word)] += times * _DOC
+    parameters = " ".join(islice(_parameters(spec), _PARAMETERS))
+    for weight, text in ((_MODULE, spec.module), (_NAME, spec.function), (_PARAMETER, parameters)):
         for word in words(text):
             counts[word] += weight
     return counts
-
-
-def _fields(spec: ToolSpec) -> Iterator[tuple[float, str]]:
-    yield _MODULE, spec.module
-    yield _NAME, spec.function
-    yield _DOC, spec.doc[:_DOC_CHARS]
-    yield from ((_PARAMETER, name) for name in islice(_parameters(spec), _PARAMETERS))
 
 
 def _parameters(spec: ToolSpec) -> Iterator[str]:
