@@ -34,7 +34,8 @@ from .going_on import GoingOn
 from .interactive import Interactive
 from .portal import AsyncDoor, PortalRunner, SyncDoor
 from .profiling import Meter, Timings
-from .servers import Mcp, Servers, configs_of
+from .server_configs import Mcp, configs_of
+from .servers import Servers
 from .skill_offers import Folders, skills_of
 from .timed_work import TimedWork, metered
 from .work import Work

@@ -23,7 +23,8 @@ from .approving import Asker, Desk
 from .approving_jupyter import asker_here
 from .eliciting import Eliciting
 from .portal import EventPost, PortalRunner, SyncDoor
-from .servers import Mcp, Servers, configs_of
+from .server_configs import Mcp, configs_of
+from .servers import Servers
 from .skill_offers import Folders, skills_of, usable
 
 

@@ -27,7 +27,7 @@ from .page import Page
 from .recorded_data import data_notes, import_note
 from .replay_view import show_report, show_step
 from .replaying import launcher_for, replay_notebook
-from .servers import configs_of
+from .server_configs import configs_of
 from .terminal import clean
 
 

@@ -20,7 +20,8 @@ from .doors import outlets, tools_of
 from .offer import ESTIMATE, Cost, Offer, costs, described, matching, offer_document, searched
 from .page import Page
 from .portal import SyncDoor
-from .servers import Servers, configs_of
+from .server_configs import configs_of
+from .servers import Servers
 from .terminal import clean
 from .toolentries import installed_toolkits
 from .toolsfile import split_entry

@@ -13,7 +13,7 @@ from ..sandbox.session import KernelSession
 from ..sandbox.translate import completion_of, inspection_of
 from ..wire.messages import Json
 from .portal import AsyncDoor, portal
-from .servers import ServerState
+from .server_configs import ServerState
 from .work import Work
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from .approval_modes import Approve
 from .approving import Asker
 from .assembly import Agent
 from .kernel_spares import Spares
-from .servers import Named
+from .server_configs import Named
 from .toolentries import load_entries
 
 KEYLESS = (

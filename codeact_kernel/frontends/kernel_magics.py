@@ -20,7 +20,7 @@ from . import brief, notebook_view, render
 from .cli_values import amount, whole
 from .kernel_agent import AgentDesk, saved_link
 from .publishing import Publish
-from .servers import listed
+from .server_configs import listed
 from .terminal import clean, clip
 from .trusting import load_trusted_servers, load_trusted_tools
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ from ..notebook.cells import setup_spec
 from ..notebook.null import NullRecorder
 from ..replay import Drift
 from ..sandbox.session import to_the_end
-from ..tools.mcp.remote import RemoteTool
 from ..tools.registry import ToolRegistry
 from ..tools.toolkits import Tools
 from ..trajectory import Trajectory
 from ..wire.frames import FINAL_ANSWER
-from ..wire.messages import ToolSchema
+from ..wire.messages import ToolSchema, ToolSpec
 from .approval_modes import Approve
 from .approving import Asker, Desk
 from .eliciting import Eliciting
 from .portal import PortalRunner
-from .servers import Mcp, Servers, configs_of
+from .server_configs import Mcp, configs_of
+from .servers import Servers
 
 MAX_TOLD = 100
 
@@ -61,7 +61,7 @@ async def opened(
     servers.ask = Eliciting(desk.attention, runner)
     try:
         await servers.open(live.tell)
-        await servers.look()
+        now = await servers.look()
         asked = {call.tool for step in trajectory.steps for call in step.observation.tool_calls}
         if missing := sorted(tool for tool in asked - {FINAL_ANSWER} if not registry.has(tool)):
             raise UsageError(
@@ -70,16 +70,16 @@ async def opened(
             )
         approver = None if live.yes else desk.approver
         called = Live(registry, NullRecorder(), settings.tools, approver)
-        yield Opened(called, tuple(_changed(trajectory, registry, asked)))
+        yield Opened(called, tuple(_changed(trajectory, now, asked)))
     finally:
         await to_the_end(servers.aclose())
 
 
-def _changed(trajectory: Trajectory, registry: ToolRegistry, asked: set[str]) -> Iterator[Drift]:
+def _changed(trajectory: Trajectory, offered: Iterable[ToolSpec], asked: set[str]) -> Iterator[Drift]:
     """What servers say of the tools that the run called, where that is not what they said then."""
     spec = setup_spec(trajectory.info.setup)
     then = {tool.name: tool for tool in spec.tools} if spec is not None else {}
-    now = {name: tool.current for name, tool in registry.tools.items() if isinstance(tool, RemoteTool)}
+    now = {tool.name: tool for tool in offered}
     for name in sorted(asked & then.keys() & now.keys())[:MAX_TOLD]:
         old, new = then[name].schema, now[name].schema
         if old is not None and new is not None and (parts := _differing(old, new)):

@@ -34,7 +34,7 @@ from .magic_session import Done, Options, Session, code_of
 from .magic_view import Answer, ShellPublish, TerminalView, in_terminal, view_of
 from .notebook_view import stopped
 from .page import stdout_console
-from .servers import listed
+from .server_configs import listed
 from .terminal import clean
 from .traits import settings
 

@@ -21,7 +21,7 @@ from .finished import Run
 from .magic_flags import Request
 from .magic_values import FROM, TO, Exchange, Parcel, check_name, functions
 from .portal import SyncDoor
-from .servers import Named, ServerState
+from .server_configs import Named, ServerState
 from .terminal import clean, clip
 
 

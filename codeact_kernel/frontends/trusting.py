@@ -28,7 +28,7 @@ from ..notebook.opening import opened
 from ..tools.mcp.server import ServerConfig
 from ..tools.registry import Tool
 from ..tools.toolkits import within
-from .servers import read_config
+from .server_configs import read_config
 from .toolsfile import is_file_name, split_entry, tools_of_source
 
 MAX_TOOLS_BYTES = 4 * 1024 * 1024

@@ -21,7 +21,7 @@ from codeact_kernel.events import Event, Image, Notice, ToolProgress
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.cellrun import exec_cells
 from codeact_kernel.frontends.profiling import Timings
-from codeact_kernel.frontends.servers import ServerState, configs_of
+from codeact_kernel.frontends.server_configs import ServerState, configs_of
 from codeact_kernel.outputs import Stream
 from codeact_kernel.trajectory import Observation, Step, Verdict
 

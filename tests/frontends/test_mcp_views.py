@@ -15,7 +15,8 @@ from codeact_kernel.frontends.html_text import Room
 from codeact_kernel.frontends.progress import Progress
 from codeact_kernel.frontends.render import Renderer
 from codeact_kernel.frontends.run_view import RunView
-from codeact_kernel.frontends.servers import Named, Servers, ServerState, configs_of, listed
+from codeact_kernel.frontends.server_configs import Named, ServerState, configs_of, listed
+from codeact_kernel.frontends.servers import Servers
 from codeact_kernel.notebook.tape_table import tape_source
 from codeact_kernel.tools.mcp.server import Http, ServerConfig, Stdio
 from codeact_kernel.tools.registry import ToolRegistry

@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 from ...events import ToolProgress
-from ...wire.messages import ToolModule
+from ...wire.messages import ToolModule, ToolSpec
 from ..tool import Tool
 from .asking import Asking
 from .catalogue import CatalogueCache
@@ -53,14 +53,15 @@ class McpServers:
             if server.problem:
                 tell(f"{server.problem}; the run goes on without its tools")
 
-    async def look(self) -> None:
-        """Asks each what it offers now; of one that cannot say it stays what is known."""
+    async def look(self) -> tuple[ToolSpec, ...]:
+        """What each offers now, for which it is asked; of one that cannot say it stays what is known."""
 
         async def one(server: Running) -> None:
             with suppress(*PROBLEMS):
                 await server.be_current()
 
         await asyncio.gather(*map(one, self._servers))
+        return tuple(tool.current for server in self._servers for tool in server.offers.tools)
 
     def modules(self) -> tuple[ToolModule, ...]:
         return tuple(server.module for server in self._servers)
