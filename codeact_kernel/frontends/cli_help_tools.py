@@ -63,7 +63,8 @@ Options
   --tools FILE.py        tools for the code in the kernel, as of `codeact run`; may be repeated.
                          Kernels may call them at the same time
   --mcp FILE             MCP servers for the code in the kernel, as modules; may be repeated
-  --approve MODE         as of `codeact run`; nobody can be asked here, so `ask` denies
+  --approve MODE         as of `codeact run`; asked is the person at the client, where it supports
+                         that (elicitation); else such calls are denied
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --data FILE...         files or folders the code may read, under data/
   --allow-import NAME... modules the code may import beside the default list

@@ -21,12 +21,13 @@ from .assembly import Agent
 from .doors import outlets, tools_of
 from .kernel_agent import NoModel
 from .mcp_server import KernelServer
+from .mcp_server_asking import ClientAsker
 from .mcp_server_http import LOOPBACK, PATH, FrontDoor, address, application, listening, serve_http
-from .mcp_server_kernels import Kernels
+from .mcp_server_kernels import Kernels, Make
 from .mcp_server_stdio import serve_stdio
 from .mcp_server_words import about
 from .page import Page
-from .servers import MISSING, configs_of
+from .server_configs import MISSING, configs_of
 from .terminal import clean
 
 TOKEN = "CODEACT_MCP_TOKEN"
@@ -71,7 +72,7 @@ class McpServerApp(CodeactApp):
         stdout: BinaryIO,
     ) -> None:
         kernels = Kernels(self._maker(settings, tools), folder, tell=_teller(page))
-        server = self._offered(kernels, settings, tools).server()
+        server = self._offered(kernels, settings, tools, page).server()
         await _until_signal(serve_stdio(server, stdin, stdout), kernels.aclose)
 
     async def _over_http(self, page: Page, settings: Settings, tools: tuple[Tool, ...], folder: Path) -> None:
@@ -90,7 +91,7 @@ class McpServerApp(CodeactApp):
         kernels = Kernels(
             self._maker(settings, tools), folder, most=self.sessions, idle_s=self.idle_s, tell=_teller(page)
         )
-        server = self._offered(kernels, settings, tools).server()
+        server = self._offered(kernels, settings, tools, page).server()
         app = application(server, host, most=4 * self.sessions, idle_s=self.idle_s)
         with listening(host, port) as listener:
             shown = f"[{host}]" if ":" in host else host
@@ -103,8 +104,8 @@ class McpServerApp(CodeactApp):
             finally:
                 sweeping.cancel()
 
-    def _maker(self, settings: Settings, tools: tuple[Tool, ...]) -> Callable[[Path], Agent]:
-        def make(path: Path) -> Agent:
+    def _maker(self, settings: Settings, tools: tuple[Tool, ...]) -> Make:
+        def make(path: Path, asker: ClientAsker) -> Agent:
             return Agent(
                 tools,
                 model=NoModel("none"),
@@ -112,30 +113,21 @@ class McpServerApp(CodeactApp):
                 out=path,
                 verify=False,
                 approve=self.approve or None,
-                asker=Nobody(),
+                asker=asker,
                 mcp=self.mcp or None,
             )
 
         return make
 
-    def _offered(self, kernels: Kernels, settings: Settings, tools: tuple[Tool, ...]) -> KernelServer:
+    def _offered(
+        self, kernels: Kernels, settings: Settings, tools: tuple[Tool, ...], page: Page
+    ) -> KernelServer:
         registry = ToolRegistry(tools)
         servers = configs_of(self.mcp or None)
         modules = (*registry.modules(), *(ToolModule(config.module, "mcp_servers") for config in servers))
         words = about(settings.profile, registry.specs(), modules)
-        return KernelServer(kernels, settings.output, words, reaches_out=bool(tools or servers))
-
-
-class Nobody:
-    """An Asker: there is no person here, the streams are the protocol's."""
-
-    who = "a person"
-
-    def ready(self) -> bool:
-        return False
-
-    async def line(self, question: object, door: object) -> None:
-        return None
+        reaches_out = bool(tools or servers)
+        return KernelServer(kernels, settings.output, words, reaches_out=reaches_out, tell=_teller(page))
 
 
 async def _until_signal(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from codeact_kernel import __version__
 
 from ..config import OutputLimits
-from ..events import Event, OutputShown, ToolProgress, ToolStarted
+from ..events import Event, Notice, OutputShown, ToolProgress, ToolStarted
 from ..exceptions import CodeActError
 from ..outputs import Stream
 from .mcp_server_kernels import ClientKernel, Kernels
@@ -51,13 +51,23 @@ class KernelServer:
         limits: how much of a cell a client sees.
         about: what `run_cell` says of the kernel beside the rest: data, tools, imports.
         reaches_out: whether code has tools, whose calls have effects outside of the kernel.
+        tell: what the user of this server should know.
     """
 
-    def __init__(self, kernels: Kernels, limits: OutputLimits, about: str, *, reaches_out: bool) -> None:
+    def __init__(
+        self,
+        kernels: Kernels,
+        limits: OutputLimits,
+        about: str,
+        *,
+        reaches_out: bool,
+        tell: Callable[[str], None],
+    ) -> None:
         self._kernels = kernels
         self._limits = limits
         self._about = about
         self._reaches_out = reaches_out
+        self._tell = tell
 
     def server(self) -> Server[Any]:
         """As the SDK serves it."""
@@ -131,8 +141,8 @@ class KernelServer:
     async def _run_cell(
         self, ctx: ServerRequestContext[Any], kernel: ClientKernel, code: str
     ) -> CallToolResult:
-        watch = _Watch(ctx)
-        step = await _by_itself(kernel.run(code, watch), watch.report)
+        watch = _Watch(ctx, self._tell)
+        step = await _by_itself(kernel.run(code, watch, ctx), watch.report)
         note, kernel.note = kernel.note, ""
         return cell_result(step, self._limits, [note] if note else [])
 
@@ -140,7 +150,7 @@ class KernelServer:
         names = kernel.names()
         lines: Sequence[str] = ()
         if names:
-            step = await kernel.run(listing(names), lambda event: None)
+            step = await kernel.run(listing(names))
             if step.observation.status != "ok":
                 return cell_result(step, self._limits)
             lines = step.observation.text("stdout").splitlines()[: len(names)]
@@ -156,8 +166,8 @@ class KernelServer:
 class _Watch:
     """What of a running cell a client is told as progress: seconds, and the last line or call."""
 
-    def __init__(self, ctx: ServerRequestContext[Any]) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: ServerRequestContext[Any], tell: Callable[[str], None]) -> None:
+        self._ctx, self._tell = ctx, tell
         self._began = self._told = time.monotonic()
         self._said = self._news = ""
 
@@ -170,6 +180,8 @@ class _Watch:
                 self._news = f"calling {name}"
             case ToolProgress(tool=name, message=message):
                 self._news = f"{name}: {message}"
+            case Notice(text=text):
+                self._tell(text)
 
     async def report(self) -> None:
         now = time.monotonic()

@@ -14,11 +14,16 @@ from collections.abc import Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..events import Event, StepFinished
 from ..exceptions import CodeActError, UsageError
 from ..trajectory import Step
 from .assembly import Agent
+from .mcp_server_asking import ClientAsker
+
+if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
 
 MAX_CODE = 1_000_000
 """Characters of one cell."""
@@ -26,6 +31,7 @@ MAX_WAITING = 16
 """Calls of one client that wait for its kernel."""
 MAX_SAVED = 200
 """Copies that one client may save."""
+Make: TypeAlias = "Callable[[Path, ClientAsker], Agent]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}")
 _NAMES = 500
 
@@ -35,15 +41,16 @@ class ClientKernel:
     reset.
 
     Args:
-        make: a new agent, whose run is saved in the notebook that is given.
+        make: a new agent, whose run is saved in the notebook that is given, and who asks there.
         folder: where notebooks go.
     """
 
-    def __init__(self, make: Callable[[Path], Agent], folder: Path) -> None:
+    def __init__(self, make: Make, folder: Path) -> None:
         self._make = make
         self._folder = folder
         self._agent: Agent | None = None
         self._turn = asyncio.Lock()
+        self._asker = ClientAsker()
         self._waiting = self._saved = 0
         self.used = time.monotonic()
         self.note = ""
@@ -58,8 +65,14 @@ class ClientKernel:
     def busy(self) -> bool:
         return self._waiting > 0
 
-    async def run(self, code: str, on_event: Callable[[Event], None]) -> Step:
+    async def run(
+        self,
+        code: str,
+        on_event: Callable[[Event], None] = lambda event: None,
+        call: ServerRequestContext[Any] | None = None,
+    ) -> Step:
         """Runs a cell after those that came before it. Cancelling it interrupts the cell and keeps the state.
+        `call`: of the client, who can be asked by it.
 
         Raises: UsageError, SandboxError.
         """
@@ -72,8 +85,12 @@ class ClientKernel:
         self._waiting += 1
         try:
             async with self._turn:
-                self._agent = agent = self._agent or self._make(self._new_path())
-                return await _step(agent, code, on_event)
+                self._agent = agent = self._agent or self._make(self._new_path(), self._asker)
+                self._asker.call = call
+                try:
+                    return await _step(agent, code, on_event)
+                finally:
+                    self._asker.call = None
         finally:
             self._waiting -= 1
             self.used = time.monotonic()
@@ -132,7 +149,7 @@ class Kernels:
 
     def __init__(
         self,
-        make: Callable[[Path], Agent],
+        make: Make,
         folder: Path,
         *,
         most: int = 1,
