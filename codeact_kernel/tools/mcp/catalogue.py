@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 import mcp_types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from . import private_files
 from .connection import Connection
 from .server import ServerConfig
 
@@ -81,7 +81,7 @@ class CatalogueCache:
         with _no_error():
             key = self._key()
             path = self._path(config, key)
-            if not _is_ours(path) or path.stat().st_size > MAX_BYTES:
+            if not private_files.is_own(path) or path.stat().st_size > MAX_BYTES:
                 return None
             stored = _Stored.model_validate_json(path.read_bytes(), by_name=False, by_alias=True)
             age = (time.time() if now is None else now) - stored.at
@@ -112,7 +112,7 @@ class CatalogueCache:
             )
             text = stored.model_dump_json(by_alias=True, exclude_none=False).encode()
             if len(text) <= MAX_BYTES:
-                _write(self._path(config, key), text)
+                private_files.write(self._path(config, key), text)
             self._forget_old()
 
     def forget(self, config: ServerConfig) -> None:
@@ -125,14 +125,12 @@ class CatalogueCache:
 
     def _key(self) -> bytes:
         """Made when there is none. Raises OSError: it cannot be, or others could read it."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(self._folder):
-            raise PermissionError(str(self._folder))
+        private_files.own_folder(self._folder)
         path = self._folder / "key"
         if not path.exists():
-            _write(path, secrets.token_bytes(KEY_BYTES), keep=True)
+            private_files.write(path, secrets.token_bytes(KEY_BYTES), keep=True)
         key = path.read_bytes()
-        if not _is_ours(path) or len(key) != KEY_BYTES:
+        if not private_files.is_own(path) or len(key) != KEY_BYTES:
             path.unlink()
             raise PermissionError(str(path))
         return key
@@ -159,28 +157,3 @@ def _no_error() -> Iterator[None]:
         yield
     except (OSError, RuntimeError, ValueError, ValidationError, json.JSONDecodeError):
         pass  # RuntimeError: the user has no home.
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether it is there, this user's, and nobody else can read or change it."""
-    try:
-        state = path.lstat()
-    except OSError:
-        return False
-    return state.st_uid == os.getuid() and not state.st_mode & 0o077
-
-
-def _write(path: Path, data: bytes, keep: bool = False) -> None:
-    """Atomically. `keep`: what is there meanwhile stays."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # 0600
-    try:
-        with os.fdopen(number, "wb") as opened:
-            opened.write(data)
-        if keep:
-            with contextlib.suppress(FileExistsError):
-                os.link(name, path)
-        else:
-            os.replace(name, path)
-            return
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,9 +25,10 @@ from .callbacks import Callbacks, Handlers, Progress
 from .http import http
 from .link import Link
 from .listing import listed
+from .oauth import Access
 from .patience import Patience
 from .problems import Unavailable, Violation, plain
-from .server import ServerConfig, Stdio
+from .server import Http, ServerConfig, Stdio
 from .stdio import stdio
 from .tail import Tail
 
@@ -51,6 +53,7 @@ class Connection:
     """
 
     def __init__(self, config: ServerConfig, callbacks: Callbacks | None = None) -> None:
+        _quieten()
         self.config = config
         self._callbacks = callbacks or Callbacks()
         self._patience = Patience()
@@ -208,9 +211,14 @@ class Connection:
         def transport(ended: anyio.Event) -> AbstractAsyncContextManager[TransportStreams]:
             if isinstance(self.config.launch, Stdio):
                 return stdio(self.config.launch, tail, ended)
-            return http(self.config.launch, tail, None)
+            return http(self.config.launch, tail, self._access(self.config.launch))
 
         return Link(transport, handlers, self._patience, tail, self.config.start_timeout_s)
+
+    def _access(self, launch: Http) -> Access | None:
+        """None: the user has said what lets requests in."""
+        said = any(name.lower() == "authorization" for name in launch.headers)
+        return None if said else Access(launch, self._callbacks.authorize, self._patience)
 
     async def _ready(self, link: Link) -> Client:
         try:
@@ -225,6 +233,14 @@ class Connection:
 
     def _unavailable(self, problem: str) -> Unavailable:
         return Unavailable(f"{self._name}: {problem}")
+
+
+def _quieten() -> None:
+    """The SDK logs what servers do wrong, in their words; without a handler Python writes it to stderr."""
+    for name in ("mcp", "client"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
 
 
 def _paced(tell: Progress) -> ProgressFnT:

@@ -15,6 +15,11 @@ class Patience:
         """What was left of each when a person was last asked; at first all of it."""
         self._people = 0
 
+    @property
+    def waits(self) -> bool:
+        """Whether a person is asked, so that no limit runs."""
+        return self._people > 0
+
     @asynccontextmanager
     async def limit(self, seconds: float) -> AsyncIterator[None]:
         """Raises: TimeoutError."""

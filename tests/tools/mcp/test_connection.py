@@ -17,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 from codeact_kernel.tools.mcp.callbacks import QUESTIONS, Callbacks
 from codeact_kernel.tools.mcp.connection import STARTS, Connection
 from codeact_kernel.tools.mcp.messages import MAX_MESSAGE, MAX_SKIPPED, Lines, TooLong, is_heavy
+from codeact_kernel.tools.mcp.patience import Patience
 from codeact_kernel.tools.mcp.problems import Unavailable, Violation
 from codeact_kernel.tools.mcp.server import Http, ServerConfig, Stdio
 
@@ -164,22 +165,44 @@ def test_a_call_that_is_cancelled_is_cancelled_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tool", ["questions", "modern question"])
-def test_a_persons_time_counts_for_no_limit(tool: str) -> None:
-    waited: list[float] = []
+def test_no_limit_runs_while_a_person_is_asked(tool: str) -> None:
+    patience: list[Patience] = []
+    waits: list[bool] = []
 
     async def elicit(params: types.ElicitRequestParams) -> types.ElicitResult:
-        begun = time.monotonic()
-        await asyncio.sleep(2.5)
-        waited.append(time.monotonic() - begun)
+        waits.append(patience[0].waits)
         return ACCEPTED
 
     async def one(connection: Connection) -> str:
         await connection.open()
+        patience.append(connection._patience)
         return text(await connection.call_tool(tool, {"count": 1}))
 
-    config = raw("modern" if tool == "modern question" else "old", timeout_s=2.0)
+    config = raw("modern" if tool == "modern question" else "old")
     assert within(config, one, Callbacks(elicit=elicit)) in ('["accept"]', "accept")
-    assert waited[0] > config.timeout_s
+    assert waits == [True]
+    assert not patience[0].waits
+
+
+def test_limits_go_on_where_they_were_when_the_person_has_answered() -> None:
+    async def run() -> None:
+        patience = Patience()
+        loop = asyncio.get_running_loop()
+        async with patience.limit(3.0):
+            with patience.a_person():
+                with patience.a_person():
+                    await asyncio.sleep(1.7)
+                async with patience.limit(1.5):
+                    await asyncio.sleep(1.7)
+        begun = loop.time()
+        with pytest.raises(TimeoutError):
+            async with patience.limit(0.2):
+                with patience.a_person():
+                    await asyncio.sleep(0.5)
+                await asyncio.sleep(1000)
+        assert loop.time() - begun >= 0.6
+
+    asyncio.run(run())
 
 
 # --- questions and changes ----------------------------------------------------------------------

@@ -75,7 +75,7 @@ async def a_cancelled_close(mark: Path) -> None:
 
 
 def test_after_the_close_nothing_is_left(tmp_path: Path) -> None:
-    """Neither of a server that ignores SIGTERM and the end of its stdin, nor a child in a session of its own."""
+    """Not of a server that ignores SIGTERM and the end of its stdin, nor a child in a session of its own."""
     ways = (closed, a_cancelled_start, closed_while_it_started, a_cancelled_close)
     marks = [tmp_path / way.__name__ for way in ways]
 
