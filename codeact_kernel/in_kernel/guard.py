@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from IPython.core.error import InputRejected
@@ -36,6 +37,7 @@ class Guard:
         report: called with ("import" | "builtin" | "magic" | "attribute", name) for every refusal,
             also when the code catches the exception.
         ours: packages in memory that cells import tools from.
+        instead: by the name of a module that is refused, what to write in its place.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class Guard:
         allow_imports: Iterable[str],
         report: Callable[[str, str], None],
         ours: Iterable[str] = (),
+        instead: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._shell = shell
-        self._lists = load_lists(allow_imports, ours)
+        self._lists = load_lists(allow_imports, ours, instead)
         self._report = report
         self._before: dict[str, object] = {}
         self._path: list[str] = []

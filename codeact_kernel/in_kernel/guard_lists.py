@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 
@@ -114,9 +114,13 @@ def _packaged() -> dict[str, Any]:
     return found
 
 
-def load_lists(allow_imports: Iterable[str] = (), ours: Iterable[str] = ()) -> AllowLists:
+def load_lists(
+    allow_imports: Iterable[str] = (),
+    ours: Iterable[str] = (),
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> AllowLists:
     """The packaged lists, with `allow_imports` (dotted module names) allowed on top; `ours`: packages that
-    are not files."""
+    are not files; `instead`: further recommendations."""
     data = _packaged()
     extra = frozenset(allow_imports)
     denied = frozenset(name for name in data["denied"] if not extra.intersection(_prefixes(name)))
@@ -137,7 +141,7 @@ def load_lists(allow_imports: Iterable[str] = (), ours: Iterable[str] = ()) -> A
         cell_magics=frozenset(magics["cell"]),
         code_magics=frozenset(magics["code"]),
         magic_lines=magics["lines"],
-        instead=data["instead"],
+        instead={**instead, **data["instead"]},
         watched=frozenset(name.strip("_") for name in (*watched, *data["aliases"])),
         denied_owners=_owners(denied),
     )

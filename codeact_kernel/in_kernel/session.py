@@ -50,7 +50,9 @@ class _Session:
 
     def __init__(self, shell: Any, spec: SetupSpec, caller: Caller, imports: tuple[str, ...]) -> None:
         self._shell = shell
-        self._guard = Guard(shell, imports, caller.refused, (*PACKAGES, PACKAGE))
+        instead = {each.name: f"from {each.package} import {each.name}" for each in spec.modules}
+        instead |= {"tools": "the object tools is there already: tools.search('words')"} if instead else {}
+        self._guard = Guard(shell, imports, caller.refused, (*PACKAGES, PACKAGE), instead)
         # By what the name stands for now: a cell may have given it to something else.
         helper = AWAITABLE if spec.modules else ""
         self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction), helper)

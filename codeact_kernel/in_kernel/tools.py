@@ -75,9 +75,9 @@ class ToolFunction:
     def __init__(self, spec: ToolSpec, caller: Caller) -> None:
         self._spec = spec
         self._caller = caller
-        self.__name__ = self.__qualname__ = spec.name
+        self.__name__ = self.__qualname__ = spec.function
         self.__doc__ = spec.doc or None
-        self.__module__ = "tools"
+        self.__module__ = spec.module or "tools"
         self.__signature__ = signature(spec)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:

@@ -249,6 +249,12 @@ def test_the_guard_stays(lab: Lab) -> None:
         cell = lab.run(code, host)
         assert cell.error.ename in ("ImportRefused", "AttributeRefused"), code
     assert [r.name for r in host.refusals if r.kind == "import"] == ["os", "importlib"]
+    for code, said in (
+        ("import files", "Instead: from mcp_servers import files."),
+        ("from shop import refund", "Instead: from toolkits import shop."),
+        ("from tools import search", "Instead: the object tools is there already"),
+    ):
+        assert said in lab.run(code, host).error.evalue
 
 
 @pytest.mark.parametrize("spares", [0, 1])
