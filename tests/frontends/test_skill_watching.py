@@ -1,4 +1,4 @@
-"""What a kernel tells of watched functions is data of a stranger: it is bounded, and believed to be no more."""
+"""What a kernel tells of watched functions is data of a stranger: bounded, and believed to be no more."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from codeact_kernel.frontends.skill_trial import _Again, _difference
-from codeact_kernel.frontends.skill_watching import _Watching
+from codeact_kernel.frontends.skill_trial import Again, difference_of
+from codeact_kernel.frontends.skill_watching import Watching
 from codeact_kernel.skills.examples import Example, Watched
 from codeact_kernel.trajectory import Action, Observation, Reply, Step
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall, ToolRequest
@@ -21,7 +21,7 @@ FETCH = ToolCall(1, 1, "fetch", (1,), {}, Returned(10))
 def watched(
     *calls: tuple[str, Sequence[Json]], tape: Sequence[ToolCall] = (), drifted: bool = False
 ) -> Watched:
-    watching = _Watching(["f"])
+    watching = Watching(["f"])
     step = Step(1, Reply(code="f()"), Action("f()"), Observation("ok"))
     handler = watching.handler(Tape(tape), step)
 
@@ -47,8 +47,8 @@ def test_a_call_with_the_tools_that_it_calls() -> None:
     [
         ([(BEGAN, [1, "f", [], {}])], {"did not come to its end": 1}),
         (
-            [(BEGAN, [1, "f", None, "has a large value"]), (ENDED, [1, {"returns": 1}])],
-            {"has a large value": 1},
+            [(BEGAN, [1, "f", None, "is large"]), (ENDED, [1, {"returns": 1}])],
+            {"is large": 1},
         ),
         ([(BEGAN, [1, "f", None, ["no text"]]), (ENDED, [1, {"returns": 1}])], {"cannot be told": 1}),
         ([(BEGAN, [1, "f", {}, []]), (ENDED, [1, {"returns": 1}])], {"cannot be told": 1}),
@@ -97,7 +97,7 @@ def test_a_step_that_drifted_shows_nothing() -> None:
 
 
 def test_a_trial_answers_from_its_example_and_compares() -> None:
-    again = _Again(Example(3, (1,), {"k": None}, [1, 2], (FETCH,)))
+    again = Again(Example(3, (1,), {"k": None}, [1, 2], (FETCH,)))
 
     async def ask(tool: str, *args: Json) -> object:
         return await again.call(ToolRequest(1, tool, args, {}))
@@ -112,5 +112,5 @@ def test_a_trial_answers_from_its_example_and_compares() -> None:
     assert again.difference == "it gave [2,1] and not [1,2]"
     asyncio.run(ask(ENDED, 1, {"returns": [1, 2]}))
     assert again.difference == ""
-    assert _difference(1, [1, {"refused": "raised ValueError"}]) == "it raised ValueError"
-    assert _difference(1, [1, "nonsense"]) == "it gave nothing"
+    assert difference_of(1, [1, {"refused": "raised ValueError"}]) == "it raised ValueError"
+    assert difference_of(1, [1, "nonsense"]) == "it gave nothing"

@@ -57,7 +57,7 @@ def test_a_skill_is_written_replaced_and_removed(tmp_path: Path) -> None:
     assert os.listdir(folder) == ["one.py"]  # Tests of the old one say nothing of the new one.
     assert read_skill(folder, "one").source == "def one(): return 2\n"
     assert [path.name for path in remove_skill(folder, "one")] == ["one.py"]
-    with pytest.raises(UsageError, match="there is no skill 'one' in .* there are: none"):
+    with pytest.raises(UsageError, match=r"there is no skill 'one' in .* there are: none"):
         remove_skill(folder, "one")
 
 
@@ -115,7 +115,7 @@ def test_how_much_one_run_is_offered() -> None:
 @pytest.mark.parametrize("given", ["missing", "file"])
 def test_a_folder_that_is_none(given: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be read: .*; name another"):
+    with pytest.raises(UsageError, match=r"cannot be read: .*; name another"):
         read_folders([tmp_path / given])
 
 
