@@ -82,24 +82,24 @@ class _Dialogue:
             return left.answer
 
     async def _values(self, fields: tuple[Field, ...]) -> Mapping[str, Json]:
-        await self._consent(tuple((field.name, _about(field)) for field in fields), FIRST)
+        await self._consent(tuple(map(_row, fields)), FIRST)
         while True:
             values = {
                 field.name: value for field in fields if (value := await self._value(field)) is not None
             }
-            said = tuple((name, clip(clean(repr(value)), MAX_VALUE)) for name, value in values.items())
+            said = tuple((_name(name), clip(clean(repr(value)), MAX_VALUE)) for name, value in values.items())
             if await self._chosen(said or (("nothing", "every field is left out"),), LAST, ("y", "e")) == "y":
                 return values
 
     async def _value(self, field: Field) -> Json:
         """What the person gives; None: it is left out."""
-        shown = (field.name, _about(field))
+        shown = _row(field)
         options = "\n".join(f"{number}: {label}" for number, (_, label) in enumerate(field.options, 1))
         rows = (shown, ("options", options)) if options else (shown,)
         empty = _empty(field)
         remark = ""
         while True:
-            line = (await self._line(rows, f"{empty}{LEAVE}", field.name, remark)).strip()
+            line = (await self._line(rows, f"{empty}{LEAVE}", shown[0], remark)).strip()
             if line in (DECLINE, CANCEL):
                 raise _Left(_LEFT[line])
             try:
@@ -128,6 +128,14 @@ class _Dialogue:
         if line is None:
             raise _Left(Answer("decline", why=SILENT))
         return line
+
+
+def _name(name: str) -> str:
+    return clean(name).replace("\n", " ") or "(no name)"
+
+
+def _row(field: Field) -> tuple[str, str]:
+    return _name(field.name), _about(field)
 
 
 def _about(field: Field) -> str:

@@ -37,7 +37,8 @@ class Asking:
     async def elicitation(self, params: types.ElicitRequestParams) -> types.ElicitResult:
         """The callback of a connection, in both eras of the protocol."""
         answer = await self.answer(params)
-        content = dict(answer.values or {}) if answer.action == "accept" else None
+        accepted = answer.action == "accept" and answer.values is not None
+        content = dict(answer.values or {}) if accepted else None
         # The SDK's type for values is narrower than the JSON that a `Field` makes; they are of its kinds.
         return types.ElicitResult.model_validate({"action": answer.action, "content": content})
 

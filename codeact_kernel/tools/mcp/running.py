@@ -181,8 +181,16 @@ class Running:
         except MCPError as problem:
             if problem.code != types.URL_ELICITATION_REQUIRED:
                 raise
-            required = UrlElicitationRequiredError.from_error(problem.error)
-        for page in required.elicitations[:MAX_PAGES]:
+            pages = _pages(problem)
+        for page in pages:
             if (await self._asking.answer(page)).action != "accept":
                 raise Failure(ERROR, f"{spec.name}(): the person did not visit the page that it needs")
         return await ask()
+
+
+def _pages(problem: MCPError) -> list[types.ElicitRequestURLParams]:
+    """That a person has to visit. Raises: `problem`, where it says none that can be read."""
+    try:
+        return UrlElicitationRequiredError.from_error(problem.error).elicitations[:MAX_PAGES]
+    except (ValueError, TypeError, AttributeError):
+        raise problem from None
