@@ -67,12 +67,20 @@ class _Check:
                 return first
             case ast.ImportFrom("typing", names, 0):
                 return all(each.name in TYPING and each.asname in (None, f"_{each.name}") for each in names)
-            case ast.Assign([ast.Name()], value):
-                return self._functional(value) or _type(value, self._known)
-            case ast.ClassDef(bases=[ast.Name(base)], keywords=[], body=body, decorator_list=[]):
-                return base in ("TypedDict", "_TypedDict") and all(map(self._member, _after_doc(body)))
+            case ast.Assign([ast.Name(name)], value):
+                alias = isinstance(value, ast.Name) and name == f"_{value.id}"
+                return (_is_public(name) and self._functional(value)) or (
+                    (alias or _is_public(name)) and _type(value, self._known)
+                )
+            case ast.ClassDef(bases=[ast.Name("TypedDict" | "_TypedDict")], keywords=[], decorator_list=[]):
+                return (
+                    _is_public(node.name)
+                    and _is_plain(node)
+                    and all(map(self._member, _after_doc(node.body)))
+                )
             case ast.FunctionDef(args=args, body=body, decorator_list=[], returns=returns):
-                return _is_stub(body) and self._arguments(args) and (returns is None or self._hint(returns))
+                fine = _is_public(node.name) and _is_plain(node) and _is_stub(body)
+                return fine and self._arguments(args) and (returns is None or self._hint(returns))
         return False
 
     def _functional(self, node: ast.expr) -> bool:
@@ -130,6 +138,15 @@ def _is_stub(body: list[ast.stmt]) -> bool:
     return False
 
 
+def _is_public(name: str) -> bool:
+    return not name.startswith("_")
+
+
+def _is_plain(node: ast.ClassDef | ast.FunctionDef) -> bool:
+    """Whether it has no type parameters, whose bounds are expressions (Python 3.12)."""
+    return not getattr(node, "type_params", ())
+
+
 def _is_text(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
@@ -156,9 +173,9 @@ def _type(node: ast.expr, known: Collection[str] | None) -> bool:
             return all(map(_literal, values))
         case ast.Subscript(ast.Name("Literal" | "_Literal"), value):
             return _literal(value)
-        case ast.Subscript(base, ast.Tuple(parts)):
+        case ast.Subscript(ast.Name() | ast.Attribute() as base, ast.Tuple(parts)):
             return _type(base, known) and all(_type(part, known) for part in parts)
-        case ast.Subscript(base, part):
+        case ast.Subscript(ast.Name() | ast.Attribute() as base, part):
             return _type(base, known) and _type(part, known)
         case ast.BinOp(left, ast.BitOr(), right):
             return _type(left, known) and _type(right, known)

@@ -19,8 +19,14 @@ _STRUCTURE = frozenset(
 """The words that say what a value is made of; without them, siblings of a `$ref` change no type."""
 _FOLDED = ("$ref", "allOf")
 _UNION = ("anyOf", "oneOf")
-MAX_PARTS = 200
+PARTS = 200
 """Schemas that are folded into one."""
+VARIANTS = 100
+"""Members of a union; of more, nothing is said."""
+FOLDING = 100_000
+"""Words and properties that are put together for one document: parts can be named again and again."""
+_REFERENCE = 1_000
+"""Characters of a `$ref`."""
 
 
 class Document:
@@ -28,10 +34,11 @@ class Document:
 
     def __init__(self, root: Schema) -> None:
         self.root = mapping_of(root)  # Who sends a schema may send anything.
+        self._left = FOLDING
 
     def target(self, reference: Json) -> Schema | None:
         """What `#/$defs/Node` stands for; None: nothing, or something outside of the document."""
-        if not isinstance(reference, str) or not reference.startswith("#"):
+        if not isinstance(reference, str) or not reference.startswith("#") or len(reference) > _REFERENCE:
             return None
         found: Json = self.root
         for part in reference[1:].split("/")[1:] if reference != "#" else ():
@@ -48,12 +55,15 @@ class Document:
             return schema
         result: Schema = {}
         for part in self._parts(schema, set()):
+            self._left -= _entries(result) + _entries(part)
+            if self._left < 0:
+                return {}
             result = _both(result, part)
         return result
 
     def _parts(self, schema: Schema, seen: set[int]) -> list[Schema]:
         """What is to be folded: what is referred to, the members, what the schema says itself."""
-        if id(schema) in seen or len(seen) >= MAX_PARTS:
+        if id(schema) in seen or len(seen) >= PARTS:
             return []
         seen.add(id(schema))
         linked = self.target(schema.get("$ref"))
@@ -70,6 +80,8 @@ class Document:
         for word in _UNION:
             listed = [{} if each is True else each for each in items_of(schema.get(word))]
             members = [each for each in listed if isinstance(each, Mapping)]
+            if len(members) > VARIANTS:
+                return ({},)
             if members and not all(map(_only_constrains, members)):
                 said = {key: schema[key] for key in schema if key in _STRUCTURE and key not in _UNION}
                 return tuple({"allOf": [said, each]} if said else each for each in members)
@@ -97,6 +109,10 @@ def types_of(schema: Schema) -> tuple[str, ...]:
     ):
         return ("object",)
     return ("array",) if "items" in schema or "prefixItems" in schema else ()
+
+
+def _entries(schema: Schema) -> int:
+    return len(schema) + sum(len(said) for said in schema.values() if isinstance(said, list | Mapping))
 
 
 def _only_constrains(member: Schema) -> bool:

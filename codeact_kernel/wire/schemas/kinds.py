@@ -81,6 +81,10 @@ class Alias:
     type: Type
 
 
+CHOICES = 50
+"""Values of a Literal."""
+DOCUMENTATION = 2_000_000
+"""Characters of the docstrings of all records."""
 _SELF = -1
 """In the key of a record: the record itself."""
 
@@ -98,6 +102,7 @@ class Table:
         self._known: dict[tuple[str, tuple[Member, ...]], int] = {}
         self._same: dict[int, int] = {}
         self._last = 0
+        self._left = DOCUMENTATION
 
     def reserve(self) -> int:
         """A number for a type that is not known yet."""
@@ -110,7 +115,8 @@ class Table:
         known = self._known.get((wish, shape))
         if known is None:
             known = self._known[wish, shape] = self.reserve() if own is None else own
-            self.defined[known] = Record(self._names.give(wish), members, doc)
+            self._left -= len(doc)
+            self.defined[known] = Record(self._names.give(wish), members, doc if self._left > 0 else "")
         elif own is not None:
             self._same[own] = known
         return Named(known)
@@ -129,7 +135,7 @@ class Table:
 
 
 def one_of(members: Iterable[Type]) -> Type:
-    """A union without unions inside, without repetitions; its literals are one."""
+    """A union without unions inside, without repetitions; its literals are one, if they are not too many."""
     found: dict[Type, None] = {}
     values: dict[str, None] = {}
     for member in members:
@@ -141,9 +147,18 @@ def one_of(members: Iterable[Type]) -> Type:
                 found[each] = None
     if ANY in found or not found:
         return ANY
+    if len(values) > CHOICES:
+        return one_of([*(each for each in found if each != Choice(())), *map(_wide, values)])
     flat = [Choice(tuple(values)) if each == Choice(()) else each for each in found if each != NONE]
     flat += [NONE] if NONE in found else []
     return flat[0] if len(flat) == 1 else OneOf(tuple(flat))
+
+
+def _wide(value: str) -> Type:
+    """The type of a value that a literal has."""
+    if value[0] in "\"'":
+        return PLAIN["string"]
+    return PLAIN["boolean" if value in ("True", "False") else "integer"]
 
 
 def _with_self(member: Member, own: int) -> Member:

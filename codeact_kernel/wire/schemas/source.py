@@ -96,6 +96,7 @@ def _foreign(parameter: ToolParameter, renderer: Renderer) -> ToolParameter:
 
 def _annotation(text: str, renderer: Renderer) -> str:
     """As it is; in quotes where it names what is not known here; Any where it is no annotation."""
-    if not text or is_known_annotation(text, {*_TYPES, "None"}.difference(renderer.aliases)):
+    if not text or is_known_annotation(text, {*TYPING, *_TYPES}.difference(renderer.aliases)):
+        renderer.used.update(word for word in TYPING if word in text)
         return text
     return repr(text) if is_annotation(text) else renderer.word("Any")

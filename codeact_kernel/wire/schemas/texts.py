@@ -22,15 +22,21 @@ def plain(text: str, limit: int = DESCRIPTION) -> str:
     if not known.replace("\n", "").isprintable() or _HIDDEN.search(known):
         known = "".join(map(_shown, known))
     known = "\n".join(line.rstrip() for line in known.split("\n")).strip()
-    if len(text) <= limit and len(known) <= limit:
-        return known
-    note = f" … ({len(text):,} characters)"
-    return known[: max(limit - len(note), 0)].rstrip() + note
+    return _cut(known, limit, len(text))
 
 
 def one_line(text: str, limit: int) -> str:
-    """As `plain`, and in one line."""
-    return plain(" ".join(text[: 2 * limit].split()) + text[2 * limit :], limit).replace("\n", " ")
+    """As `plain`, in one line."""
+    known = plain(" ".join(text[: 2 * limit].split()), 2 * limit)
+    return _cut(known, limit, len(text) if len(text) > 2 * limit else len(known))
+
+
+def _cut(text: str, limit: int, length: int) -> str:
+    """At most `limit` of it. `length`: of all that there was."""
+    if max(len(text), length) <= limit:
+        return text
+    note = f" … ({length:,} characters)"
+    return text[: max(limit - len(note), 0)].rstrip() + note
 
 
 def quoted(description: str) -> str:

@@ -9,7 +9,21 @@ from dataclasses import dataclass
 from ..messages import Json
 from .describing import members_doc
 from .documents import Document, Schema, items_of, mapping_of, types_of
-from .kinds import ANY, NONE, PLAIN, Choice, DictOf, ListOf, Member, Named, Table, TupleOf, Type, one_of
+from .kinds import (
+    ANY,
+    CHOICES,
+    NONE,
+    PLAIN,
+    Choice,
+    DictOf,
+    ListOf,
+    Member,
+    Named,
+    Table,
+    TupleOf,
+    Type,
+    one_of,
+)
 from .names import title_name, type_name
 
 TOOL_NODES = 4_000
@@ -19,9 +33,10 @@ DEPTH = 40
 """Schemas within schemas. Python's parser takes less than 100 brackets."""
 MEMBERS = 1_000
 """Keys of a record."""
-CHOICES = 50
+LONGEST_KEY = 200
+"""Characters of a key of a record; longer ones are left out."""
 CHOICE_LENGTH = 100
-"""Values of a Literal, and the characters of one."""
+"""Characters of a value of a Literal."""
 MOST_CHOICES = 1_000
 """Values of an enum whose kinds are looked at."""
 
@@ -133,7 +148,7 @@ class Translator:
         values = [each for each in listed if not kinds or _is_of(each, kinds)]
         if len(listed) > MOST_CHOICES or not values:
             return one_of([PLAIN.get(kind, _WIDE.get(kind, ANY)) for kind in kinds])
-        if len(values) <= CHOICES and all(map(_short, values)):
+        if len(values) <= CHOICES and all(map(_short, values)) and self._budget.take(len(values)):
             return one_of([NONE if each is None else Choice((repr(each),)) for each in values])
         return one_of([PLAIN.get(kind, _WIDE.get(kind, ANY)) for kind in map(_kind_of, values)])
 
@@ -152,7 +167,8 @@ class Translator:
     def _object(self, schema: Schema, wish: str, entry: _Open | None) -> Type:
         properties = mapping_of(schema.get("properties"))
         needed = {each for each in items_of(schema.get("required")) if isinstance(each, str)}
-        keys = [*properties, *sorted(needed.difference(properties))][:MEMBERS]
+        keys = [*properties, *sorted(needed.difference(properties))]
+        keys = [key for key in keys if len(key) <= LONGEST_KEY][:MEMBERS]
         others = None if "patternProperties" in schema else schema.get("additionalProperties")
         with self._inside():
             if not keys:
