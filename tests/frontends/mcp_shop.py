@@ -7,17 +7,32 @@ something else.
 from __future__ import annotations
 
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 from mcp.server.mcpserver import Context, Image, MCPServer
 
-# A picture of one pixel.
-PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108020000009077"
-    "53de0000000c49444154789c63f8cfc0000003010100c9fe92ef0000000049454e44ae426082"
-)
+WIDTH, HEIGHT = 240, 120
+BARS = (30, 70, 110, 90)
 server = MCPServer("shop", instructions="Sells things.")
+
+
+def png() -> bytes:
+    """A chart of bars: a file without a library for it."""
+    rows = (bytes([0, *(colour for x in range(WIDTH) for colour in _colour(x, y))]) for y in range(HEIGHT))
+    head = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+
+
+def _colour(x: int, y: int) -> tuple[int, int, int]:
+    bar, inside = divmod(x, WIDTH // len(BARS))
+    return (70, 120, 190) if 10 <= inside < 50 and HEIGHT - y <= BARS[bar] else (245, 245, 245)
 
 
 @server.tool()
@@ -51,7 +66,7 @@ def whoami() -> str:
 @server.tool()
 def picture() -> Image:
     """A picture."""
-    return Image(data=PIXEL, format="png")
+    return Image(data=png(), format="png")
 
 
 @server.tool()
