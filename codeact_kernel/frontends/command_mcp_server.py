@@ -92,7 +92,7 @@ class McpServerApp(CodeactApp):
             self._maker(settings, tools), folder, most=self.sessions, idle_s=self.idle_s, tell=_teller(page)
         )
         server = self._offered(kernels, settings, tools, page).server()
-        app = application(server, host, most=4 * self.sessions, idle_s=self.idle_s)
+        app = application(server, host, kernels=self.sessions, idle_s=self.idle_s)
         with listening(host, port) as listener:
             shown = f"[{host}]" if ":" in host else host
             page.line(f"MCP at http://{shown}:{listener.getsockname()[1]}{PATH}   notebooks in {folder}")

@@ -20,6 +20,10 @@ from .mcp_server import SESSION
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PATH = "/mcp"
 MAX_BODY = 4 * 1024 * 1024
+LEAST_IDLE_S = 300.0
+"""Seconds that a session stays, whose kernel may have ended before."""
+SESSIONS = 16
+"""Sessions that may be open for each kernel: most clients that are gone do not say so."""
 END_S = 3
 """Seconds that open connections get at the end."""
 VERSION = b"mcp-protocol-version"
@@ -84,7 +88,7 @@ class FrontDoor:
         return watched
 
 
-def application(server: Any, host: str, *, most: int, idle_s: float) -> App:
+def application(server: Any, host: str, *, kernels: int, idle_s: float) -> App:
     """The SDK's application of `server`, with its check of hosts and origins: a page in a browser cannot
     reach it under another name (DNS rebinding)."""
     from mcp.server.transport_security import TransportSecuritySettings
@@ -100,8 +104,8 @@ def application(server: Any, host: str, *, most: int, idle_s: float) -> App:
         streamable_http_path=PATH,
         transport_security=security,
         max_request_body_size=MAX_BODY,
-        session_idle_timeout=idle_s,
-        max_sessions=most,
+        session_idle_timeout=max(idle_s, LEAST_IDLE_S),
+        max_sessions=SESSIONS * kernels,
     )
     return app
 

@@ -22,8 +22,8 @@ from codeact_kernel.frontends.cli import main
 from tests.sandbox import as_user
 
 mcp = pytest.importorskip("mcp")
-from mcp import Client, StdioServerParameters  # noqa: E402  # after the check that it is there
-from mcp_types import ElicitResult  # noqa: E402  # likewise
+from mcp import Client, StdioServerParameters
+from mcp_types import ElicitResult
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]
 COMMAND = [sys.executable, "-m", "codeact_kernel", "mcp-server"]
