@@ -80,7 +80,7 @@ class Field:
         rules = self.rules or {}
         least, most = _bound(rules, "minItems", 0), _bound(rules, "maxItems", math.inf)
         if not least <= len(chosen) <= most:
-            raise ValueError(f"choose {least:g} to {most:g} of them, as in 1, 3")
+            raise ValueError(f"choose {_span(least, most)} of them, as in 1, 3")
         return chosen
 
 
@@ -185,7 +185,7 @@ def _options(rules: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _text(text: str, rules: Mapping[str, Any]) -> str:
     least, most = _bound(rules, "minLength", 0), _bound(rules, "maxLength", math.inf)
     if not least <= len(text) <= most:
-        raise ValueError(f"give {least:g} to {most:g} characters")
+        raise ValueError(f"give {_span(least, most)} characters")
     match rules.get("format"):
         case "email" if "@" not in text[1:-1] or " " in text:
             raise ValueError("that is no address of e-mail")
@@ -204,8 +204,14 @@ def _number(text: str, whole: bool, rules: Mapping[str, Any]) -> int | float:
     number: int | float = int(text) if whole else float(text)
     least, most = _bound(rules, "minimum", -math.inf), _bound(rules, "maximum", math.inf)
     if not math.isfinite(number) or not least <= number <= most:
-        raise ValueError(f"give a number from {least:g} to {most:g}")
+        raise ValueError(f"give a number, {_span(least, most)}")
     return number
+
+
+def _span(least: float, most: float) -> str:
+    if math.isinf(most):
+        return f"at least {least:g}" if math.isfinite(least) else "any"
+    return f"{least:g} to {most:g}" if math.isfinite(least) else f"at most {most:g}"
 
 
 def _bound(rules: Mapping[str, Any], key: str, otherwise: float) -> float:

@@ -11,7 +11,6 @@ from mcp_types import ElicitRequestFormParams, ElicitRequestURLParams, ElicitRes
 from codeact_kernel.tools.mcp.asking import MAX_A_MINUTE, Asking
 from codeact_kernel.tools.mcp.questions import Answer, Field, Form, Page, fields_of
 
-
 SAID = Answer("accept", {"a": "x"})
 
 
@@ -80,8 +79,8 @@ def test_answers_that_fit(rules: Any, text: str, value: Any) -> None:
         ({"type": "string", "format": "date"}, "28.2.", "Invalid isoformat"),
         ({"type": "integer"}, "1.5", "invalid literal"),
         ({"type": "integer"}, "9" * 5000, "no number"),
-        ({"type": "integer", "maximum": 3}, "4", "to 3"),
-        ({"type": "number"}, "nan", "a number from"),
+        ({"type": "integer", "maximum": 3}, "4", "at most 3"),
+        ({"type": "number"}, "nan", "a number, any"),
         ({"type": "boolean"}, "perhaps", "y or n"),
         ({"type": "string", "enum": ["s", "m"]}, "3", "a number from 1 to 2"),
         ({"type": "array", "items": {"enum": ["s", "m"]}, "minItems": 2}, "1", "choose 2 to"),
