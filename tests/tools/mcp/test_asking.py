@@ -83,7 +83,7 @@ def test_answers_that_fit(rules: Any, text: str, value: Any) -> None:
         ({"type": "number"}, "nan", "a number, any"),
         ({"type": "boolean"}, "perhaps", "y or n"),
         ({"type": "string", "enum": ["s", "m"]}, "3", "a number from 1 to 2"),
-        ({"type": "array", "items": {"enum": ["s", "m"]}, "minItems": 2}, "1", "choose 2 to"),
+        ({"type": "array", "items": {"enum": ["s", "m"]}, "minItems": 2}, "1", "choose at least 2"),
     ],
 )
 def test_answers_that_do_not_fit_say_why(rules: Any, text: str, words: str) -> None:
