@@ -32,6 +32,7 @@ BOXES = {
     "imports": 90,
     "ours": 90,
     "context": 90,
+    "codeapi": 120,
     "scale": 270,
     "sandbox": 90,
     "saving": 90,

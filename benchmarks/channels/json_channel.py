@@ -126,4 +126,8 @@ def _use(number: int, call: Call) -> Block:
 
 
 def _result(use: Block, line: str) -> Block:
+    """A result that only holds a text is that text, as servers send it."""
+    match json.loads(line):
+        case {"content": str() as text, **more} if not more:
+            line = text
     return {"type": "tool_result", "tool_use_id": use["id"], "content": [{"type": "text", "text": line}]}

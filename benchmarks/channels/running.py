@@ -101,7 +101,7 @@ async def _conversation(task: Task, policy: Policy, executor: Executor, folder: 
     info = RunInfo("bench", "scripted", "2026-11-28T10:00:00Z", _setup(task.tools))
     recorder.begin(info)
     loop = AgentLoop(
-        Trajectory(info), policy, executor, ToolRegistry(task.tools), recorder, UNBOUND, emit=_ignore
+        Trajectory(info), policy, executor, ToolRegistry(task.tools), recorder, UNBOUND, emit=ignore
     )
     try:
         return [(await loop.run(asked.words)).answer for asked in task.rounds]
@@ -121,4 +121,4 @@ def _setup(tools: Iterable[Tool]) -> str:
     return setup_source(SetupSpec("", (), ToolRegistry(tools).specs(), ()))
 
 
-def _ignore(event: Event) -> None: ...
+def ignore(event: Event) -> None: ...
