@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel
 
@@ -35,7 +36,7 @@ def big(size: int) -> str:
 @server.tool()
 def boom() -> str:
     """Raises."""
-    raise ValueError("boom")
+    raise ToolError("boom")
 
 
 @server.tool()
