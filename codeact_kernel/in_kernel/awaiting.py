@@ -12,6 +12,7 @@ imports, attributes and variables of any kind; where a run has modules, what is 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 _ALL = {"gather"}
@@ -46,7 +47,8 @@ class AwaitTools:
 
     def _scope(self, nodes: Sequence[ast.AST], names: _Names) -> None:
         awaited = [operand for node in nodes for operand in names.awaited_by(node)]
-        variables = {node.id for operand in awaited for node in _parts(operand) if isinstance(node, ast.Name)}
+        known = [node for operand in awaited for node in _parts(operand) if isinstance(node, ast.Name)]
+        variables = {node.id for node in known} - _also_read(nodes, known)
         for node in nodes:
             awaited += _flows_into(node, variables)
         for operand in awaited:
@@ -133,6 +135,30 @@ def _flows_into(node: ast.AST, variables: set[str]) -> list[ast.expr]:
         case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append")) if name in variables:
             return node.args
     return []
+
+
+def _also_read(nodes: Sequence[ast.AST], awaited: Sequence[ast.Name]) -> set[str]:
+    """Variables that have been given something else in between, and are read before that: values, then tasks,
+    `xs = [f(x) for x in xs]`, `xs = [create_task(go(x)) for x in xs]`."""
+    given, harmless = Counter[str](), {id(name) for name in awaited}
+    for node in nodes:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if not _is_empty(value):
+                given[name] += 1
+            case ast.Attribute(value=ast.Name() as named, attr="append"):
+                harmless.add(id(named))
+            case ast.Call(func=ast.Name(id="len"), args=[ast.Name() as named]):
+                harmless.add(id(named))
+    read = {
+        n.id
+        for n in nodes
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in harmless
+    }
+    return {name for name, times in given.items() if times > 1 and name in read}
+
+
+def _is_empty(value: ast.expr) -> bool:
+    return isinstance(value, ast.List) and not value.elts
 
 
 def _parts(operand: ast.expr) -> Iterator[ast.expr]:

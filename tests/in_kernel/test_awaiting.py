@@ -79,6 +79,9 @@ REWRITTEN = [
     "one = f(1)\nr = await one",
     "async def go():\n    todo = [f(1)]\n    return await asyncio.gather(*todo)\nr = (await go())[0]",
     "r = [await f(i) for i in (1, 2)][0]",
+    "if True:\n    t = f(1)\nelse:\n    t = f(2)\nr = await t",
+    "ts = [f(2)]\nawait asyncio.gather(*ts)\nts = [f(1)]\nlen(ts)\nr = (await asyncio.gather(*ts))[0]",
+    "ts = []\nts.append(f(1))\nr = (await asyncio.gather(*ts))[0]\nts = []\nprint(ts)",
     "g = (await f(i) for i in (1,))\nr = [x async for x in g][0]",
 ]
 
@@ -111,6 +114,9 @@ UNTOUCHED = [
     "def gather(x): return x\nr = gather(f(1))",
     "class Q:\n    def wait(self, x): return x\nr = Q().wait(f(1))",
     "tasks = [f(1)]\nr = tasks[0]",
+    "async def go(x): return x\nr = [f(1)]\nr = [asyncio.create_task(go(x)) for x in r]\nr = await r[0]\n",
+    "async def go(x): return x\nr = [f(1)]\nr = [go(x) for x in r]\nr = await asyncio.gather(*r)",
+    "async def go(x): return x\nr = f(1)\nprint(r)\nr = go(r)\nr = await r",
     "async def f(x): return x * 10\nr = await f(1)",
     "async def go(f): return await f(1)\nasync def own(x): return x * 10\nr = await go(own)",
 ]

@@ -101,6 +101,7 @@ OTHER = [
     "async def later(x):\n    return x\nr = await later(files.read_text('a'))",
     "async def later(x):\n    return x\nr = (await asyncio.gather(later(files.read_text('a')), later(2)))[1]",
     "r = await asyncio.to_thread(files.read_text, 'a')",
+    "async def go(x): return x\nr = [files.read_text('a')]\nr = [go(x) for x in r]\nr = await asyncio.gather(*r)",
     "async def read_text(x):\n    return x\nr = await read_text('a')",
     (
         "class A:\n"
