@@ -54,7 +54,7 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
     }
 
     model = Unicode("", help="Which model, as anthropic:NAME or scripted:FILE.jsonl.").tag(config=True)
-    tools = List(Unicode(), help="Tools: FILE.py, package.module, package.module:object.").tag(config=True)
+    tools = List(Unicode(), help="Tools: files, modules, toolkits; NAME=ENTRY: in a module.").tag(config=True)
     mcp = List(Unicode(), help="Files with MCP servers, as mcp.json.").tag(config=True)
     skills = List(Unicode(), help="Folders of skills (codeact skill save).").tag(config=True)
     verify = Bool(False, help="Whether each finished cell is replayed once from its notebook.").tag(

@@ -104,7 +104,12 @@ FLAGS = (
     Flag(
         "--out", "Variables that the agent is to leave for you, brought back as yours.", "NAMES", names_given
     ),
-    Flag("--tools", "Functions of yours that it may call; they run here, unsandboxed.", "NAMES", names_given),
+    Flag(
+        "--tools",
+        "Functions of yours that it may call, or lists of them, as modules; they run here, unsandboxed.",
+        "NAMES",
+        names_given,
+    ),
     Flag("--mcp", "Files with MCP servers, as mcp.json; they run here, unsandboxed.", "FILES", files_given),
     Flag("--skills", "Folders of skills (codeact skill save); they run in its sandbox.", "DIRS", files_given),
     Flag("--model", "Which model: anthropic:NAME or scripted:FILE.jsonl.", "MODEL"),

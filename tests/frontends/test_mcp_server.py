@@ -21,8 +21,8 @@ from codeact_kernel import Agent, ScriptedModel
 from codeact_kernel.frontends.cli import main
 from tests.sandbox import as_user
 
-mcp = pytest.importorskip("mcp")
-from mcp import Client, StdioServerParameters
+pytest.importorskip("mcp")
+from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import ElicitResult
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]
@@ -156,7 +156,7 @@ def test_calls_that_are_none(tmp_path: Path) -> None:
             assert "nothing has been run yet" in text(nothing)
             assert (await at.call_tool("list_variables", {})).structured_content == {"variables": []}
             assert (await at.call_tool("reset", {})).structured_content == {"saved": None}
-            with pytest.raises(mcp.MCPError, match="Unknown tool"):
+            with pytest.raises(MCPError, match="Unknown tool"):
                 await at.call_tool("nope", {})
 
     run(work)
