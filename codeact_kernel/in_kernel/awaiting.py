@@ -14,6 +14,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 
 _ALL = {"gather"}
 _FIRST = {"create_task", "ensure_future", "wait_for", "wait", "as_completed", "shield"}
@@ -29,18 +30,25 @@ class AwaitTools:
             itself binds are never taken for tools.
         helper: the name of a function of one argument, which gives `f.aio` for a tool `f` and all else as
             it is; "": there are no tools but those that have such names.
+        found: what a name of the action namespace stands for: a tool may be called `wait` or `create_task`.
     """
 
-    def __init__(self, is_tool: Callable[[str], bool], helper: str = "") -> None:
+    def __init__(
+        self,
+        is_tool: Callable[[str], bool],
+        helper: str = "",
+        found: Callable[[str], object] = lambda name: None,
+    ) -> None:
         self._is_tool = is_tool
         self._helper = helper
+        self._found = found
 
     def visit(self, tree: ast.AST) -> ast.AST:
         """Called by IPython with each parsed cell; changes it in place."""
         nodes = list(ast.walk(tree))
         if not self._helper and not any(isinstance(n, ast.Name) and self._is_tool(n.id) for n in nodes):
             return tree
-        names = _Names(nodes)
+        names = _Names(nodes, self._found)
         for scope in [tree, *(node for node in nodes if isinstance(node, _SCOPES))]:
             self._scope(list(_own_nodes(scope)), names)
         return ast.fix_missing_locations(tree)
@@ -82,9 +90,12 @@ class AwaitTools:
 class _Names:
     """What the cell binds, and which of its calls await their arguments."""
 
-    def __init__(self, nodes: Sequence[ast.AST]) -> None:
+    def __init__(self, nodes: Sequence[ast.AST], found: Callable[[str], object]) -> None:
         self.bound: set[str] = set()
+        self._found = found
         self._asyncio = {"asyncio"}
+        self._others: set[str] = set()
+        """What the cell imports that is not of asyncio."""
         for node in nodes:
             match node:
                 case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
@@ -93,6 +104,10 @@ class _Names:
                     self.bound.add(name)
                 case ast.Import(names=aliases):
                     self._asyncio |= {a.asname for a in aliases if a.name == "asyncio" and a.asname}
+                    named = {a.asname or a.name.partition(".")[0] for a in aliases}
+                    self._others |= named - self._asyncio
+                case ast.ImportFrom(module=module, names=aliases) if module != "asyncio":
+                    self._others |= {a.asname or a.name for a in aliases}
 
     def awaited_by(self, node: ast.AST) -> Sequence[ast.expr]:
         """The expressions that `node` awaits, or hands to asyncio to be awaited."""
@@ -116,13 +131,27 @@ class _Names:
 
     def _asyncio_function(self, func: ast.expr) -> str | None:
         match func:
-            case ast.Attribute(attr="create_task"):
-                return "create_task"  # of a TaskGroup or a loop, whatever they are called
             case ast.Attribute(value=ast.Name(id=module), attr=name) if module in self._asyncio:
                 return name
-            case ast.Name(id=name) if name not in self.bound:
+            case ast.Attribute(value=owner, attr="create_task") if not self._is_module(owner):
+                return "create_task"  # of a TaskGroup or a loop, whatever they are called
+            case ast.Name(id=name) if name not in self.bound and not self._is_other(name):
                 return name
         return None
+
+    def _is_module(self, node: ast.expr) -> bool:
+        """Whether it is a module, or in one, such as `mcp_servers.asana`, which may have any functions."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        if not isinstance(node, ast.Name) or node.id in self.bound:
+            return False
+        return node.id in self._others or isinstance(self._found(node.id), ModuleType)
+
+    def _is_other(self, name: str) -> bool:
+        """Whether it stands for something that is not of asyncio."""
+        value = self._found(name)
+        other = value is not None and not str(getattr(value, "__module__", "")).startswith("asyncio")
+        return other or name in self._others
 
 
 def _flows_into(node: ast.AST, variables: set[str]) -> list[ast.expr]:

@@ -55,7 +55,9 @@ class _Session:
         self._guard = Guard(shell, imports, caller.refused, (*PACKAGES, PACKAGE), instead)
         # By what the name stands for now: a cell may have given it to something else.
         helper = AWAITABLE if spec.modules else ""
-        self._awaiting = AwaitTools(lambda name: isinstance(shell.user_ns.get(name), ToolFunction), helper)
+        self._awaiting = AwaitTools(
+            lambda name: isinstance(shell.user_ns.get(name), ToolFunction), helper, shell.user_ns.get
+        )
         flat = [tool for tool in (*spec.tools, FINAL_ANSWER_SPEC) if not tool.module]
         stubs = {tool.name: ToolFunction(tool, caller) for tool in flat}
         found = (*spec.tools, *map(skill_spec, spec.skills))

@@ -128,6 +128,16 @@ def test_other_calls_are_left_alone(code: str) -> None:
     assert run(code)[0] == run(code, rewrite=False)[0]
 
 
+def test_a_tool_may_have_a_name_of_asyncio() -> None:
+    """`wait(f(1))`, where `wait` is a tool and `f` too: the one gets the value of the other."""
+    tools = {"f": Tool(), "wait": Tool(), "gather": asyncio.gather}
+    rewrite = AwaitTools({"f", "wait"}.__contains__, found=tools.get)
+    for code in ("r = wait(f(1))", "from bank import create_task\nr = create_task(f(1))"):
+        assert ast.unparse(rewrite.visit(ast.parse(code))) == code
+    assert ast.unparse(rewrite.visit(ast.parse("r = gather(f(1))"))) == "r = gather(f.aio(1))"
+    assert ast.unparse(rewrite.visit(ast.parse("r = await wait(1)"))) == "r = await wait.aio(1)"
+
+
 def test_locations_are_kept() -> None:
     code = "x = 1\nr = await f(\n    1)"
     tree = AwaitTools({"f"}.__contains__).visit(ast.parse(code))

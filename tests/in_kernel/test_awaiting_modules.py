@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import importlib
 import inspect
 from collections.abc import Iterator
 from types import FunctionType
@@ -14,12 +15,14 @@ import pytest
 from codeact_kernel.in_kernel.awaiting import AwaitTools
 from codeact_kernel.in_kernel.functions import AWAITABLE, awaitable
 
-from .modules_lab import LIST, READ, REFUND, Place, place
+from .modules_lab import LIST, READ, REFUND, Place, place, remote
 
 
 @pytest.fixture
 def here() -> Iterator[Place]:
-    with place(READ, LIST, REFUND) as made:
+    with place(
+        READ, LIST, REFUND, *(remote(f"files.{name}", of={}) for name in ("create_task", "wait"))
+    ) as made:
         yield made
 
 
@@ -27,7 +30,7 @@ def run(code: str, *, rewrite: bool = True, **names: Any) -> Any:
     """Runs a cell with top-level await; the value of its variable `r`."""
     tree: ast.AST = ast.parse(code)
     if rewrite:
-        tree = AwaitTools(lambda name: False, AWAITABLE).visit(tree)
+        tree = AwaitTools(lambda name: False, AWAITABLE, names.get).visit(tree)
     space: dict[str, Any] = {AWAITABLE: awaitable, "asyncio": asyncio, **names}
     compiled = compile(tree, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)  # type: ignore[arg-type]  # it is a module
     result = FunctionType(compiled, space)()
@@ -101,7 +104,14 @@ OTHER = [
     "async def later(x):\n    return x\nr = await later(files.read_text('a'))",
     "async def later(x):\n    return x\nr = (await asyncio.gather(later(files.read_text('a')), later(2)))[1]",
     "r = await asyncio.to_thread(files.read_text, 'a')",
-    "async def go(x): return x\nr = [files.read_text('a')]\nr = [go(x) for x in r]\nr = await asyncio.gather(*r)",
+    "async def go(x): return x\nr = [files.read_text('a')]\nr = [go(x) for x in r]\nr = await r[0]",
+    "r = files.create_task(files.read_text('a'))",
+    "from mcp_servers.files import create_task as new\nr = new(files.read_text('a'))",
+    "from mcp_servers.files import wait\nr = wait(files.read_text('a'))",
+    "import mcp_servers\nr = mcp_servers.files.create_task(files.read_text('a'))",
+    "import mcp_servers.files as fs\nr = fs.create_task(files.read_text('a'))",
+    "r = known.create_task(known.read_text('a'))",
+    "r = wait_for(known.read_text('a'))",
     "async def read_text(x):\n    return x\nr = await read_text('a')",
     (
         "class A:\n"
@@ -142,7 +152,9 @@ OTHER = [
 
 @pytest.mark.parametrize("code", OTHER)
 def test_other_programs_mean_what_they_meant(here: Place, code: str) -> None:
-    assert run(IMPORT + code) == run(IMPORT + code, rewrite=False) != []
+    known = importlib.import_module("mcp_servers.files")
+    names = {"known": known, "wait_for": known.wait}  # From earlier cells.
+    assert run(IMPORT + code, **names) == run(IMPORT + code, rewrite=False, **names) != []
 
 
 def test_a_cell_that_awaits_nothing_is_not_touched() -> None:
