@@ -258,6 +258,17 @@ def test_a_tool_that_is_none_is_neither_recorded_nor_named_in_full() -> None:
     assert calls.calls == ()
 
 
+def test_a_call_of_a_module_that_is_gone_is_recorded() -> None:
+    """Its stub is there when the cell is run again, and asks again."""
+    log = Log()
+    calls = step(log)
+    outcome = asyncio.run(calls.call(request(7, "shop.refund")))
+    assert isinstance(outcome, Raised)
+    assert outcome.type == "ToolUnavailable"
+    assert [(call.tool, call.outcome) for call in calls.calls] == [("shop.refund", outcome)]
+    assert log.said == ["intent 1", "outcome 1"]
+
+
 def test_weight_is_about_the_bytes() -> None:
     assert 1_000_000 <= weight(["x" * 1_000_000, {"k" * 1000: 1}]) <= 1_002_000
     assert weight("\u20ac" * 1000) >= 4000
