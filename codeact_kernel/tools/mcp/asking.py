@@ -14,6 +14,7 @@ import mcp_types as types
 from .questions import Answer, Elicit, Form, Page, checked_url, fields_of
 from .words import said
 
+LOGIN = "It wants a login. Allow it on this page, which then sends your browser back here."
 MAX_A_MINUTE = 10
 """Questions of one server; what comes beyond is declined unseen."""
 
@@ -56,6 +57,17 @@ class Asking:
             return self._declined("there is nobody who can be asked")
         answer = await self._elicit(question)
         return self._declined(answer.why) if answer.why else answer
+
+    async def login(self, address: str) -> str:
+        """The person is shown where to log in to the server. "": they have; else why not."""
+        if self._elicit is None:
+            return "there is nobody who can be asked"
+        try:
+            page = Page(self._module, LOGIN, checked_url(address))
+        except ValueError as problem:
+            return f"it cannot be shown: {problem}"
+        answer = await self._elicit(page)
+        return "" if answer.action == "accept" else answer.why or "the person declined"
 
     def _declined(self, why: str) -> Answer:
         if why not in self._told and len(self._told) < MAX_A_MINUTE:

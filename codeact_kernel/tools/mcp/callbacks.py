@@ -15,6 +15,7 @@ from .tail import Tail
 
 Elicit: TypeAlias = Callable[[types.ElicitRequestParams], Awaitable[types.ElicitResult]]
 Sample: TypeAlias = Callable[[types.CreateMessageRequestParams], Awaitable[types.CreateMessageResult]]
+Authorize: TypeAlias = Callable[[str], Awaitable[str]]
 List: TypeAlias = Literal["tools", "prompts", "resources"]
 Progress: TypeAlias = Callable[[float, float | None, str | None], None]
 """Of one call: how much is done, of how much, and a word about it."""
@@ -40,13 +41,14 @@ class Callbacks:
         elicit: asks a person what the server wants to know; may take as long as a person does.
         sample: lets a model answer the server.
         on_changed: the server says that a list is another now; at most every two seconds for each.
-        authorize: shows a person the address where access is to be allowed, with what OAuth needs.
+        authorize: shows a person the address where a login is done, and waits for a word of theirs: "" that
+            it is done, else why it will not be. It is cancelled when the login is done without a word.
     """
 
     elicit: Elicit | None = None
     sample: Sample | None = None
     on_changed: Callable[[List], None] | None = None
-    authorize: Callable[[str], None] | None = None
+    authorize: Authorize | None = None
 
 
 class Handlers:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
@@ -12,6 +13,7 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
 from pydantic import AnyUrl
 
+from .callbacks import Authorize
 from .oauth_listener import Listener
 from .oauth_store import TokenFile
 from .patience import Patience
@@ -30,14 +32,14 @@ class Access(httpx2.Auth):
     until the answer begins, so that calls would wait for each other.
 
     Args:
-        authorize: shows a person the address of the login; None: nobody is there.
+        authorize: as of `Callbacks`; None: nobody is there.
         folder: where tokens are kept; default: the user's.
     """
 
     def __init__(
         self,
         launch: Http,
-        authorize: Callable[[str], None] | None,
+        authorize: Authorize | None,
         patience: Patience,
         folder: Path | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Access(httpx2.Auth):
         self._patience = patience
         self._store = TokenFile(launch.url, folder)
         self._listener: Listener | None = None
+        self._asking: asyncio.Future[str] | None = None
         self._login = asyncio.Lock()
         self._provider: OAuthClientProvider | None = None
 
@@ -108,16 +111,26 @@ class Access(httpx2.Auth):
         if self._authorize is None or self._listener is None:
             raise Unavailable(NOBODY)
         await self._listener.listen(login)
-        self._authorize(login)
+        self._asking = asyncio.ensure_future(self._authorize(login))
 
     async def _redirected(self) -> AuthorizationCodeResult:
         assert self._listener is not None
+        assert self._asking is not None
+        came = asyncio.ensure_future(self._listener.result())
+        both: tuple[asyncio.Future[Any], ...] = (came, self._asking)
         try:
             with self._patience.a_person():
                 async with asyncio.timeout(LOGIN_S):
-                    return await self._listener.result()
+                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                    if not came.done() and (why := self._asking.result()):
+                        raise Unavailable(f"it wants a login, which is not made: {why}")
+                    return await came
         except TimeoutError:
             raise Unavailable(f"its login was not finished within {LOGIN_S:g} s") from None
+        finally:
+            for task in both:
+                task.cancel()
+            await asyncio.wait(both)
 
     def _close(self) -> None:
         if self._listener is not None:

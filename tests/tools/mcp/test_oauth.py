@@ -41,23 +41,27 @@ def authority() -> Iterator[Authority]:
 
 
 class Browser:
-    """Goes where it is sent, in a task of its own."""
+    """Goes where it is sent. It says that it is done, or nothing, and the listener has to know."""
 
-    def __init__(self, spoil: Callable[[str], str] = lambda address: address) -> None:
+    def __init__(self, spoil: Callable[[str], str] = lambda address: address, silent: bool = False) -> None:
         self.sent: list[str] = []
         self.shown: list[str] = []
         self._spoil = spoil
-        self._tasks: list[asyncio.Task[None]] = []
+        self.left = False
+        self._silent = silent
 
-    def go(self, login: str) -> None:
+    async def go(self, login: str) -> str:
         self.sent.append(login)
-        self._tasks.append(asyncio.create_task(self._go(login)))
-
-    async def _go(self, login: str) -> None:
-        async with httpx2.AsyncClient() as client:
-            back = (await client.get(login)).headers["location"]
-            for address in dict.fromkeys((self._spoil(back), back)):
-                self.shown.append((await client.get(address)).text)
+        try:
+            async with httpx2.AsyncClient() as client:
+                back = (await client.get(login)).headers["location"]
+                for address in dict.fromkeys((self._spoil(back), back)):
+                    self.shown.append((await client.get(address)).text)
+            if self._silent:
+                await asyncio.sleep(1000)
+        finally:
+            self.left = True
+        return ""
 
 
 async def whisper(connection: Connection) -> str:
@@ -74,7 +78,6 @@ def test_a_login_lets_in_and_is_remembered(authority: Authority, home: Path) -> 
     browser = Browser()
     with guarded(authority) as url:
         assert within(config(url), whisper, Callbacks(authorize=browser.go)) == "psst"
-        assert browser.shown == ["You can close this page: codeact has what it needs."]
         assert within(config(url), whisper) == "psst"  # Nobody is there, nor needed.
     assert authority.logins == 1
     (stored,) = (home / "codeact" / "mcp").iterdir()
@@ -87,6 +90,12 @@ def test_what_is_in_the_way_of_a_login_is_told(authority: Authority) -> None:
     with guarded(authority) as url:
         with pytest.raises(Unavailable, match=r"'guarded': it wants a login, and nobody is there for it"):
             within(config(url), whisper)
+
+        async def no(login: str) -> str:
+            return "the person declined"
+
+        with pytest.raises(Unavailable, match="it wants a login, which is not made: the person declined"):
+            within(config(url), whisper, Callbacks(authorize=no))
         authority.refuses = True
         with pytest.raises(Unavailable, match=r"its login was refused: No\.\ufffd\[31m"):
             within(config(url), whisper, Callbacks(authorize=Browser().go))
@@ -127,20 +136,25 @@ def test_no_limit_runs_while_a_person_logs_in(authority: Authority) -> None:
     patience: list[Patience] = []
     waits: list[bool] = []
 
-    async def slow(connection: Connection) -> str:
+    async def one(connection: Connection) -> str:
         patience.append(connection._patience)
         return await whisper(connection)
 
-    def go(login: str) -> None:
-        asyncio.get_running_loop().call_later(0.2, later, login)
-
-    def later(login: str) -> None:
+    async def go(login: str) -> str:
         waits.append(patience[0].waits)
-        browser.go(login)
+        return await browser.go(login)
 
     with guarded(authority) as url:
-        assert within(config(url), slow, Callbacks(authorize=go)) == "psst"
+        assert within(config(url), one, Callbacks(authorize=go)) == "psst"
     assert waits == [True]
+    assert not patience[0].waits
+
+
+def test_who_comes_back_need_not_say_so(authority: Authority) -> None:
+    browser = Browser(silent=True)
+    with guarded(authority) as url:
+        assert within(config(url), whisper, Callbacks(authorize=browser.go)) == "psst"
+    assert browser.left
 
 
 def test_calls_do_not_wait_for_each_other(authority: Authority) -> None:
@@ -170,10 +184,10 @@ def test_tokens_that_others_can_read_are_not_used(authority: Authority) -> None:
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "file:///etc/passwd", "http://example.com/login"])
 def test_a_browser_is_sent_to_no_odd_place(address: str) -> None:
     async def run() -> None:
-        shown: list[str] = []
+        browser = Browser()
         with pytest.raises(Unavailable, match="none that a browser is sent to"):
-            await Access(Http("https://example.com/mcp"), shown.append, Patience())._redirect(address)
-        assert shown == []
+            await Access(Http("https://example.com/mcp"), browser.go, Patience())._redirect(address)
+        assert browser.sent == []
 
     asyncio.run(run())
 
@@ -190,7 +204,7 @@ def test_the_listener_takes_another_port_where_its_own_is_not_free() -> None:
         answered = asyncio.to_thread(
             lambda: urllib.request.urlopen(f"{first.redirect}?state=abc&code=1").read()
         )
-        assert b"close this page" in await answered
+        assert await answered == b"You can close this page: codeact has what it needs."
         assert (await first.result()).code == "1"
         first.close()
 
