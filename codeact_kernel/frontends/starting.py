@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from ..config import SandboxProfile, Settings
 from ..interfaces import Model, ToolSource
@@ -73,20 +74,24 @@ async def start(
     """Starts the kernel, and restores what `origin` says. `servers`: of which `registry` gets tools.
     Raises: SandboxError, UsageError."""
     profile, held = settings.profile, ExitStack()
-    await servers.open(tell)
-    offered = Offered.now(registry, servers.missing)
+    check_unmasked(skills, redactor)
     # For the notebook only: the kernel of this session has the data in its workspace.
     files = await asyncio.to_thread(record_data, profile.data, redactor)
-    check_unmasked(skills, redactor)
-    skills = usable(skills, offered.tools, offered.modules, tell)
-    spec = SetupSpec("", profile.allow_imports, offered.tools, (), offered.modules, 0, files, skills)
+
+    async def offer() -> tuple[Offered, SetupSpec]:
+        await servers.open(tell)
+        tools = Offered.now(registry, servers.missing)
+        found = usable(skills, tools.tools, tools.modules, tell)
+        made = SetupSpec("", settings.profile.allow_imports, tools.tools, (), tools.modules, 0, files, found)
+        if origin is not None:
+            made = replace(_merged(made, origin), skills=kept(found, origin.spec.skills, tell))
+        return replace(tools, skills=tuple(map(skill_spec, made.skills))), made
+
     try:
         if origin is not None:
-            spec = replace(_merged(spec, origin), skills=kept(skills, origin.spec.skills, tell))
             profile = replace(profile, data=held.enter_context(provided(origin.restored, profile)))
-        offered = replace(offered, skills=tuple(map(skill_spec, spec.skills)))
         session = KernelSession(replace(settings, profile=profile), launcher=launcher)
-        versions = await session.start(hosted_setup(setup_source(spec), profile))
+        offered, spec, versions = await _beside(session, offer(), profile)
         try:
             info = RunInfo(
                 uuid.uuid4().hex[:12],
@@ -118,6 +123,26 @@ async def start(
             raise
     except BaseException:
         held.close()
+        raise
+
+
+async def _beside(
+    session: KernelSession, offer: Coroutine[Any, Any, tuple[Offered, SetupSpec]], profile: SandboxProfile
+) -> tuple[Offered, SetupSpec, Mapping[str, str]]:
+    """Starts the kernel while servers start: its setup is what they offer. Both or neither are there then."""
+    offering = asyncio.ensure_future(offer)
+
+    async def source() -> str:
+        return hosted_setup(setup_source((await offering)[1]), profile)
+
+    setup = asyncio.ensure_future(source())
+    try:
+        versions = await session.start(setup)
+        return *await offering, versions
+    except BaseException:
+        setup.cancel()
+        offering.cancel()
+        await asyncio.gather(setup, offering, return_exceptions=True)
         raise
 
 

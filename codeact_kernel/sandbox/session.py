@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -64,11 +64,12 @@ class KernelSession(Attended):
         self._run: Run | None = None
         self.waiting = Waiting(lambda: 0.0 if self._process is None else self._process.computed())
         """Where it is said that a person is asked: then the clock of the cell stands still."""
-        self._setup = ""
+        self._setup: str | Awaitable[str] = ""
         self.files: Workspace | None = None
         """What cells left in the workspace; None before the first start."""
 
-    async def start(self, setup: str) -> Mapping[str, str]:
+    async def start(self, setup: str | Awaitable[str]) -> Mapping[str, str]:
+        """As `Executor.start`. `setup` may be still to come: it is awaited when the kernel is there."""
         if self._folder is not None:
             raise SandboxError("this session is started already; make a new one")
         refusal = refuse_platform()
@@ -254,8 +255,9 @@ class KernelSession(Attended):
             await supervised.launch()
         self._mailbox = await self._process.start()
         await self._mailbox.ready(SETUP_S)
+        setup = self._setup = self._setup if isinstance(self._setup, str) else await self._setup
         problem: list[str] = []
-        async with aclosing(self._cell(self._setup, NoCalls(), SETUP_S)) as outputs:
+        async with aclosing(self._cell(setup, NoCalls(), SETUP_S)) as outputs:
             async for output in outputs:
                 match output:
                     case Error(ename, evalue):
