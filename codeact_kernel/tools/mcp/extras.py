@@ -6,7 +6,7 @@ They are tools too, so that their calls are on the tape; nobody is told of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +55,7 @@ class _Extras:
         tool, connection = self._tool("_resources"), self._server.connection
         await self._check("resources", tool)
         async with self._server.allowed.one(tool):
-            with told(tool):
+            with self._told(tool):
                 links = [link_of(each, self._module) for each in await connection.list_resources()]
                 try:
                     templates = await connection.list_resource_templates()
@@ -67,7 +67,7 @@ class _Extras:
         tool = self._tool("_read_resource")
         await self._check("resources", tool)
         async with self._server.allowed.one(tool):
-            with told(tool):
+            with self._told(tool):
                 result = await self._server.connection.read_resource(given["uri"])
         return resource_value(result, tool)
 
@@ -75,14 +75,14 @@ class _Extras:
         tool = self._tool("_prompts")
         await self._check("prompts", tool)
         async with self._server.allowed.one(tool):
-            with told(tool):
+            with self._told(tool):
                 return prompts_value(await self._server.connection.list_prompts())
 
     async def get_prompt(self, given: Mapping[str, Any]) -> object:
         tool = self._tool("_get_prompt")
         await self._check("prompts", tool)
         async with self._server.allowed.one(tool):
-            with told(tool):
+            with self._told(tool):
                 result = await self._server.connection.get_prompt(given["name"], given["arguments"])
         return prompt_value(result, tool, self._module)
 
@@ -90,16 +90,19 @@ class _Extras:
         """What the module has got since the run began; the server is asked where that is not known. Of one
         that has failed from the start nothing is known, and it is said why."""
         failed = self._server.problem and not self._server.offers.tools
-        with told(self._tool("_updates")) if failed else suppress(*PROBLEMS):
+        with self._told(self._tool("_updates")) if failed else suppress(*PROBLEMS):
             await self._server.be_current()
         return tools_value(self._server.added.values())
+
+    def _told(self, tool: str) -> AbstractContextManager[None]:
+        return told(tool, self._server.config.confidential)
 
     def _tool(self, name: str) -> str:
         return f"{self._module}.{name}"
 
     async def _check(self, capability: str, tool: str) -> None:
         """Raises: Failure where the server does not offer that."""
-        with told(tool):
+        with self._told(tool):
             await self._server.connection.open()
         client = self._server.connection.client
         if client is None or getattr(client.server_capabilities, capability, None) is None:

@@ -25,7 +25,7 @@ from .problems import Unavailable, Violation
 from .remote import Call, RemoteTool
 from .results import ERROR, SCHEMA, value_of
 from .server import ServerConfig
-from .words import said
+from .words import said, without
 
 MAX_LISTS = 200
 """Times that a run looks at a list which its server says has changed."""
@@ -52,7 +52,9 @@ class Running:
         self._cache = cache
         self._around = around
         self._asking = asking
-        callbacks = Callbacks(elicit=asking.elicitation, on_changed=self._list_changed)
+        callbacks = Callbacks(
+            elicit=asking.elicitation, on_changed=self._list_changed, authorize=asking.login
+        )
         self.connection = Connection(config, callbacks)
         self.allowed = Allowed(config.module, config.max_calls)
         self.offers = Offers(config, self._caller)
@@ -78,7 +80,7 @@ class Running:
             else:
                 self._take(known)
         except PROBLEMS as problem:
-            self.problem = str(problem)
+            self.problem = without(str(problem), self.config.confidential)
         self._begun = True
 
     async def look(self) -> None:
@@ -150,7 +152,7 @@ class Running:
         assert schema is not None
         async with self.allowed.one(spec.name):
             try:
-                with told(spec.name, SCHEMA):
+                with told(spec.name, self.config.confidential, SCHEMA):
                     result = await self._answered(spec, lambda: self._call_tool(spec, given))
             except Failure as problem:
                 if problem.kind == UNAVAILABLE and not self._current:  # The next run is to know at once.
