@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import date, datetime, time, timedelta
@@ -19,7 +20,7 @@ from codeact_kernel.in_kernel import attach
 from codeact_kernel.wire.messages import Json, Returned
 from codeact_kernel.wire.records import Record
 from codeact_kernel.wire.skill_watch import AGAIN, BEGAN, ENDED, MAX_TOLD, MAX_WATCHED
-from codeact_kernel.wire.values import decode, encode
+from codeact_kernel.wire.values import EncodeError, decode, encode
 
 _numbers = count(1)
 _inside: ContextVar[frozenset[str]] = ContextVar("_inside", default=frozenset())
@@ -28,6 +29,8 @@ _LEAVES = frozenset(
     {type(None), bool, int, float, str, bytes, Decimal, UUID, date, datetime, time, timedelta}
 )
 _MAX_PARTS = 2_000
+_CELL = 50
+"""Characters that one value of a frame counts."""
 
 
 class _Untold(Exception):
@@ -124,6 +127,7 @@ def _told(value: object) -> Json:
         item = left.pop()
         parts += 1
         kind = type(item)
+        size += _frame_size(item)
         if isinstance(item, str | bytes):
             size += len(item)
         if parts > _MAX_PARTS or size > MAX_TOLD:
@@ -134,6 +138,24 @@ def _told(value: object) -> Json:
             left += [*item.keys(), *item.values()]
         elif isinstance(item, Record):
             left += Record._asdict(item).values()
-        elif kind not in _LEAVES:
+        elif kind not in _LEAVES and not _is_of_numpy(item) and not _frame_size(item):
             raise _Untold(f"has a value of type {kind.__name__}")
-    return encode(value)
+    try:
+        return encode(value)
+    except EncodeError as problem:
+        raise _Untold(f"has a value that cannot be told: {problem}") from None
+
+
+def _frame_size(value: object) -> int:
+    """How much of the room a frame or series takes; 0 for anything else."""
+    pandas: Any = sys.modules.get("pandas")
+    if pandas is None or type(value) not in (pandas.DataFrame, pandas.Series):
+        return 0
+    size: int = value.size  # type: ignore[attr-defined]  # it is one of these
+    return 1 + _CELL * size
+
+
+def _is_of_numpy(value: object) -> bool:
+    """Whether it is a single number of numpy."""
+    numpy: Any = sys.modules.get("numpy")
+    return numpy is not None and isinstance(value, numpy.bool_ | numpy.integer | numpy.floating)

@@ -9,11 +9,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from ..wire.records import Record
+from .frames import frame_source, is_frame, plain_number
+from .layout import joined
 
 MAX_CHARS = 6_000
 """Of one value: a test that a person reads."""
 MAX_DEPTH = 20
-_WIDTH = 96
 _AS_WRITTEN = (type(None), bool, int, str, bytes)
 _NAMED = {
     Decimal: "from decimal import Decimal",
@@ -49,6 +50,7 @@ class Literals:
         return text
 
     def _of(self, value: object, indent: int, depth: int) -> str:
+        value = plain_number(value)
         kind = type(value)
         if depth > MAX_DEPTH:
             raise ValueError("has a value that is nested too deeply")
@@ -60,6 +62,9 @@ class Literals:
             return repr(value)
         if kind in _NAMED:
             return self._named(value)
+        if is_frame(value):
+            self.imports.add("import pandas")
+            return frame_source(value, lambda cell: self._of(cell, 0, depth + 1), indent)
         if isinstance(value, Record):
             self.records = True
             fields = Record._asdict(value)
@@ -69,7 +74,7 @@ class Literals:
                 f"{self._of(key, indent + 4, depth + 1)}: {self._of(item, indent + 4, depth + 1)}"
                 for key, item in value.items()
             ]
-            return _joined("{", parts, "}", indent)
+            return joined("{", parts, "}", indent)
         if isinstance(value, list | tuple | set | frozenset) and kind in _BRACKETS:
             return self._items(value, indent, depth)
         raise ValueError(f"has a value of type {kind.__name__}")
@@ -89,13 +94,4 @@ class Literals:
             return f"{type(value).__name__}()"
         if isinstance(value, tuple) and len(parts) == 1:
             return f"({parts[0]},)"
-        return _joined(opening, parts, closing, indent)
-
-
-def _joined(opening: str, parts: list[str], closing: str, indent: int) -> str:
-    """In one line if there is room for it, else an item a line."""
-    line = f"{opening}{', '.join(parts)}{closing}"
-    if len(line) + indent <= _WIDTH and "\n" not in line:
-        return line
-    space = " " * (indent + 4)
-    return f"{opening}\n" + "".join(f"{space}{part},\n" for part in parts) + " " * indent + closing
+        return joined(opening, parts, closing, indent)

@@ -18,7 +18,9 @@ from ..wire.setup_skills import UNREADABLE, parsed_source
 from ..wire.values import DecodeError, decode
 from .awaited import Awaited
 from .examples import MAX_EXAMPLES, Example
+from .frames import comparison, is_frame
 from .gathering import KERNEL_NAMES, Gathered, by_package
+from .layout import joined
 from .literals import RECORD, Literals
 
 MAX_CALLS = 50
@@ -123,14 +125,18 @@ class _Writing:
             if not key.isidentifier() or keyword.iskeyword(key):  # What a kernel says is not believed.
                 raise ValueError("has an argument whose name is no identifier")
             given.append(f"{key}={self.literals.source(_decoded(value), 4)}")
-        call = f"skill.{self.name}({', '.join(given)})"
+        opening, closing = f"result = skill.{self.name}(", ")"
         if isinstance(self.gathered.function.node, ast.AsyncFunctionDef):
-            call = f"asyncio.run({call})"
+            opening, closing = f"result = asyncio.run(skill.{self.name}(", "))"
             self.literals.imports.add("import asyncio")
-        lines.append(f"result = {call}")
+        lines.append(joined(opening, given, closing))
         result = _decoded(example.result)
-        same = "is" if result is None or isinstance(result, bool) else "=="
-        lines.append(f"assert result {same} {self.literals.source(result, 4)}")
+        expected = self.literals.source(result)
+        if is_frame(result):
+            lines += [f"expected = {expected}", f"{comparison(result)}(result, expected)"]
+        else:
+            same = "is" if result is None or isinstance(result, bool) else "=="
+            lines.append(f"assert result {same} {expected}")
         return "\n".join(lines)
 
     def _answer(self, call: ToolCall) -> str:
@@ -145,12 +151,12 @@ class _Writing:
         given = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
         asked = {key: _decoded(value) for key, value in given.items()}
         asked = {key: value for key, value in asked.items() if value is not None}
-        return f"({call.tool!r}, {self.literals.source(asked, 8)}, {self._outcome(call)})"
+        return f"({call.tool!r}, {self.literals.source(asked, 4)}, {self._outcome(call)})"
 
     def _outcome(self, call: ToolCall) -> str:
         match call.outcome:
             case Returned(value):
-                return self.literals.source(_decoded(value), 8)
+                return self.literals.source(_decoded(value), 4)
             case Raised(kind, message):
                 known = getattr(builtins, kind, None)
                 if isinstance(known, type) and issubclass(known, Exception):
