@@ -50,7 +50,8 @@ SANDBOX = """\
   --skills DIR           offer the functions in this folder (from skills import x; see
                          `codeact skill --help`); may be repeated
   --approve MODE         which tool calls you are asked about: allow (default: none), ask,
-                         ask-writes (not about reading), deny; or TOOL=MODE; may be repeated
+                         ask-writes (not about reading), deny; or TOOL=MODE, also of a module or
+                         a pattern (shop=ask, shop.get_*=allow); may be repeated
   --workspace DIR        the working folder of the kernel (default: a temporary one)
   --data FILE...         files or folders the code may read, under data/
   --keep-files DIR       copy the files that the code wrote into DIR; overwrites nothing

@@ -184,7 +184,7 @@ class Work:
             return await loop.run(OWN_CELL, notes=notes, first=own_cell(own, loop.trajectory.next_index))
         if task is None:
             return await loop.go_on(check, pending)
-        return await loop.run(task + check.description, check, notes, pending)
+        return await loop.run(task + check.description, check, (*notes, *self.person.news()), pending)
 
     async def _start(self, *, goes_on: bool) -> AgentLoop:
         for found in await asyncio.to_thread(lambda: [*recover_folder(self.path.parent)]):

@@ -19,7 +19,6 @@ from nbclient import NotebookClient
 from codeact_kernel import Agent, ScriptedModel
 from codeact_kernel.events import Event, Image, Notice, ToolProgress
 from codeact_kernel.exceptions import UsageError
-from codeact_kernel.frontends.cellrun import exec_cells
 from codeact_kernel.frontends.profiling import Timings
 from codeact_kernel.frontends.server_configs import ServerState, configs_of
 from codeact_kernel.outputs import Stream
@@ -276,17 +275,14 @@ def test_cells_without_a_model_have_servers_too(command: Command, folder: Path, 
     assert none_is_left(log)
 
 
-@pytest.mark.kernel
 def test_a_file_that_lies_there_is_not_read(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("mcp.json", ".mcp.json"):
         configuration(folder / name, {"shop": shop(tmp_path / "log")})
     monkeypatch.chdir(folder)
-    (seen,) = exec_cells(["import mcp_servers"])
-    assert seen.error is not None
-    assert (seen.error.ename, "no MCP servers" in seen.error.evalue) == ("ModuleNotFoundError", True)
-    assert not processes(tmp_path / "log")
+    with Agent(model=code()) as agent:
+        assert agent.servers() == ()
 
 
 def test_ctrl_c_while_a_server_starts_leaves_nothing(tmp_path: Path) -> None:
@@ -331,3 +327,21 @@ def test_approvals_know_the_modules_before_their_servers_are_asked(tmp_path: Pat
         assert [state.state for state in agent.servers()] == ["starts with the first task"]
     with pytest.raises(UsageError, match="shap"):
         Agent(model=code(), mcp=mcp, approve=["shap=ask"])
+
+
+@pytest.mark.kernel
+def test_what_comes_between_two_tasks_is_told_with_the_next(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    grow = "from mcp_servers import shop\nshop.grow()"
+    model = ScriptedModel([{"code": grow}, {"answer": "1"}, {"code": "shop.late(x=1)"}, {"answer": "2"}])
+    with Agent(
+        model=model, mcp={"mcpServers": {"shop": shop(log)}}, out=tmp_path / "r.ipynb", verify=False
+    ) as agent:
+        agent.run_sync("Grow.")
+        deadline = time.monotonic() + DEADLINE_S
+        while agent.servers()[0].tools != 7 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run = agent.run_sync("Use it.")
+    assert run.trajectory.turns[1].notes == ("shop has new tools: late.",)
+    assert run.trajectory.steps[-1].observation.status == "ok"
+    assert len({request.system for request in model.requests}) == 1
