@@ -66,8 +66,12 @@ class Desk:
     @property
     def approver(self) -> Desk | None:
         """This desk, if there is anything to decide, or may be about tools that come later."""
-        later = any(module.package == "mcp_servers" for module in self._registry.modules())
-        return self if later or self._matters else None
+        return self if self._has_servers or self._matters else None
+
+    @property
+    def _has_servers(self) -> bool:
+        """Which may have further tools later, and questions of their own."""
+        return any(module.package == "mcp_servers" for module in self._registry.modules())
 
     @property
     def _matters(self) -> bool:
@@ -93,10 +97,13 @@ class Desk:
     def open(self, waiting: Waiting, tell: Callable[[str], None]) -> None:
         """At the start of a session: which clock stands still meanwhile, and what the user is told."""
         self.attention.waiting, self.attention.tell = waiting, tell
-        if self.attention.asker is not None and any(map(self._modes.asks, self._tools.values())):
+        asker = self.attention.asker
+        if asker is not None and any(map(self._modes.asks, self._tools.values())):
             tell(
                 f"questions about tool calls carry the mark {self.mark}; what asks without it is not codeact"
             )
+        elif asker is not None and self._has_servers and asker.ready():
+            tell(f"questions of servers carry the mark {self.mark}; what asks without it is not codeact")
 
     def begin(self, flush: Callable[[], None] = lambda: None) -> None:
         """A new task; as `Attention.begin`."""

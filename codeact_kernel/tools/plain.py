@@ -9,10 +9,11 @@ from decimal import Decimal
 from enum import Enum
 from math import prod
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from ..wire.arrays import leaves
+from ..wire.media import Contents, Structured
 from ..wire.values import Record
 
 MAX_ITEMS = 2_000_000
@@ -20,7 +21,8 @@ MAX_ITEMS = 2_000_000
 
 _TOO_LONG = f"arrays of more than {MAX_ITEMS:,} values in place of a list; pass less, or in parts"
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
-_SEQUENCES = frozenset({list, tuple, set, frozenset})
+_SEQUENCES = frozenset({list, tuple, set, frozenset, Contents})
+_MAPPINGS = frozenset({dict, Structured})
 
 
 class TooLong(ValueError):
@@ -49,8 +51,9 @@ def check_arrays(value: object) -> None:
     while todo:
         item: Any = todo.pop()
         inner: Any = item
-        if type(item) in (dict, Record):  # by exact type: isinstance asks the abstract class of a Record
-            inner = item.values() if type(item) is dict else item.__dict__.values()
+        # By exact type: isinstance asks the abstract class of a Record.
+        if type(item) in _MAPPINGS or type(item) is Record:
+            inner = item.__dict__.values() if type(item) is Record else item.values()
         elif type(item) not in _SEQUENCES:
             left -= _length(item) if _is_of_numpy(item) else 0
             if left < 0:
@@ -82,7 +85,8 @@ class _Plainer:
             new = [self(item) for item in items]
             same = all(before is after for before, after in zip(items, new, strict=True))
             return value if same else tuple(new) if kind is tuple else new
-        if type(value) is dict:
+        if kind in _MAPPINGS:
+            value = cast(dict[Any, object], value)
             return _same(value, {key: self(item) for key, item in value.items()})
         if isinstance(value, Record):
             return {name: self(item) for name, item in Record._asdict(value).items()}

@@ -50,6 +50,8 @@ class McpServers:
         self._tell = tell
         await asyncio.gather(*(server.open() for server in self._servers))
         for server in self._servers:
+            if server.config.sampling != "decline":
+                tell(f"server {server.config.module}: sampling is declined whatever its configuration says")
             if server.problem:
                 tell(f"{server.problem}; the run goes on without its tools")
 
