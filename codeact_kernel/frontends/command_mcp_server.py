@@ -96,6 +96,10 @@ class McpServerApp(CodeactApp):
         with listening(host, port) as listener:
             shown = f"[{host}]" if ":" in host else host
             page.line(f"MCP at http://{shown}:{listener.getsockname()[1]}{PATH}   notebooks in {folder}")
+            if not token:
+                page.line(
+                    f"any user of this machine can connect; {TOKEN} in the environment prevents it", "dim"
+                )
             stop = asyncio.Event()
             sweeping = asyncio.create_task(kernels.sweep())
             serving = serve_http(FrontDoor(app, token, kernels.end), listener, stop)

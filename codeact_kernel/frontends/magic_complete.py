@@ -14,6 +14,8 @@ from ..tools.tool import Tool
 from .magic_flags import FLAGS, Flag, names_given
 from .magic_values import is_users, user_names
 
+MAX_LIST = 200
+"""Items of a list that may be one of functions."""
 # `x = %codeact --wi`; a line of prose never comes here twice: everything is possessive.
 _LINE = re.compile(r"\s*+(?:[\w.,\[\]\t ]++=\s*+)?%{1,2}codeact\s++")
 Found = tuple[str, str, list[str]]
@@ -80,5 +82,11 @@ def _values(flag: Flag, text: str, namespace: Mapping[str, object]) -> Found | N
 
 def _functions(namespace: Mapping[str, object]) -> Iterator[str]:
     for name, value in namespace.items():
-        if is_users(name) and (isinstance(value, Tool) or inspect.isfunction(value)):
+        is_list = isinstance(value, list | tuple) and len(value) <= MAX_LIST
+        several: Any = value if is_list else [value]
+        if is_users(name) and several and all(map(_is_function, several)):
             yield name
+
+
+def _is_function(value: object) -> bool:
+    return isinstance(value, Tool) or inspect.isfunction(value)

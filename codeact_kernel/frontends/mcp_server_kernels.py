@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -43,10 +43,13 @@ class ClientKernel:
     Args:
         make: a new agent, whose run is saved in the notebook that is given, and who asks there.
         folder: where notebooks go.
+        admit: asked before there is a kernel. Raises: UsageError.
     """
 
-    def __init__(self, make: Make, folder: Path) -> None:
+    def __init__(self, make: Make, folder: Path, admit: Callable[[], None]) -> None:
         self._make = make
+        self._admit = admit
+        self._ended = False
         self._folder = folder
         self._agent: Agent | None = None
         self._turn = asyncio.Lock()
@@ -82,9 +85,13 @@ class ClientKernel:
             )
         if self._waiting >= MAX_WAITING:
             raise UsageError(f"{MAX_WAITING} calls wait for this kernel already; wait for their results")
+        if not self.there and not self.busy:
+            self._admit()
         self._waiting += 1
         try:
             async with self._turn:
+                if self._ended:
+                    raise UsageError("this kernel was ended, as its client or this server was")
                 self._agent = agent = self._agent or self._make(self._new_path(), self._asker)
                 self._asker.call = call
                 try:
@@ -126,6 +133,11 @@ class ClientKernel:
         async with self._turn:
             return await self.close()
 
+    async def end(self) -> Path | None:
+        """`close`, and nothing runs here any more."""
+        self._ended = True
+        return await self.close()
+
     async def close(self) -> Path | None:
         """Ends the kernel, its cell interrupted; where its run is saved, if anything was run."""
         agent, self._agent = self._agent, None
@@ -163,21 +175,23 @@ class Kernels:
         self._ending: set[asyncio.Task[None]] = set()
 
     def of(self, client: str) -> ClientKernel:
-        """The kernel of this client. Raises: UsageError when there are too many."""
+        """The kernel of this client."""
         found = self._clients.get(client)
         if found is None:
-            found = self._clients[client] = ClientKernel(self._make, self._folder)
-        others = sum(one.there or one.busy for one in self._clients.values() if one is not found)
-        if not found.there and others >= self._most:
-            raise UsageError(f"all {self._most} kernels are in use; try again when another client has ended")
+            found = self._clients[client] = ClientKernel(self._make, self._folder, self._admit)
         found.used = time.monotonic()
         return found
+
+    def _admit(self) -> None:
+        """Raises: UsageError when there are as many as there may be."""
+        if sum(one.there or one.busy for one in self._clients.values()) >= self._most:
+            raise UsageError(f"all {self._most} kernels are in use; try again when another client has ended")
 
     def end(self, client: str) -> None:
         """The client is gone: its kernel ends soon, its notebook is kept."""
         found = self._clients.pop(client, None)
         if found is not None:
-            task = asyncio.create_task(self._closed(found))
+            task = asyncio.create_task(self._told(found.end()))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
@@ -202,12 +216,13 @@ class Kernels:
         if not found.there:
             del self._clients[client]
             return
-        await self._closed(found)
+        await self._told(found.close())
         found.note = "the kernel was idle for long and was ended: this is a new one, without its variables"
 
-    async def _closed(self, found: ClientKernel) -> None:
+    async def _told(self, ending: Awaitable[Path | None]) -> None:
+        """Tells the user where the run is saved."""
         try:
-            path = await found.close()
+            path = await ending
         except (CodeActError, OSError) as problem:
             self._tell(f"a kernel did not end well: {problem}")
             return

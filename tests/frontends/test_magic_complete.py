@@ -16,7 +16,7 @@ from tests.frontends.shells import a_shell
 def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InteractiveShell]:
     with a_shell(tmp_path) as made:
         made.Completer.use_jedi = request.param
-        made.run_cell("import math\ndf, dfs, model = 1, 2, 3\ndef fetch(n: int) -> int: ...\n")
+        made.run_cell("import math\ndf, dfs, model = 1, 2, 3\ndef fetch(n: int) -> int: ...\nkit = [fetch]\n")
         yield made
 
 
@@ -40,10 +40,10 @@ def completed(shell: InteractiveShell, text: str) -> list[str]:
         ("%%codeact --ins|\nthe task", ["%%codeact --insert"]),
         ("%codeact --with d|", ["%codeact --with df", "%codeact --with dfs"]),
         ("%codeact --with df,m|", ["%codeact --with df,model"]),
-        ("%codeact --with df, |", ["%codeact --with df, dfs", "%codeact --with df, model"]),
+        ("%codeact --with df, |", [f"%codeact --with df, {name}" for name in ("dfs", "kit", "model")]),
         ("%codeact --with=df,d|", ["%codeact --with=df,dfs"]),
         ("%codeact --with df --out m|", ["%codeact --with df --out model"]),
-        ("%codeact --tools |", ["%codeact --tools fetch"]),
+        ("%codeact --tools |", ["%codeact --tools fetch", "%codeact --tools kit"]),
         ("%codeact --model scr|", ["%codeact --model scripted:"]),
         ("if df:\n    %codeact --inse|", ["if df:\n    %codeact --insert"]),
     ],

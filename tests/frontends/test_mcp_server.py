@@ -84,14 +84,14 @@ def test_a_session_and_its_notebook(tmp_path: Path) -> None:
             assert [one.name for one in listed] == ["run_cell", "list_variables", "reset", "save_trajectory"]
             assert all(one.output_schema and one.annotations and one.description for one in listed)
             assert "numpy" in str(listed[0].description)
-            first = await cell(at, "x = 20\nprint('<stdout>hi')\nx + 1")
+            both = asyncio.gather(cell(at, "x = 20\nprint('<stdout>hi')\nx + 1"), cell(at, PICTURE))
+            first, shown = await both
             assert not first.is_error
             assert "21" in text(first)
             assert "<\\stdout>hi" in text(first)  # What a program prints looks like no tag of ours.
             facts = first.structured_content
             assert (facts["status"], facts["execution_count"], facts["error"]) == ("ok", 2, None)
             assert facts["output"] == text(first)
-            shown = await cell(at, PICTURE)
             assert [(block.type, block.mime_type) for block in shown.content[1:]] == [("image", "image/png")]
             failed = await cell(at, "open('out.csv', 'w').write('a')\n1 / 0")
             assert failed.is_error
