@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from .listing import MAX_ITEMS
 from .problems import plain
+from .results import MAX_PARTS
 
 LISTS = {
     "tools": "tools/list",
@@ -17,6 +18,8 @@ LISTS = {
     "resources": "resources/list",
     "resourceTemplates": "resources/templates/list",
 }
+PARTS = ("content", "contents", "messages")
+"""Of results of tools, resources and prompts."""
 BEFORE, SINCE = "2025-11-25", "2026-07-28"
 _OF_A_LIST = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 MAX_REMARKS = 20
@@ -24,6 +27,10 @@ MAX_REMARKS = 20
 
 def mend(result: dict[str, Any], version: str, remarks: list[str]) -> None:
     """Leaves out of the result of an answer, if it is a list, what the protocol does not allow."""
+    for key in PARTS:
+        parts = result.get(key)
+        if isinstance(parts, list):  # A part costs a kilobyte or two in the SDK.
+            del parts[MAX_PARTS + 1 :]  # With one more it is refused by who asked for it.
     for key, method in LISTS.items():
         entries = result.get(key)
         if not isinstance(entries, list):

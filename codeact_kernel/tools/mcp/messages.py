@@ -16,6 +16,8 @@ Received: TypeAlias = SessionMessage | Exception
 MAX_MESSAGE = 64 * 1024 * 1024
 MAX_VALUES = 2_000_000
 """In one message: `[],` is three bytes there, and sixty here."""
+LONG = 1024 * 1024
+"""Of a longer message the values are made first: pydantic's own reader takes five times the memory."""
 MAX_SKIPPED = 4 * MAX_MESSAGE
 """Of a longer message so much is read over, in the hope of its end."""
 MAX_DEPTH = 150
@@ -80,7 +82,8 @@ def parsed(line: bytes | TooLong, tail: Tail) -> Received | None:
             f"a message of over {MAX_VALUES} values is not taken", line[:ENDS], line[-ENDS:], tail
         )
     try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
+        if len(line) <= LONG:
+            return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError:
         pass  # Perhaps for something that can be mended.
     try:
