@@ -14,6 +14,7 @@ import pytest
 from nbclient import NotebookClient
 
 from codeact_kernel import Agent, ScriptedModel, tool
+from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.cellrun import exec_cells
 from codeact_kernel.frontends.replaying import replay_notebook
 from codeact_kernel.frontends.skill_saving import NewSkill, Wish, save_skills
@@ -26,7 +27,7 @@ from codeact_kernel.trajectory import Trajectory, Verdict
 from .saved_runs import edit
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-kernel = pytest.mark.kernel
+pytestmark = pytest.mark.kernel
 
 
 def orders(customer: int) -> list[dict[str, float]]:
@@ -102,7 +103,6 @@ def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the way of a skill ------------------------------------------------------------------------
 
 
-@kernel
 def test_the_files_of_a_skill_are_plain_python_with_tests_that_pytest_runs(run: Path, folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "prices.py",
@@ -124,7 +124,6 @@ def test_the_files_of_a_skill_are_plain_python_with_tests_that_pytest_runs(run: 
     assert "3 passed" in done.stdout, done.stdout
 
 
-@kernel
 def test_a_later_run_imports_it_and_its_notebook_needs_no_folder(folder: Path, tmp_path: Path) -> None:
     path, offered = tmp_path / "later.ipynb", tmp_path / "skills"
     offered.mkdir()
@@ -156,7 +155,6 @@ def test_a_later_run_imports_it_and_its_notebook_needs_no_folder(folder: Path, t
     assert [one["data"]["text/plain"] for one in outputs if "data" in one] == [expected]
 
 
-@kernel
 def test_calls_in_a_skill_are_asked_about_as_any(folder: Path) -> None:
     cells = ["from skills import top\ntry:\n    top([1])\nexcept ToolDenied as problem:\n    print(problem)"]
     told: list[str] = []
@@ -168,7 +166,6 @@ def test_calls_in_a_skill_are_asked_about_as_any(folder: Path) -> None:
     assert any("skill 'prices' is left out: this run has no toolkits.shop" in text for text in told)
 
 
-@kernel
 def test_a_run_that_goes_on_keeps_the_skills_that_it_has(folder: Path, tmp_path: Path) -> None:
     path, offered, told = tmp_path / "run.ipynb", tmp_path / "skills", list[str]()
     offered.mkdir()
@@ -193,7 +190,6 @@ def test_a_run_that_goes_on_keeps_the_skills_that_it_has(folder: Path, tmp_path:
 # --- what is not saved -------------------------------------------------------------------------
 
 
-@kernel
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -209,21 +205,23 @@ def test_a_function_without_tests_needs_consent(
 ) -> None:
     done = command("skill", "save", str(run), *words, "--to", "kept")
     assert (done.returncode, says in done.stderr) == (2, True), done.stderr
-    assert not Path(run.parent, "kept").exists()
-    done = command("skill", "save", str(run), *words, "--to", "kept", "--untested")
+
+
+def test_with_consent_the_file_says_that_it_is_untested(run: Path, folder: Path, command: Command) -> None:
+    kept = str(folder.parent / "untested")
+    done = command("skill", "save", str(run), "never", "--to", kept, "--untested")
     assert done.returncode == 0, done.stderr
-    assert "\nUntested: " in done.stdout
-    assert command("skill", "list", "--skills", "kept").stdout.splitlines()[1].endswith("untested")
+    assert "\nUntested: the run never called it.\n" in done.stdout
+    assert command("skill", "list", "--skills", kept).stdout.splitlines()[1].endswith("untested")
 
 
-@kernel
-def test_what_does_something_else_by_itself_is_not_saved(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="is not saved: by itself it does not do what it did in the run"):
-        saved(lying(run, tmp_path), tmp_path / "kept", "counted")
+def test_what_does_something_else_by_itself_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not saved: by itself it does not do what it did in the run"):
+        saved(lying(tmp_path), tmp_path / "kept", "counted")
     assert not (tmp_path / "kept").exists()
 
 
-def lying(run: Path, folder: Path) -> Path:
+def lying(folder: Path) -> Path:
     """A run in which a function gave what it does not give by itself: a constant was another one then."""
     path = folder / "lying.ipynb"
     script = ScriptedModel(
@@ -299,7 +297,6 @@ def test_a_run_that_is_not_as_recorded_needs_consent(
     assert (done.returncode, says in done.stderr) == (2, True), done.stderr
 
 
-@kernel
 def test_with_consent_it_is_saved_as_it_is_now(run: Path, tmp_path: Path) -> None:
     path = changed(run, tmp_path / "changed.ipynb")
     (new,) = saved(path, tmp_path, "top", forced=True)
@@ -311,7 +308,6 @@ def test_with_consent_it_is_saved_as_it_is_now(run: Path, tmp_path: Path) -> Non
 # --- a hostile run -----------------------------------------------------------------------------
 
 
-@kernel
 def test_nothing_of_a_hostile_run_is_run_outside_and_its_words_stay_words(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     path = tmp_path / 'x"""; evil.ipynb'
