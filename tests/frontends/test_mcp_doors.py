@@ -244,12 +244,15 @@ def test_a_live_replay_calls_the_servers_and_says_what_has_changed(
     tmp_path: Path, command: Command, folder: Path
 ) -> None:
     log = tmp_path / "log"
-    path, server = folder / "run.ipynb", shop(log)
-    mcp = {"mcpServers": {"shop": server}}
-    with Agent(
-        model=code("from mcp_servers import shop\nshop.refund(8)"), mcp=mcp, out=path, verify=False
-    ) as agent:
-        agent.run_sync("Refund 8.")
+    server = shop(log)
+    configuration(folder / "mcp.json", {"shop": server})
+    replies = ({"code": "from mcp_servers import shop\nshop.refund(8)"}, {"answer": "done"})
+    (folder / "script.jsonl").write_text("\n".join(map(json.dumps, replies)))
+    how = ("--model", "scripted:script.jsonl", "--out", "run.ipynb", "--no-verify")
+    ran = command("run", "Refund 8.", "--mcp", "mcp.json", *how)
+    assert (ran.returncode, "shop.refund(8) = 'refunded 8'" in ran.stdout) == (0, True), (
+        ran.stdout + ran.stderr
+    )
     assert log.read_text() == "8\n"
     assert command("replay", "run.ipynb", "--live", "--yes").returncode == 2, "nobody is there to be called"
     configuration(folder / "mcp.json", {"shop": {**server, "args": [*server["args"], "2"]}})
