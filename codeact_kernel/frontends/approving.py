@@ -109,6 +109,10 @@ class Desk:
         """A new task; as `Attention.begin`."""
         self.attention.begin(flush)
 
+    def end(self) -> None:
+        """Of a task."""
+        self.attention.end()
+
     def masked(self, event: Event) -> Event:
         """Outputs without the mark: the sandbox does not know it, and is not to show it by any way."""
         return OutputShown(without(self.mark, event.output)) if isinstance(event, OutputShown) else event

@@ -71,8 +71,10 @@ class Attention:
     def __init__(self, asker: Asker | None, seconds: float | None) -> None:
         self.asker = asker
         self._seconds = seconds
-        self._absent: object = None
+        self._absent: set[object] = set()
         self._stopped = False
+        self._over = False
+        self._timer: asyncio.Timeout | None = None
         self._flush: Callable[[], None] = lambda: None
         self.tell: Callable[[str], None] = lambda text: None
         """Tells the user something."""
@@ -84,7 +86,13 @@ class Attention:
     def begin(self, flush: Callable[[], None]) -> None:
         """A new task: who was away or stopped the last one may be asked again. `flush`: shows what has
         happened up to now, the code above all."""
-        self._absent, self._stopped, self._flush = None, False, flush
+        self._absent, self._stopped, self._flush, self._over = set(), False, flush, False
+
+    def end(self) -> None:
+        """The task is over, and with it the front end that asked: a server may still have a question."""
+        self._over = True
+        if self._timer is not None and not self._timer.expired():
+            self._timer.reschedule(asyncio.get_running_loop().time())
 
     async def ask(
         self, dialogue: Callable[[Asker], Awaitable[T]], unasked: Callable[[str], T], about: object
@@ -98,20 +106,22 @@ class Attention:
             async with self.turn:
                 if self._stopped:
                     raise asyncio.CancelledError
-                if self.asker is None or not self.asker.ready():
+                if self._over or self.asker is None or not self.asker.ready():
                     return unasked(NOBODY)
-                if self._absent == about:
+                if about in self._absent:
                     return unasked("nobody has answered the last question")
                 self._flush()
                 try:
-                    async with asyncio.timeout(self._seconds):
+                    async with asyncio.timeout(self._seconds) as self._timer:
                         return await dialogue(self.asker)
                 except TimeoutError:
-                    self._absent = about
-                    return unasked(f"nobody answered within {self._seconds:g} s")
+                    self._absent.add(about)
+                    return unasked(NOBODY if self._over else f"nobody answered within {self._seconds:g} s")
                 except Stopped:
                     self._stopped = True
                     raise asyncio.CancelledError from None
+                finally:
+                    self._timer = None
 
 
 def _mark() -> str:

@@ -162,10 +162,10 @@ class Work:
             self._stamp(None)
             stop = await self._turn(self._loop, task, own, check)
         finally:
-            self.running = None
+            self._desk.end()
+            self.running = self.events = None
             self._emit = _ignore
             events.flush()
-            self.events = None
         trajectory = self._loop.trajectory
         turn = replace(trajectory, turns=trajectory.turns[-1:])
         answer = check.value(stop.answer) if stop.reason == "answer" else None

@@ -140,6 +140,24 @@ def test_a_question_that_nobody_wants_an_answer_to_any_more_is_cancelled() -> No
     asyncio.run(scene())
 
 
+def test_with_the_task_its_questions_end_and_nothing_is_asked_until_the_next() -> None:
+    async def scene() -> None:
+        nobody = Answer("decline", why="there is nobody who can be asked")
+        attention = Attention(person := Person(), PATIENCE_S)
+        ask = Eliciting(attention, PortalRunner())
+        waiting = [asyncio.create_task(ask(one)) for one in (FORM, PAGE)]
+        await person.began.wait()
+        attention.end()
+        assert await asyncio.gather(*waiting) == [nobody, nobody]
+        assert await ask(FORM) == nobody
+        assert len(person.asked) == 1
+        attention.begin(lambda: None)
+        attention.asker = Person("n")
+        assert await ask(FORM) == Answer("decline")
+
+    asyncio.run(scene())
+
+
 def test_questions_wait_for_each_other_and_no_clock_runs_meanwhile() -> None:
     async def scene() -> None:
         time = 0.0
