@@ -250,7 +250,7 @@ def test_a_live_replay_calls_the_servers_and_says_what_has_changed(
     (folder / "script.jsonl").write_text("\n".join(map(json.dumps, replies)))
     how = ("--model", "scripted:script.jsonl", "--out", "run.ipynb", "--no-verify")
     ran = command("run", "Refund 8.", "--mcp", "mcp.json", *how)
-    assert (ran.returncode, "shop.refund(8) = 'refunded 8'" in ran.stdout) == (0, True), (
+    assert (ran.returncode, "shop.refund(order_id=8) = 'refunded 8'" in ran.stdout) == (0, True), (
         ran.stdout + ran.stderr
     )
     assert log.read_text() == "8\n"
