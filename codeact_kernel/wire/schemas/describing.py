@@ -19,6 +19,7 @@ _LIMITS = (
     *("minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType"),
     *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
 )
+_SAYING = frozenset({"description", *_LIMITS})
 
 
 def members_doc(schema: Schema, keys: Iterable[str]) -> str:
@@ -36,19 +37,19 @@ def members_doc(schema: Schema, keys: Iterable[str]) -> str:
 
 def described(schemas: Mapping[str, Json]) -> list[str]:
     """Lines of `- name: "description" (minimum 1)`."""
-    lines = [f"- {one_line(name, VALUE)}: {said}" for name, each in schemas.items() if (said := remark(each))]
-    more = len(lines) - LINES
-    return [*lines[:LINES], f"- … ({more} more)"] if more > 0 else lines
+    said = [
+        name for name, each in schemas.items() if isinstance(each, Mapping) and not _SAYING.isdisjoint(each)
+    ]
+    lines = [f"- {one_line(name, VALUE)}: {remark(schemas[name])}" for name in said[:LINES]]
+    return [*lines, f"- … ({len(said) - LINES} more)"] if len(said) > LINES else lines
 
 
 def remark(schema: Json) -> str:
-    """What is said of a value; "": nothing."""
+    """What is said of a value."""
     known = mapping_of(schema)
     text = known.get("description")
     limits = [f"{word} {_value(known[word])}" for word in _LIMITS if word in known]
-    said = (
-        ['"' + one_line(text, LINE).replace('"', "'") + '"'] if isinstance(text, str) and text.strip() else []
-    )
+    said = ['"' + one_line(text, LINE).replace('"', "'") + '"'] if isinstance(text, str) else []
     return " ".join([*said, *([f"({', '.join(limits)})"] if limits else [])])
 
 

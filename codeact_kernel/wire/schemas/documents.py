@@ -25,6 +25,8 @@ VARIANTS = 100
 """Members of a union; of more, nothing is said."""
 FOLDING = 100_000
 """Words and properties that are put together for one document: parts can be named again and again."""
+_TYPES = 7
+"""There are no more."""
 _REFERENCE = 1_000
 """Characters of a `$ref`."""
 
@@ -78,6 +80,8 @@ class Document:
         Members that only say which keys are required are constraints, not types.
         """
         for word in _UNION:
+            if word not in schema:
+                continue
             listed = [{} if each is True else each for each in items_of(schema.get(word))]
             members = [each for each in listed if isinstance(each, Mapping)]
             if len(members) > VARIANTS:
@@ -101,9 +105,9 @@ def mapping_of(value: Json) -> Schema:
 def types_of(schema: Schema) -> tuple[str, ...]:
     """What `type` says, or what its other words can only mean; (): anything."""
     said = schema.get("type")
-    listed = tuple(each for each in items_of(said) if isinstance(each, str))
+    listed = dict.fromkeys(each for each in items_of(said) if isinstance(each, str))
     if isinstance(said, str) or listed:
-        return (said,) if isinstance(said, str) else listed
+        return (said,) if isinstance(said, str) else tuple(listed)[:_TYPES]
     if any(
         word in schema for word in ("properties", "required", "additionalProperties", "patternProperties")
     ):

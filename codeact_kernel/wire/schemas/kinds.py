@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -134,8 +134,10 @@ class Table:
         return number in self.defined or number in self._same
 
 
-def one_of(members: Iterable[Type]) -> Type:
+def one_of(members: Sequence[Type]) -> Type:
     """A union without unions inside, without repetitions; its literals are one, if they are not too many."""
+    if len(members) == 1:
+        return members[0]
     found: dict[Type, None] = {}
     values: dict[str, None] = {}
     for member in members:

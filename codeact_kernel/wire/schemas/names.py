@@ -61,6 +61,12 @@ class Names:
 
 def identifier(name: str, word: str, reserved: Collection[str] = ()) -> str:
     """A name as a Python identifier, the same one that Python makes of it (NFKC)."""
+    if not (name.isascii() and name.isidentifier() and name[0] != "_" and len(name) <= LONGEST):
+        name = _made(name, word)
+    return f"{name}_" if keyword.iskeyword(name) or name in reserved else name
+
+
+def _made(name: str, word: str) -> str:
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name[:_READ]))
     known = "".join(
         sign if f"a{sign}".isidentifier() and not _INVISIBLE.match(sign) else " " for sign in text
@@ -68,8 +74,7 @@ def identifier(name: str, word: str, reserved: Collection[str] = ()) -> str:
     joined = "_".join(known.split()).lstrip("_")[:LONGEST]
     if not joined.isidentifier():
         joined = f"{word}_{joined}"[:LONGEST].rstrip("_")
-    joined = unicodedata.normalize("NFKC", joined)
-    return f"{joined}_" if keyword.iskeyword(joined) or joined in reserved else joined
+    return unicodedata.normalize("NFKC", joined)
 
 
 def function_names(names: Iterable[str]) -> tuple[str, ...]:
@@ -92,9 +97,9 @@ def type_namer(functions: Iterable[str]) -> Names:
     return Names("Type", _RESERVED_TYPES, functions, joint="")
 
 
-def type_name(*words: str) -> str:
-    """`read_text_file`, `result` as `ReadTextFileResult`; not unique yet."""
-    parts = (part for word in words for part in re.split(r"[\W_]+", word[:_READ]) if part)
+def type_name(words: str) -> str:
+    """`read_text_file result` as `ReadTextFileResult`; not unique yet."""
+    parts = (part for part in re.split(r"[\W_]+", words[:_READ]) if part)
     return "".join(part[0].upper() + part[1:] for part in parts)[:LONGEST]
 
 

@@ -11,7 +11,7 @@ from .describing import described
 from .documents import Document, Schema, items_of, mapping_of
 from .kinds import ANY, Table, Type
 from .literals import literal
-from .names import parameter_namer, type_name
+from .names import parameter_namer
 from .rendering import Renderer
 from .texts import SAID, plain, quoted
 from .translating import TOOL_NODES, Budget, Translator
@@ -76,17 +76,13 @@ def types_of_tool(spec: ToolSpec, shape: Shape, schema: ToolSchema, table: Table
     own = Budget(min(TOOL_NODES, max(budget.left, 0)))
     given = own.left
     reader = Translator(Document(schema.input), table, own)
-    arguments = tuple(
-        reader.type(each.schema, type_name(each.property) or "Value") for each in shape.arguments
-    )
-    more = reader.type(shape.more, "Value")
+    arguments = tuple(reader.type(each.schema, each.property) for each in shape.arguments)
+    more = reader.type(shape.more, "value")
     result: Type = ANY
     if schema.output is not None:
         wrapped = mapping_of(mapping_of(schema.output).get("properties")).get("result")
         output = wrapped if wraps_result(schema.output) else schema.output
-        result = Translator(Document(schema.output), table, own).type(
-            output, type_name(spec.function, "result")
-        )
+        result = Translator(Document(schema.output), table, own).type(output, f"{spec.function} result")
     budget.take(given - max(own.left, 0))
     return Types(arguments, more, result)
 

@@ -26,9 +26,9 @@ from .kinds import (
 )
 from .names import title_name, type_name
 
-TOOL_NODES = 4_000
+TOOL_NODES = 2_000
 """Schemas of a tool that are looked at; what is beyond is Any."""
-MODULE_NODES = 400_000
+MODULE_NODES = 200_000
 DEPTH = 40
 """Schemas within schemas. Python's parser takes less than 100 brackets."""
 MEMBERS = 1_000
@@ -81,9 +81,12 @@ class Translator:
         self._within = 0
 
     def type(self, schema: Json, wish: str) -> Type:
-        """The type of the values that the schema takes. `wish`: the name, if it needs one."""
+        """The type of the values that the schema takes. `wish`: words for the name, if it needs one."""
         if not isinstance(schema, Mapping) or self._depth >= DEPTH or not self._budget.take():
             return ANY
+        kind = schema.get("type")
+        if isinstance(kind, str) and kind in PLAIN and _RICHER.isdisjoint(schema):
+            return PLAIN[kind]
         if self._document.is_link(schema):
             return self._link(schema, wish)
         if id(schema) in self._open:
@@ -100,7 +103,7 @@ class Translator:
             return ANY
         defined = reference.startswith(("#/$defs/", "#/definitions/"))
         self._depth += 1
-        found = self.type(target, type_name(reference.rpartition("/")[2]) if defined else wish)
+        found = self.type(target, reference.rpartition("/")[2] if defined else wish)
         self._depth -= 1
         return one_of((found, NONE)) if schema.get("nullable") is True else found
 
@@ -119,7 +122,7 @@ class Translator:
         self._depth -= 1
         del self._open[id(schema)]
         if entry.number is not None and not self._table.has(entry.number):
-            found = self._table.alias(entry.number, title_name(schema.get("title")) or wish, found)
+            found = self._table.alias(entry.number, _name(schema, wish), found)
         self._done[id(schema)] = _Done(found, before - self._budget.left, schema)
         return found
 
@@ -158,11 +161,11 @@ class Translator:
             first, items = items, schema.get("additionalItems")
         with self._inside():
             if not items_of(first):
-                return ListOf(self.type(items, f"{wish}Item"))
-            members = [self.type(each, f"{wish}Item") for each in items_of(first)[:MEMBERS]]
+                return ListOf(self.type(items, f"{wish} item"))
+            members = [self.type(each, f"{wish} item") for each in items_of(first)[:MEMBERS]]
             if len(members) < MEMBERS and _is_closed(schema, items, len(members)):
                 return TupleOf(tuple(members))
-            return ListOf(one_of([*members, self.type(items, f"{wish}Item")]))
+            return ListOf(one_of([*members, self.type(items, f"{wish} item")]))
 
     def _object(self, schema: Schema, wish: str, entry: _Open | None) -> Type:
         properties = mapping_of(schema.get("properties"))
@@ -173,23 +176,21 @@ class Translator:
         with self._inside():
             if not keys:
                 return DictOf(self._values(schema, wish))
-            wish = title_name(schema.get("title")) or wish
             members = tuple(
-                Member(key, self.type(properties.get(key, others), type_name(key) or wish), key in needed)
-                for key in keys
+                Member(key, self.type(properties.get(key, others), key), key in needed) for key in keys
             )
         doc = members_doc(schema, keys)
-        return self._table.record(wish, members, doc, None if entry is None else entry.number)
+        return self._table.record(_name(schema, wish), members, doc, None if entry is None else entry.number)
 
     def _values(self, schema: Schema, wish: str) -> Type:
         """What the values of an object without known keys are."""
         patterns = mapping_of(schema.get("patternProperties"))
         others = schema.get("additionalProperties")
         if not patterns:
-            return self.type(others, f"{wish}Value")
+            return self.type(others, f"{wish} value")
         if others is not False:
             return ANY
-        return one_of([self.type(each, f"{wish}Value") for each in list(patterns.values())[:MEMBERS]])
+        return one_of([self.type(each, f"{wish} value") for each in list(patterns.values())[:MEMBERS]])
 
     @contextmanager
     def _inside(self) -> Iterator[None]:
@@ -198,6 +199,12 @@ class Translator:
         self._within -= 1
 
 
+def _name(schema: Schema, wish: str) -> str:
+    return title_name(schema.get("title")) or type_name(wish) or "Value"
+
+
+_RICHER = frozenset({"nullable", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"})
+"""Words beside which `type` is not all that is said of a plain value."""
 _WIDE: Mapping[str, Type] = {"array": ListOf(ANY), "object": DictOf(ANY)}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from random import Random
 from typing import Any
 
@@ -55,31 +56,15 @@ CHOICES: list[list[Any]] = [
 ]
 """Values of an `enum`."""
 _types = st.sampled_from(["string", "integer", "number", "boolean", "null"])
-_said = st.sampled_from(
+_said: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
-        *(
-            {},
-            {},
-            {},
-            {"default": None},
-            {"default": {"from": [1, "\ud800"]}},
-            {"default": LONG},
-            {"default": -1},
-        ),
-        *(
-            {"title": "Point"},
-            {"title": "The whole story of it all"},
-            {"title": "1 & 2", "default": float("inf")},
-        ),
-        *(
-            {"title": "str", "description": 'He said """no"""'},
-            {"description": "two\nlines\\", "title": "Ünï"},
-        ),
-        *(
-            {"description": "\x1b[31m\u202e"},
-            {"description": LONG * 4},
-            {"description": "\ud800", "title": ""},
-        ),
+        {},
+        {"default": {"from": [1, "\ud800"]}},
+        {"default": LONG, "title": "Point"},
+        {"default": float("inf"), "title": "1 & 2"},
+        {"default": None, "description": 'He said """no"""', "title": "The whole story of it all"},
+        {"default": -1, "description": "two\nlines\\", "title": "Ünï"},
+        {"description": LONG * 4 + "\x1b[31m\u202e\ud800", "title": "str"},
     ]
 )
 _limits = st.sampled_from(
@@ -93,27 +78,24 @@ _limits = st.sampled_from(
 )
 
 
-@st.composite
-def _leaves(draw: st.DrawFn) -> Any:
-    kind = draw(st.integers(0, 7))
-    if kind == 0:
-        return draw(st.booleans())
-    schema = dict(draw(_said))
-    if kind == 1:
-        schema["enum"] = draw(st.sampled_from(CHOICES))
-    elif kind == 2:
-        schema["const"] = draw(st.sampled_from(CHOICES[1:]))[0]
-    elif kind == 3:
-        schema["type"] = draw(st.lists(_types, min_size=1, max_size=3, unique=True))
-    elif kind == 4:
-        schema["$ref"] = draw(st.sampled_from(REFERENCES * 3 + NOWHERE))
-    elif kind > 5:
-        schema |= {"type": draw(_types)} | draw(_limits)
-    if kind in (1, 2, 3, 6) and draw(st.integers(0, 4)) == 0:
-        schema["nullable"] = True
-    if kind == 1 and draw(st.booleans()):
-        schema["type"] = draw(_types)
-    return schema
+_nullable = {"nullable": st.just(True)}
+_leaves = st.booleans() | st.builds(
+    lambda said, meant: said | meant,
+    _said,
+    st.one_of(
+        st.just({}),
+        st.fixed_dictionaries({"enum": st.sampled_from(CHOICES)}, optional={"type": _types} | _nullable),
+        st.fixed_dictionaries(
+            {"const": st.sampled_from([each[0] for each in CHOICES[1:]])}, optional=_nullable
+        ),
+        st.fixed_dictionaries(
+            {"type": st.lists(_types, min_size=1, max_size=3, unique=True)}, optional=_nullable
+        ),
+        st.fixed_dictionaries({"$ref": st.sampled_from(REFERENCES * 3 + NOWHERE)}),
+        st.fixed_dictionaries({"type": _types}, optional=_nullable),
+        st.builds(lambda kind, limits: {"type": kind} | limits, _types, _limits),
+    ),
+)
 
 
 def _lists(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -183,32 +165,34 @@ def _unions(inner: st.SearchStrategy[Any], apart: bool) -> st.SearchStrategy[Any
     return st.one_of(strategies)
 
 
+@cache  # To make strategies takes longer than to draw from them.
 def schemas(apart: bool) -> st.SearchStrategy[Any]:
     """Any schema. `apart`: what `allOf` and `anyOf` put together says nothing of the same keys."""
     return st.recursive(
-        _leaves(),
+        _leaves,
         lambda inner: st.one_of(_lists(inner), _records(inner), _records(inner), _unions(inner, apart)),
         max_leaves=6,
     )
 
 
-@st.composite
-def documents(draw: st.DrawFn, apart: bool = True) -> dict[str, Any]:
+@cache
+def documents(apart: bool = True) -> st.SearchStrategy[dict[str, Any]]:
     """Input schemas: an object, with definitions that refer to each other, behind an object or a list."""
     inner = schemas(apart)
     definition = _records(inner) | st.fixed_dictionaries({"type": st.just("array"), "items": inner})
-    root = draw(_records(inner).filter(lambda schema: "properties" in schema))
-    root = {**root, "type": "object"}
-    root.pop("patternProperties", None)
-    properties = {**root["properties"]}
-    if draw(st.booleans()):
-        properties["here"] = draw(definition)
     nullable = st.builds(lambda inner: {"anyOf": [inner, {"type": "null"}]}, _records(inner))
+    root = _records(inner).filter(lambda schema: "properties" in schema)
+    here = st.fixed_dictionaries({}, optional={"here": definition})
+    return st.builds(_document, root, here, definition, definition | nullable, definition)
+
+
+def _document(root: dict[str, Any], here: dict[str, Any], one: Any, two: Any, three: Any) -> dict[str, Any]:
     return {
-        **root,
-        "properties": properties,
-        "$defs": {"One": draw(definition), "Two": draw(definition | nullable)},
-        "definitions": {"Three": draw(definition)},
+        **{word: said for word, said in root.items() if word != "patternProperties"},
+        "type": "object",
+        "properties": root["properties"] | here,
+        "$defs": {"One": one, "Two": two},
+        "definitions": {"Three": three},
     }
 
 
