@@ -1,43 +1,32 @@
-"""Owns the connection to one server: started when it is needed, asked, started again when it has died."""
+"""Owns the connection to one server: what it is asked, for how long, and what becomes of it when it fails."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
-import anyio
 import mcp_types as types
 from mcp import Client
-from mcp.client._transport import TransportStreams
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
 
 from ...wire.messages import Json
-from ..json_schema import StrangersChecker
-from ..mismatch import Mismatch
-from .callbacks import Callbacks, Handlers, Progress
-from .http import http
+from .callbacks import Callbacks, Progress
 from .link import Link
 from .listing import listed
-from .oauth import Access
+from .lives import Lives
+from .output_checks import OutputChecks
 from .patience import Patience
-from .problems import Unavailable, Violation, plain
-from .server import Http, ServerConfig, Stdio
-from .stdio import stdio
-from .tail import Tail
+from .problems import Violation, plain
+from .server import ServerConfig, Stdio
 
 T = TypeVar("T")
-STARTS, WITHIN_S = 3, 60.0
 LIST_S = 60.0
 ENDING_S, CLOSING_S = 20.0, 5.0
 PROGRESS_S = 0.1
-MAX_CHECKERS = 200
 
 
 class Connection:
@@ -53,47 +42,37 @@ class Connection:
     """
 
     def __init__(self, config: ServerConfig, callbacks: Callbacks | None = None) -> None:
-        _quieten()
         self.config = config
-        self._callbacks = callbacks or Callbacks()
         self._patience = Patience()
-        self._lock = asyncio.Lock()
-        self._link: Link | None = None
-        self._starts: deque[float] = deque(maxlen=STARTS)
-        self._last = ""
-        self._closed = False
-        self._client: Client | None = None
-        self._checkers: dict[int, tuple[Mapping[str, Json], StrangersChecker]] = {}
+        self._lives = Lives(config, callbacks or Callbacks(), self._patience)
+        self._checks = OutputChecks()
 
     async def open(self) -> None:
         """Starts it, if it does not run; else nothing. Raises: Unavailable."""
-        link = await self._linked()
         try:
-            await self._ready(link)
+            await self._lives.current()
         except asyncio.CancelledError:
-            await link.stop()
+            await self._lives.stop()
             raise
 
     async def aclose(self) -> None:
         """Stops it; what is asked meanwhile fails. Returns when nothing of it is left."""
-        self._closed = True
-        if self._link is not None:
-            await self._link.stop()
+        await self._lives.end()
 
     @property
     def running(self) -> bool:
         """Whether it has been started and has not ended."""
-        return self._link is not None and self._link.alive
+        return self._lives.link is not None and self._lives.link.alive
 
     @property
     def client(self) -> Client | None:
         """Of the life that answered last: protocol version, name, capabilities, instructions."""
-        return self._client
+        return self._lives.client
 
     @property
     def remarks(self) -> tuple[str, ...]:
         """What was left out of its lists, since nobody could make sense of it."""
-        return () if self._link is None else tuple(self._link.remarks)
+        return () if self._lives.link is None else tuple(self._lives.link.remarks)
 
     async def list_tools(self) -> tuple[types.Tool, ...]:
         """All of them, as the server has them."""
@@ -120,29 +99,12 @@ class Connection:
         progress = None if on_progress is None else _paced(on_progress)
 
         async def call(client: Client) -> types.CallToolResult:
-            return await client.call_tool(name, dict(arguments), progress_callback=progress)
+            result = await client.call_tool(name, dict(arguments), progress_callback=progress)
+            if output is not None and not result.is_error:
+                self._checks.check(result, output)
+            return result
 
-        result = await self._asked(f"call {plain(name, 100)}", call)
-        if output is not None and not result.is_error:
-            self._check(result, output)
-        return result
-
-    def _check(self, result: types.CallToolResult, output: Mapping[str, Json]) -> None:
-        """Raises: Violation."""
-        if result.structured_content is None and "structured_content" not in result.model_fields_set:
-            raise Violation(
-                f"{self._name}: its answer has no structured content, which its schema says it has"
-            )
-        checker = self._checkers.get(id(output))
-        if checker is None or checker[0] is not output:
-            if len(self._checkers) >= MAX_CHECKERS:
-                self._checkers.clear()
-            checker = self._checkers[id(output)] = output, StrangersChecker(output)
-        try:
-            checker[1].check(result.structured_content)
-        except Mismatch as problem:
-            said = problem.at(f"{self._name}: its answer is not what its schema says")
-            raise Violation(plain(said)) from None
+        return await self._asked(f"call {plain(name, 100)}", call)
 
     async def read_resource(self, uri: str) -> types.ReadResourceResult:
         return await self._asked("read a resource", lambda client: client.read_resource(uri))
@@ -153,29 +115,30 @@ class Connection:
     async def _asked(
         self, what: str, ask: Callable[[Client], Awaitable[T]], seconds: float | None = None
     ) -> T:
-        link = await self._linked()
-        client = await self._ready(link)
+        link, client = await self._lives.current()
         seconds = self.config.timeout_s if seconds is None else seconds
         try:
             async with self._patience.limit(seconds):
                 return await ask(client)
         except TimeoutError:
             raise TimeoutError(
-                f"{self._name}: no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
+                f"{self._lives.name}: no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
             ) from None
         except MCPError as problem:
+            if _has_ended_the_session(problem, self.config):
+                await link.stop()
+                return await self._asked(
+                    what, ask, seconds
+                )  # It was refused unseen. So often, `Lives` ends it.
             if (how := await self._lost(link, problem)) is not None:
-                raise self._unavailable(
+                raise self._lives.unavailable(
                     f"it ended before it had answered to: {what}; whether it did is not known{how}"
                 ) from None
             raise
         except ValidationError as problem:
-            first = problem.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(step) for step in first["loc"])
-            said = f"{self._name}: its answer is none to {what!r}: at {place or 'its top'}: {first['msg']}"
-            raise Violation(plain(said)) from None
+            raise Violation(f"{self._lives.name}: {_shape(what, problem)}") from None
         except (RuntimeError, ValueError) as problem:
-            raise Violation(f"{self._name}: {plain(str(problem))}") from None
+            raise Violation(f"{self._lives.name}: {plain(str(problem))}") from None
 
     async def _lost(self, link: Link, problem: MCPError) -> str | None:
         """How the answer got lost, where an error says that it did; None: the error is the server's own."""
@@ -187,60 +150,17 @@ class Connection:
         # Over HTTP an answer may be cut off, and the server be well.
         return None if isinstance(self.config.launch, Stdio) else f" ({plain(problem.message)})"
 
-    async def _linked(self) -> Link:
-        async with self._lock:
-            if self._closed:
-                raise self._unavailable("it was stopped, with the run")
-            if self._link is None or not self._link.alive:
-                if self._link is not None:
-                    await self._link.stop()
-                    self._last = self._link.words()
-                self._link = self._started()
-            return self._link
 
-    def _started(self) -> Link:
-        now = time.monotonic()
-        if len(self._starts) == STARTS and now - self._starts[0] < WITHIN_S:
-            raise self._unavailable(
-                f"it was started {STARTS} times within {WITHIN_S:g} s and has ended each time{self._last}"
-            )
-        self._starts.append(now)
-        tail = Tail()
-        handlers = Handlers(self._callbacks, self._patience, tail)
-
-        def transport(ended: anyio.Event) -> AbstractAsyncContextManager[TransportStreams]:
-            if isinstance(self.config.launch, Stdio):
-                return stdio(self.config.launch, tail, ended)
-            return http(self.config.launch, tail, self._access(self.config.launch))
-
-        return Link(transport, handlers, self._patience, tail, self.config.start_timeout_s)
-
-    def _access(self, launch: Http) -> Access | None:
-        """None: the user has said what lets requests in."""
-        said = any(name.lower() == "authorization" for name in launch.headers)
-        return None if said else Access(launch, self._callbacks.authorize, self._patience)
-
-    async def _ready(self, link: Link) -> Client:
-        try:
-            self._client = await link.client()
-        except Unavailable as problem:
-            raise self._unavailable(str(problem)) from None
-        return self._client
-
-    @property
-    def _name(self) -> str:
-        return f"MCP server {self.config.name!r}"
-
-    def _unavailable(self, problem: str) -> Unavailable:
-        return Unavailable(f"{self._name}: {problem}")
+def _has_ended_the_session(problem: MCPError, config: ServerConfig) -> bool:
+    """As the SDK says it of the status 404 for a session, after which the protocol wants another."""
+    over = problem.code == types.INVALID_REQUEST and problem.message == "Session terminated"
+    return over and not isinstance(config.launch, Stdio)
 
 
-def _quieten() -> None:
-    """The SDK logs what servers do wrong, in their words; without a handler Python writes it to stderr."""
-    for name in ("mcp", "client"):
-        logger = logging.getLogger(name)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())
+def _shape(what: str, problem: ValidationError) -> str:
+    first = problem.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(step) for step in first["loc"]) or "its top"
+    return plain(f"its answer is none to {what!r}: at {place}: {first['msg']}")
 
 
 def _paced(tell: Progress) -> ProgressFnT:

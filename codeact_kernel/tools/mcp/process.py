@@ -44,6 +44,7 @@ class ServerProcess:
         self.stdin, self.stdout = process.stdin, process.stdout
         self._ended = ended
         self._server = 0
+        self._was_stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(lifeline, self._from_guardian)
@@ -83,9 +84,9 @@ class ServerProcess:
         return self._process.pid
 
     def how_it_ended(self) -> str:
-        """As part of a sentence; "" while it runs."""
+        """As part of a sentence; "" while it runs, or when it was ended from here."""
         code = self._process.returncode
-        if code is None:
+        if code is None or self._was_stopped:
             return ""
         number = -code if code < 0 else code - 128
         try:
@@ -106,6 +107,7 @@ class ServerProcess:
     async def _stop(self) -> None:
         self.stdin.close()
         if not await self._gone(GRACE_S):
+            self._was_stopped = True
             self._let_go()
             if not await self._gone(guardian.ASK_S + guardian.KILL_S + GRACE_S):
                 self._process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib.util
+import json
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from .reach import PATIENCE_S, SERVERS
 
@@ -61,6 +62,55 @@ def running(app: Any, port: int = 0) -> Iterator[str]:
         uvicorn_server.should_exit = True
         thread.join()
         listening.close()
+
+
+class Sessions:
+    """An ASGI server of before 2026, which knows a client by its session, until it forgets."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self._calls = 0
+        self._session = ""
+
+    def forget(self) -> None:
+        self._session = ""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return await _lifespan(receive, send)
+        request = Request(scope, receive)
+        asked = json.loads(await request.body()) if request.method == "POST" else {}
+        response = self._answer(request, asked)
+        return await response(scope, receive, send)
+
+    def _answer(self, request: Request, asked: Any) -> Response:
+        method, number = asked.get("method"), asked.get("id")
+        if method == "initialize":
+            self.begun, self._calls = self.begun + 1, 0
+            self._session = str(self.begun)
+            info = {"serverInfo": {"name": "sessions", "version": "1"}, "capabilities": {"tools": {}}}
+            result = {"protocolVersion": "2025-06-18", **info}
+            return JSONResponse(_result(number, result), headers={"mcp-session-id": self._session})
+        if method == "server/discover":
+            return Response(status_code=400)
+        if request.headers.get("mcp-session-id") != self._session:
+            return Response(status_code=404)
+        if method == "tools/call":
+            self._calls += 1
+            return JSONResponse(
+                _result(number, {"content": [{"type": "text", "text": f"call {self._calls}"}]})
+            )
+        return Response(status_code=202 if request.method == "POST" else 405)
+
+
+def _result(number: Any, result: Any) -> Any:
+    return {"jsonrpc": "2.0", "id": number, "result": result}
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})
 
 
 def _guarded(app: Any, token: str) -> Any:

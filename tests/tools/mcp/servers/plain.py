@@ -10,7 +10,6 @@ from pathlib import Path
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
-from pydantic import BaseModel
 
 server = MCPServer("plain", instructions="For tests.")
 
@@ -82,22 +81,11 @@ async def steps(count: int, context: Context) -> str:
     return "done"
 
 
-class Answer(BaseModel):
-    word: str
-
-
-@server.tool()
-async def ask(context: Context) -> str:
-    """Asks a person, as servers did before 2026."""
-    answer = await context.elicit("A word?", Answer)
-    return f"{answer.action}: {answer.data.word if answer.action == 'accept' else ''}"
-
-
 @server.tool()
 async def grow(context: Context) -> str:
     """Has one tool more from now on."""
     server.add_tool(lambda: "new", name="grown", description="It was not there before.")
-    await context.session.send_tool_list_changed()
+    await context.notify_tools_changed()
     return "grown"
 
 
