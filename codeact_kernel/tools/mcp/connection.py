@@ -121,9 +121,8 @@ class Connection:
             async with self._patience.limit(seconds):
                 return await ask(client)
         except TimeoutError:
-            raise TimeoutError(
-                f"{self._lives.name}: no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
-            ) from None
+            said = f"no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
+            raise TimeoutError(f"{self._lives.name}: {said}") from None
         except MCPError as problem:
             if _has_ended_the_session(problem, self.config):
                 await link.stop()
