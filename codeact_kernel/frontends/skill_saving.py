@@ -88,7 +88,7 @@ def save_skills(
                 f"{function.function.name!r} has no docstring: say in a sentence what it is for, with --doc"
             )
     door = SyncDoor()
-    work = _Saving(path, edited, replace(spec, tools=specs), wish, settings, tell)
+    work = _Saving(path, edited, replace(spec, tools=specs), wish, settings)
     made = door.run(work.made(functions, lambda text: door.post(lambda: tell(text))))
     for new in made:
         write_skill(wish.folder, new.skill, new.tests.source or None)
@@ -133,7 +133,6 @@ class _Saving:
     spec: SetupSpec
     wish: Wish
     settings: Settings
-    tell: Callable[[str], object]
 
     async def made(
         self, functions: Sequence[Gathered], tell: Callable[[str], object]

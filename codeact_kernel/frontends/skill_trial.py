@@ -21,6 +21,7 @@ from ..wire.setup import SetupSpec, setup_source
 from ..wire.setup_skills import PACKAGE, Skill
 from ..wire.skill_watch import AGAIN, BEGAN, CALL, ENDED, SOURCE
 from ..wire.tape import Tape, TapeMiss, show_value
+from .recorded_data import hosted_setup
 from .skill_watching import why_of
 
 
@@ -38,16 +39,18 @@ async def tried(
         spec,
         allow_imports=(*spec.allow_imports, *files),
         skills=(*others, skill),
-        files=(),
         tape=(),
         external_bytes=0,
     )
     with tempfile.TemporaryDirectory(prefix="codeact-skill-") as folder:
         await asyncio.to_thread(_write, folder, files)
-        profile = replace(settings.profile, workspace=Path(folder), data=(), allow_imports=())
-        session = KernelSession(replace(settings, profile=profile))
+        imports = (*settings.profile.allow_imports, *files)
+        profile = replace(settings.profile, workspace=Path(folder), data=(), allow_imports=imports)
+        # Within the user's ceiling of imports, as in any replay: what the run could import is its own word.
+        setup = hosted_setup(setup_source(beside), profile)
+        session = KernelSession(replace(settings, profile=replace(profile, allow_imports=())))
         try:
-            await session.start(SOURCE + setup_source(beside))
+            await session.start(SOURCE + setup)
             return await _problem(session, settings, skill.name, tests, is_async=is_async)
         finally:
             await session.aclose()

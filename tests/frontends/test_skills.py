@@ -13,7 +13,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from codeact_kernel import Agent, ScriptedModel, tool
+from codeact_kernel import Agent, SandboxProfile, ScriptedModel, tool
+from codeact_kernel.config import Settings
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.cellrun import exec_cells
 from codeact_kernel.frontends.replaying import replay_notebook
@@ -303,6 +304,21 @@ def test_with_consent_it_is_saved_as_it_is_now(run: Path, tmp_path: Path) -> Non
     assert "limit: int = 3" in new.skill.source
     # The step that shows two orders now shows three: what it did is not what was recorded there.
     assert len(new.tests.tests) == 2
+
+
+def test_what_a_run_says_that_it_may_import_is_within_the_users_ceiling(tmp_path: Path) -> None:
+    path = tmp_path / "shelled.ipynb"
+    code = "import shutil\ndef f(x):\n    'Doc.'\n    return [shutil.__name__, x]\nf(1)"
+    profile = SandboxProfile(allow_imports=("shutil",))
+    with Agent(
+        model=ScriptedModel([{"code": code}, {"answer": "done"}]), out=path, verify=False, profile=profile
+    ) as agent:
+        agent.run_sync("Go.")
+    (new,) = saved(path, tmp_path / "kept", "f")
+    assert len(new.tests.tests) == 1
+    tight = Settings(profile=SandboxProfile(import_ceiling=("csv",)))
+    with pytest.raises(UsageError, match="module 'shutil' is refused"):
+        save_skills(path, ["f"], Wish(tmp_path / "none", untested=True), settings=tight)
 
 
 # --- a hostile run -----------------------------------------------------------------------------
