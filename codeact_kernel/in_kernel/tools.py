@@ -11,16 +11,9 @@ from typing import Any, NoReturn
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.wire.frames import FINAL_ANSWER
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolOutcome, ToolParameter, ToolSpec
-from codeact_kernel.wire.stubs import HINT
+from codeact_kernel.wire.stubs import HINT, signature_of
 from codeact_kernel.wire.values import EncodeError, decode, encode
 
-_KINDS = {
-    "positional_only": inspect.Parameter.POSITIONAL_ONLY,
-    "positional_or_keyword": inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    "var_positional": inspect.Parameter.VAR_POSITIONAL,
-    "keyword_only": inspect.Parameter.KEYWORD_ONLY,
-    "var_keyword": inspect.Parameter.VAR_KEYWORD,
-}
 _COROUTINE = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 DENIED = "ToolDenied"
 _INLINE = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>"}
@@ -53,16 +46,6 @@ ERRORS: dict[str, type[Exception]] = {
 """What a failed call raises beside Python's own exceptions, by the name that the host says."""
 
 
-class _Source:
-    """Source text in a signature: shown as written, never evaluated."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __repr__(self) -> str:
-        return self._text
-
-
 class ToolFunction:
     """A tool as action code sees it.
 
@@ -78,7 +61,7 @@ class ToolFunction:
         self.__name__ = self.__qualname__ = spec.function
         self.__doc__ = spec.doc or None
         self.__module__ = spec.module or "tools"
-        self.__signature__ = signature(spec)
+        self.__signature__ = signature_of(spec)
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         __tracebackhide__ = True
@@ -123,24 +106,6 @@ class ToolFunction:
 
     def __repr__(self) -> str:
         return f"<tool {self._spec.name}{self.__signature__}>"
-
-
-def signature(spec: ToolSpec) -> inspect.Signature:
-    """The tool's signature, annotations and defaults as source text."""
-    return inspect.Signature(
-        [_parameter(parameter) for parameter in spec.parameters],
-        return_annotation=_Source(spec.returns) if spec.returns else inspect.Signature.empty,
-    )
-
-
-def _parameter(parameter: ToolParameter) -> inspect.Parameter:
-    empty = inspect.Parameter.empty
-    return inspect.Parameter(
-        parameter.name,
-        _KINDS[parameter.kind],
-        annotation=_Source(parameter.annotation) if parameter.annotation else empty,
-        default=empty if parameter.default is None else _Source(parameter.default),
-    )
 
 
 FINAL_ANSWER_SPEC = ToolSpec(

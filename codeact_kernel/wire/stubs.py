@@ -1,4 +1,4 @@
-"""Owns a tool as text: a stub of Python, one line of a list, the parameters that an error names."""
+"""Owns a tool as text: a stub, a signature, one line of a list, the parameters that an error names."""
 
 from __future__ import annotations
 
@@ -15,6 +15,43 @@ SHOWN = 40
 """Parameters that an error names."""
 HINT = "Parameters (* = required): "
 _SENTENCE = re.compile(r"(?<=[.!?])\s|\n\s*\n")
+
+
+_KINDS = {
+    "positional_only": inspect.Parameter.POSITIONAL_ONLY,
+    "positional_or_keyword": inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    "var_positional": inspect.Parameter.VAR_POSITIONAL,
+    "keyword_only": inspect.Parameter.KEYWORD_ONLY,
+    "var_keyword": inspect.Parameter.VAR_KEYWORD,
+}
+
+
+class _Source:
+    """Source text in a signature: shown as written, never evaluated."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def signature_of(tool: ToolSpec) -> inspect.Signature:
+    """The tool's signature, annotations and defaults as source text."""
+    return inspect.Signature(
+        [_inspected(parameter) for parameter in tool.parameters],
+        return_annotation=_Source(tool.returns) if tool.returns else inspect.Signature.empty,
+    )
+
+
+def _inspected(parameter: ToolParameter) -> inspect.Parameter:
+    empty = inspect.Parameter.empty
+    return inspect.Parameter(
+        parameter.name,
+        _KINDS[parameter.kind],
+        annotation=_Source(parameter.annotation) if parameter.annotation else empty,
+        default=empty if parameter.default is None else _Source(parameter.default),
+    )
 
 
 def tool_stub(tool: ToolSpec) -> str:

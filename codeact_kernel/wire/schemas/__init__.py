@@ -9,13 +9,13 @@ it cannot say is Any.
     module_source(module, specs)                             # what is imported, and what is shown
 """
 
+from ..stubs import signature_of
 from .checking import check_source
 from .names import function_names, module_name
 from .source import module_source
 from .specs import (
     documentation,
     parameter_names,
-    signature_of,
     tool_spec,
     wraps_result,
 )

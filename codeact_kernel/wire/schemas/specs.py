@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -138,39 +137,6 @@ def wraps_result(output_schema: Mapping[str, Json]) -> bool:
     if output_schema.get("x-fastmcp-wrap-result") is True:
         return "result" in properties
     return list(properties) == ["result"] and items_of(output_schema.get("required")) == ["result"]
-
-
-class _Source(str):
-    """Source text in a signature: shown as it is written."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
-_KINDS = {
-    "positional_only": inspect.Parameter.POSITIONAL_ONLY,
-    "positional_or_keyword": inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    "var_positional": inspect.Parameter.VAR_POSITIONAL,
-    "keyword_only": inspect.Parameter.KEYWORD_ONLY,
-    "var_keyword": inspect.Parameter.VAR_KEYWORD,
-}
-
-
-def signature_of(spec: ToolSpec) -> inspect.Signature:
-    """The signature; annotations and defaults are source text, which nobody evaluates."""
-    empty = inspect.Parameter.empty
-    return inspect.Signature(
-        [
-            inspect.Parameter(
-                each.name,
-                _KINDS[each.kind],
-                annotation=_Source(each.annotation) if each.annotation else empty,
-                default=empty if each.default is None else _Source(each.default),
-            )
-            for each in spec.parameters
-        ],
-        return_annotation=_Source(spec.returns) if spec.returns else inspect.Signature.empty,
-    )
 
 
 def _view(document: Document) -> tuple[Schema, list[Json], Json]:

@@ -1,4 +1,4 @@
-"""Schemas that are meant to cost: time and the size of the source stay within bounds, and there is a module."""
+"""Schemas that are meant to cost: time and source stay within bounds, and there is always a module."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from codeact_kernel.wire.schemas import check_source, function_names, module_sou
 
 from .backwards import MODULE, space_of, spec_of
 
-SECONDS = 20.0
-"""Of processor time: a hundred times what it takes, so that only another order of growth is found."""
+SECONDS = 60.0
+"""Of processor time: many times what it takes, so that only another order of growth is found."""
 SOURCE = 3_000_000
 
 
@@ -59,7 +59,7 @@ HOSTILE: dict[str, Any] = {
     "everything with everything": of(
         MANY, anyOf=[of({f"other {n}": {}}, required=[f"property {n}"]) for n in range(1_000)]
     ),
-    "a base for a hundred": of({"a": {**of(MANY), "anyOf": [of({f"b{n}": {}}) for n in range(100)]}}),
+    "a base for a hundred": of({"a": {**of(MANY), "anyOf": [of({f"b{n}": {}}) for n in range(50)]}}),
     "the same base again": of(
         {f"p{n}": {"$ref": "#/$defs/Base", "properties": {f"q{n}": {}}} for n in range(900)},
         **{"$defs": {"Base": of(MANY)}},
@@ -111,9 +111,9 @@ def test_further_parameters_are_given_as_more() -> None:
 
 
 def test_a_module_of_hostile_tools_is_bounded_too() -> None:
-    """A small schema that means much, in each of a hundred tools."""
+    """A small schema that means much, in each of fifty tools."""
     schema = ToolSchema("t", doubling(lambda ref: {"type": "array", "prefixItems": [ref, ref]}))
-    specs = [tool_spec("server", f"t{n}", schema, "") for n in range(100)]
+    specs = [tool_spec("server", f"t{n}", schema, "") for n in range(50)]
     source = module_source(MODULE, specs)
     check_source(source)
     assert len(source) < 10_000_000
