@@ -265,6 +265,7 @@ def test_forked(spares: int) -> None:
         lab = Lab(SLOW, SETUP, launcher)
         try:
             lab.start()
+            assert lab.session.report.start == ("spare" if spares else "fork")
             cell = IMPORT + "files.many_7('a'), len(tools.search('many', 100))"
             assert value_of(lab, cell, Host()) == "(['files.many_7', [], {'path': 'a'}], 100)"
         finally:
