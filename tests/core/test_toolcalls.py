@@ -273,3 +273,31 @@ def test_weight_is_about_the_bytes() -> None:
     assert 1_000_000 <= weight(["x" * 1_000_000, {"k" * 1000: 1}]) <= 1_002_000
     assert weight("\u20ac" * 1000) >= 4000
     assert 8_000 <= weight([[0] * 10] * 100) <= 10_000
+
+
+class Growing(Log):
+    """Has more tools when it is asked again."""
+
+    names: tuple[str, ...] = ("echo",)
+
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(map(ToolSpec, self.names))
+
+
+def test_tools_that_come_within_a_step_can_be_called_in_it() -> None:
+    log = Growing()
+    calls = step(log)
+    unknown = asyncio.run(calls.call(request("a", "late")))
+    there = "no tool is called 'late'; there are: echo, final_answer"
+    assert unknown == Raised("NameError", there)
+    log.names = ("echo", "late")
+    assert asyncio.run(calls.call(request("a", "late"))) == Returned("a")
+
+
+def test_of_thousands_of_tools_only_some_are_named() -> None:
+    log = Growing()
+    log.names = tuple(f"tool_{n}" for n in range(2500))
+    unknown = asyncio.run(step(log).call(request("a", "x" * 5000)))
+    assert isinstance(unknown, Raised)
+    assert unknown.message.endswith(" and 2,461 more")
+    assert len(unknown.message) < 1_000

@@ -45,6 +45,15 @@ class Changes:
         return " ".join(filter(None, said))
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A list of tools, understood. By the server's names."""
+
+    listed: Mapping[str, types.Tool]
+    specs: Mapping[str, ToolSpec]
+    new: Mapping[str, RemoteTool]
+
+
 class Offers:
     """The tools of a server, those of its earlier lists too.
 
@@ -56,42 +65,53 @@ class Offers:
         self._config = config
         self._caller = caller
         self._tools: dict[str, RemoteTool] = {}
-        self._listed: set[str] = set()
+        self._listed: dict[str, types.Tool] = {}
         self._specs: dict[str, ToolSpec] = {}
 
     @property
     def tools(self) -> tuple[RemoteTool, ...]:
         return tuple(self._tools.values())
 
-    def take(self, listed: Iterable[types.Tool]) -> Changes:
-        """The list as it is now. Raises: ValueError when no module can be made of it."""
+    def prepared(self, listed: Iterable[types.Tool]) -> Prepared:
+        """Understands a list; changes nothing, so that a thread can do it: 2,500 tools take seconds. What has
+        been understood before is not again. Raises: ValueError when no module can be made of it."""
         wanted = {tool.name: tool for tool in reversed([*listed]) if self._is_offered(tool.name)}
         wanted = dict(reversed(wanted.items()))
         fresh = [name for name in wanted if name not in self._tools][: MAX_TOOLS - len(self._tools)]
         functions = dict(zip((all_ := [*self._tools, *fresh]), function_names(all_), strict=True))
-        specs = {
-            name: self._spec(tool, functions[name]) for name, tool in wanted.items() if name in functions
+        known = {name: self._specs[name] for name, tool in wanted.items() if self._listed.get(name) == tool}
+        made = {
+            name: self._spec(tool, functions[name])
+            for name, tool in wanted.items()
+            if name in functions and name not in known
         }
-        check_source(module_source(ToolModule(self._config.module, "mcp_servers"), [*specs.values()]))
-        new = tuple(self._added(name, specs[name]) for name in fresh)
+        check_source(module_source(ToolModule(self._config.module, "mcp_servers"), [*made.values()]))
+        specs = {name: made.get(name) or known[name] for name in wanted if name in made or name in known}
+        return Prepared(wanted, specs, {name: self._made(name, made[name]) for name in fresh})
+
+    def take(self, found: Prepared) -> Changes:
+        """The list as it is now, of what was prepared last."""
         redefined = tuple(
-            self._redefined(name, spec) for name, spec in specs.items() if self._differs(name, spec)
+            self._redefined(name, spec)
+            for name, spec in found.specs.items()
+            if name in self._tools and self._specs[name].schema != spec.schema
         )
-        gone = tuple(functions[name] for name in self._listed - specs.keys())
-        self._listed, self._specs = set(specs), self._specs | specs
-        return Changes(new, redefined, gone)
+        gone = tuple(
+            self._tools[name].spec.function
+            for name in self._listed
+            if name in self._tools and name not in found.specs
+        )
+        self._tools |= found.new
+        self._specs |= found.specs
+        self._listed = dict(found.listed)
+        return Changes(tuple(found.new.values()), redefined, gone)
 
     def _is_offered(self, name: str) -> bool:
         config = self._config
         return (not config.include or _matches(name, config.include)) and not _matches(name, config.exclude)
 
-    def _added(self, name: str, spec: ToolSpec) -> RemoteTool:
-        self._specs[name] = spec
-        made = self._tools[name] = RemoteTool(spec, self._caller(spec), way(name, self._config.approve))
-        return made
-
-    def _differs(self, name: str, spec: ToolSpec) -> bool:
-        return self._specs[name].schema != spec.schema
+    def _made(self, name: str, spec: ToolSpec) -> RemoteTool:
+        return RemoteTool(spec, self._caller(spec), way(name, self._config.approve))
 
     def _redefined(self, name: str, spec: ToolSpec) -> RemoteTool:
         made = self._tools[name]

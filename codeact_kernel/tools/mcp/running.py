@@ -68,6 +68,7 @@ class Running:
         self._lists = 0
         self._looking: asyncio.Task[None] | None = None
         self._again = False
+        self._taking = asyncio.Lock()
 
     # --- the catalogue -----------------------------------------------------------------------------
 
@@ -78,7 +79,7 @@ class Running:
             if known is None:
                 await self.look()
             else:
-                self._take(known)
+                await self._take(known)
         except PROBLEMS as problem:
             self.problem = without(str(problem), self.config.confidential)
         self._begun = True
@@ -87,11 +88,12 @@ class Running:
         """Asks the server what it offers, and tells what is another. Raises: PROBLEMS."""
         catalogue = await Catalogue.of(self.connection)
         self._current = True
-        self._take(catalogue)
+        await self._take(catalogue)
         await asyncio.to_thread(self._cache.save, self.config, catalogue)
 
-    def _take(self, catalogue: Catalogue) -> None:
-        changes = self.offers.take(catalogue.tools)
+    async def _take(self, catalogue: Catalogue) -> None:
+        async with self._taking:
+            changes = self.offers.take(await asyncio.to_thread(self.offers.prepared, catalogue.tools))
         self.module = described(self.config.module, catalogue.info, catalogue.instructions)
         self.problem = ""
         if self._begun:
