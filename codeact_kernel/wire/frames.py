@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .blob import LEAST, Blob, Bytes
@@ -49,7 +49,7 @@ _MAX_DIGITS = 100
 _MAX_CALLED = 100
 """Characters of the name of a tool in a text."""
 _LISTED = 40
-"""Names of tools in a text; of more there is their number."""
+"""Names of tools in a text."""
 _CALL = re.compile(rb'\{"t":"call","id":(\d{1,18}),"tool":"([\w.]{1,200})"', re.ASCII)
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
@@ -139,18 +139,10 @@ def called(tool: str) -> str:
     return f"{tool}()" if len(tool) <= _MAX_CALLED else f"{tool[:_MAX_CALLED]}…()"
 
 
-def unknown(tool: str, names: Collection[str]) -> Raised:
-    """What a call gets of a tool that there is not. A run that goes on knows modules of its earlier steps."""
-    module, dot, _ = tool[:_MAX_CALLED].partition(".")
-    if dot and not any(name.startswith(f"{module}.") for name in names):
-        return Raised(
-            "ToolUnavailable",
-            f"{tool[:_MAX_CALLED]}(): {module} is not there now; who runs this can give it again, with --mcp "
-            "FILE for a server, --tools for a toolkit",
-        )
-    there = (
-        ", ".join(names) or "none" if len(names) <= _LISTED else f"{len(names):,}; tools.search finds them"
-    )
+def unknown(tool: str, names: Sequence[str]) -> Raised:
+    """What a call gets of a tool that there is not."""
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    there = ", ".join(names[:_LISTED]) + more or "none"
     return Raised("NameError", f"no tool is called {tool[:_MAX_CALLED]!r}; there are: {there}")
 
 
