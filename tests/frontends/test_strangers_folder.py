@@ -58,7 +58,14 @@ class Folders:
             path.parent.mkdir(parents=True, exist_ok=True)
             bait = f"with open({str(self._log)!r}, 'a') as log: log.write({name!r} + '\\n')\n"
             path.write_text(bait + (TOOLS if name == "tools" else ""))
-        asked = {"CodeActKernel": {"model": "scripted:none.jsonl", "tools": ["tools.py"]}}
+        for name in ("mcp.json", ".mcp.json", ".vscode/mcp.json", ".cursor/mcp.json"):
+            path = self.stranger / name
+            path.parent.mkdir(exist_ok=True)
+            server = {"command": "sh", "args": ["-c", f"echo {name} >> {self._log}"]}
+            path.write_text(json.dumps({"mcpServers": {"bait": server}}))
+        asked = {
+            "CodeActKernel": {"model": "scripted:none.jsonl", "tools": ["tools.py"], "mcp": ["mcp.json"]}
+        }
         for name in ("codeact_config", "jupyter_config"):
             (self.stranger / f"{name}.json").write_text(json.dumps(asked))
         (self.stranger / "evil.pth").write_text(f"import os; open({str(self._log)!r}, 'a').write('pth\\n')\n")
@@ -138,6 +145,8 @@ def test_nothing_of_it_runs(folders: Folders, front_end: Client) -> None:
     # Its tools, named from the notebook, which is the stranger's too.
     assert "is not trusted" in front_end.run("%tools tools.py")
     assert "stolen" not in front_end.run("%tools")
+    assert "is not trusted" in front_end.run("%mcp mcp.json")
+    assert "no MCP servers" in front_end.run("%mcp")
     # The user's own configuration holds, and a whole task runs: agent, model, tools, sandbox, notebook.
     assert "42" in front_end.run("Add one to 41 with my tool")
     assert "2" in front_end.run("%%python\n1 + 1")
