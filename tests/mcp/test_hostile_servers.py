@@ -181,7 +181,7 @@ ANSWERS: Mapping[str, tuple[int, type, str]] = {
     "progress": (800, *FINE),
     "odd_progress": (0, *FINE),
     "bad_structure": (0, Raised, r"ToolSchemaError.*not of type 'integer'"),
-    "big": (65, Raised, r"ToolProtocolError.*67108864 bytes is not taken"),
+    "big": (70, Raised, r"ToolProtocolError.*67108864 bytes is not taken"),
     "many": (6000, Raised, r"ToolProtocolError.*6,000 parts; at most 5,000"),
     "surrogate": (0, Returned, "lone \ufffd one"),
     "no_utf8": (0, Returned, "\ufffd+"),

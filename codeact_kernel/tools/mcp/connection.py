@@ -126,9 +126,7 @@ class Connection:
         except MCPError as problem:
             if _has_ended_the_session(problem, self.config):
                 await link.stop()
-                return await self._asked(
-                    what, ask, seconds
-                )  # It was refused unseen. So often, `Lives` ends it.
+                return await self._asked(what, ask, seconds)  # It was refused unseen.
             if (how := await self._lost(link, problem)) is not None:
                 raise self._lives.unavailable(
                     f"it ended before it had answered to: {what}; whether it did is not known{how}"
