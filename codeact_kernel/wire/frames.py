@@ -140,7 +140,14 @@ def called(tool: str) -> str:
 
 
 def unknown(tool: str, names: Sequence[str]) -> Raised:
-    """What a call gets of a tool that there is not."""
+    """What a call gets of a tool that there is not. A run that goes on knows modules of its earlier steps."""
+    module, dot, _ = tool[:_MAX_CALLED].partition(".")
+    if dot and not any(name.startswith(f"{module}.") for name in names):
+        return Raised(
+            "ToolUnavailable",
+            f"{tool[:_MAX_CALLED]}(): {module} is not there now; who runs this can give it again, with --mcp "
+            "FILE for a server, --tools for a toolkit",
+        )
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     there = ", ".join(names[:_LISTED]) + more or "none"
     return Raised("NameError", f"no tool is called {tool[:_MAX_CALLED]!r}; there are: {there}")
