@@ -98,11 +98,12 @@ class Servers:
         self._registry.add(self.offered(tools), news=said)
 
     def states(self, calls: Iterable[ToolCall]) -> tuple[ServerState, ...]:
-        """What became of each. `calls`: of the run."""
+        """What became of each; on any thread. `calls`: of the run."""
         if self._servers is None:
             return tuple(map(waiting, self.configs))
         made = Counter(call.tool.partition(".")[0] for call in calls)
-        offered = Counter(spec.module for spec in self._registry.specs() if not spec.function.startswith("_"))
+        names = tuple(self._registry.tools)  # At once: the portal may add some meanwhile.
+        offered = Counter(name.partition(".")[0] for name in names if "._" not in name)
         failed = self._servers.failed
         return tuple(
             ServerState(
