@@ -8,6 +8,8 @@ import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from codeact_kernel.wire.messages import Json, ToolModule, ToolParameter, ToolSchema, ToolSpec
 from codeact_kernel.wire.setup import SetupSpec, parse_setup, read_setup_source, setup_source
@@ -17,10 +19,13 @@ from codeact_kernel.wire.setup_modules import (
     MAX_MODULES,
     MAX_PARTS,
     MAX_TOOLS,
+    tool_lines,
     tools_from_value,
     tools_value,
 )
 from codeact_kernel.wire.values import decode, encode
+
+from .test_setup import hostile, values
 
 FILES = ToolModule("filesystem", "mcp_servers", "Files' server", "It's \"quoted\" '''too\\'''")
 SHOP = ToolModule("shop", "toolkits")
@@ -47,6 +52,32 @@ def test_all_comes_back(count: int) -> None:
     assert read_setup_source(source) == spec
     (argument,) = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)][-1:]
     assert "'" not in str(argument)
+
+
+@given(
+    st.lists(st.tuples(hostile, hostile, st.dictionaries(hostile, values, max_size=3)), max_size=4),
+    st.sampled_from(["", "x" * LARGE_BYTES]),
+)
+def test_no_word_of_a_server_leaves_the_string(
+    said: list[tuple[str, str, dict[str, Json]]], more: str
+) -> None:
+    modules = tuple(ToolModule(f"m{n}", "mcp_servers", *texts[:2]) for n, texts in enumerate(said))
+    tools = tuple(
+        ToolSpec(f"m{n}.f", doc=doc + more, schema=ToolSchema(name, schema, schema))
+        for n, (name, doc, schema) in enumerate(said)
+    )
+    spec = SetupSpec("", tools=tools, modules=modules)
+    source = setup_source(spec)
+    assert all(line.isascii() and line.isprintable() for line in source.splitlines())
+    assert source.count("'") == 2 * 3
+    assert read_setup_source(source) == spec
+
+
+def test_what_was_written_is_kept() -> None:
+    modules, tools = (FILES,), tuple(map(tool, range(300)))
+    assert tool_lines(modules, tools) is tool_lines(modules, tools)
+    others = tuple(map(tool, range(301)))
+    assert tool_lines(modules, others) != tool_lines(modules, tools)
 
 
 def test_packed_tools_can_be_left_for_later() -> None:
