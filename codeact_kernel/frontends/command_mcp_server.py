@@ -7,8 +7,8 @@ import importlib.util
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from traitlets import Float, Int, Unicode
 
@@ -17,13 +17,14 @@ from ..exceptions import UsageError
 from ..tools.registry import Tool, ToolRegistry
 from ..wire.messages import ToolModule
 from .app import CodeactApp
+from .approval_modes import Modes
 from .assembly import Agent
 from .doors import outlets, tools_of
 from .kernel_agent import NoModel
 from .mcp_server import KernelServer
 from .mcp_server_asking import ClientAsker
 from .mcp_server_http import LOOPBACK, PATH, FrontDoor, address, application, listening, serve_http
-from .mcp_server_kernels import Kernels, Make
+from .mcp_server_kernels import Kernels
 from .mcp_server_stdio import serve_stdio
 from .mcp_server_words import about
 from .page import Page
@@ -32,6 +33,15 @@ from .terminal import clean
 
 TOKEN = "CODEACT_MCP_TOKEN"
 FOLDER = "codeact-runs"
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """Where HTTP is served, and what clients have to know; "" for nothing."""
+
+    host: str
+    port: int
+    token: str = field(repr=False)
 
 
 class McpServerApp(CodeactApp):
@@ -49,33 +59,24 @@ class McpServerApp(CodeactApp):
     def start(self) -> int:
         if importlib.util.find_spec("mcp") is None:
             raise UsageError(MISSING)
+        settings, folder = self.settings(), _folder(self.out)
+        entrance = self._entrance(settings) if self.http else None
         with outlets(True) as (console, wire):  # From here on stdout is the protocol's.
             assert wire is not None
-            page, settings, tools = Page(console), self.settings(), tools_of(self.tools)
-            folder = _folder(self.out)
-            if self.http:
-                asyncio.run(self._over_http(page, settings, tools, folder))
+            page, tools = Page(console), tools_of(self.tools)
+            kernel = self._offered(page, settings, tools, folder)
+            if entrance is not None:
+                asyncio.run(self._over_http(page, kernel, entrance))
             else:
                 stdin = os.fdopen(os.dup(0), "rb", buffering=0)
                 _nothing_on_stdin()
                 stdout = os.fdopen(os.dup(wire.fileno()), "wb", buffering=0)
-                asyncio.run(self._over_stdio(page, settings, tools, folder, stdin, stdout))
+                serving = serve_stdio(kernel.server(), stdin, stdout)
+                asyncio.run(_until_signal(serving, kernel.kernels.aclose))
         return 0
 
-    async def _over_stdio(
-        self,
-        page: Page,
-        settings: Settings,
-        tools: tuple[Tool, ...],
-        folder: Path,
-        stdin: BinaryIO,
-        stdout: BinaryIO,
-    ) -> None:
-        kernels = Kernels(self._maker(settings, tools), folder, tell=_teller(page))
-        server = self._offered(kernels, settings, tools, page).server()
-        await _until_signal(serve_stdio(server, stdin, stdout), kernels.aclose)
-
-    async def _over_http(self, page: Page, settings: Settings, tools: tuple[Tool, ...], folder: Path) -> None:
+    def _entrance(self, settings: Settings) -> Entrance:
+        """Raises: UsageError."""
         host, port = address(self.http)
         token = os.environ.get(TOKEN, "")
         if host not in LOOPBACK and not token:
@@ -88,18 +89,17 @@ class McpServerApp(CodeactApp):
                 "--workspace is one folder, and each client has a kernel of its own: add --sessions 1, or "
                 "leave it out"
             )
-        kernels = Kernels(
-            self._maker(settings, tools), folder, most=self.sessions, idle_s=self.idle_s, tell=_teller(page)
-        )
-        server = self._offered(kernels, settings, tools, page).server()
-        app = application(server, host, kernels=self.sessions, idle_s=self.idle_s)
-        with listening(host, port) as listener:
+        return Entrance(host, port, token)
+
+    async def _over_http(self, page: Page, kernel: KernelServer, entrance: Entrance) -> None:
+        kernels, host, token = kernel.kernels, entrance.host, entrance.token
+        app = application(kernel.server(), host, kernels=self.sessions, idle_s=self.idle_s)
+        with listening(host, entrance.port) as listener:
             shown = f"[{host}]" if ":" in host else host
-            page.line(f"MCP at http://{shown}:{listener.getsockname()[1]}{PATH}   notebooks in {folder}")
+            page.line(f"MCP at http://{shown}:{listener.getsockname()[1]}{PATH}")
             if not token:
-                page.line(
-                    f"any user of this machine can connect; {TOKEN} in the environment prevents it", "dim"
-                )
+                said = f"any user of this machine can connect; {TOKEN} in the environment prevents it"
+                page.line(said, "dim")
             stop = asyncio.Event()
             sweeping = asyncio.create_task(kernels.sweep())
             serving = serve_http(FrontDoor(app, token, kernels.end), listener, stop)
@@ -108,7 +108,12 @@ class McpServerApp(CodeactApp):
             finally:
                 sweeping.cancel()
 
-    def _maker(self, settings: Settings, tools: tuple[Tool, ...]) -> Make:
+    def _offered(self, page: Page, settings: Settings, tools: tuple[Tool, ...], folder: Path) -> KernelServer:
+        """Raises: UsageError, before any client sees it."""
+        registry, servers = ToolRegistry(tools), configs_of(self.mcp or None)
+        registry.add((), (ToolModule(config.module, "mcp_servers") for config in servers))
+        Modes(self.approve or None, registry.tools.values(), registry.modules())
+
         def make(path: Path, asker: ClientAsker) -> Agent:
             return Agent(
                 tools,
@@ -118,20 +123,17 @@ class McpServerApp(CodeactApp):
                 verify=False,
                 approve=self.approve or None,
                 asker=asker,
-                mcp=self.mcp or None,
+                mcp=servers or None,
             )
 
-        return make
+        def tell(text: str) -> None:
+            page.line(clean(text), "dim")
 
-    def _offered(
-        self, kernels: Kernels, settings: Settings, tools: tuple[Tool, ...], page: Page
-    ) -> KernelServer:
-        registry = ToolRegistry(tools)
-        servers = configs_of(self.mcp or None)
-        modules = (*registry.modules(), *(ToolModule(config.module, "mcp_servers") for config in servers))
-        words = about(settings.profile, registry.specs(), modules)
+        most, idle_s = (self.sessions, self.idle_s) if self.http else (1, None)
+        kernels = Kernels(make, folder, most=most, idle_s=idle_s, tell=tell)
+        words = about(settings.profile, registry.specs(), registry.modules())
         reaches_out = bool(tools or servers)
-        return KernelServer(kernels, settings.output, words, reaches_out=reaches_out, tell=_teller(page))
+        return KernelServer(kernels, settings.output, words, reaches_out=reaches_out, tell=tell)
 
 
 async def _until_signal(
@@ -158,10 +160,6 @@ async def _until_signal(
         await asyncio.wait([task])
     if not task.cancelled():
         task.result()
-
-
-def _teller(page: Page) -> Callable[[str], None]:
-    return lambda text: page.line(clean(text), "dim")
 
 
 def _folder(name: str) -> Path:

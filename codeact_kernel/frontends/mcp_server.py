@@ -63,7 +63,7 @@ class KernelServer:
         reaches_out: bool,
         tell: Callable[[str], None],
     ) -> None:
-        self._kernels = kernels
+        self.kernels = kernels
         self._limits = limits
         self._about = about
         self._reaches_out = reaches_out
@@ -136,7 +136,7 @@ class KernelServer:
     def _kernel(self, ctx: ServerRequestContext[Any]) -> ClientKernel:
         """Over HTTP the transport has checked that there is such a session; a pipe has one client."""
         headers: Mapping[str, str] = getattr(ctx.request, "headers", {})
-        return self._kernels.of(headers.get(SESSION, STDIO))
+        return self.kernels.of(headers.get(SESSION, STDIO))
 
     async def _run_cell(
         self, ctx: ServerRequestContext[Any], kernel: ClientKernel, code: str

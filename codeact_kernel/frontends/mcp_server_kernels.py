@@ -232,7 +232,7 @@ class Kernels:
 
 async def _step(agent: Agent, code: str, on_event: Callable[[Event], None]) -> Step:
     step: Step | None = None
-    async with aclosing(agent.stream(None, cell=code)) as events:
+    async with aclosing(agent.stream(None, cell=code)) as events:  # type: ignore[type-var]  # it has aclose
         async for event in events:
             if isinstance(event, StepFinished):
                 step = event.step

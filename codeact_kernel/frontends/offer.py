@@ -42,7 +42,7 @@ class Offer:
 
     def approvals(self) -> dict[str, str]:
         """By tool: allow, ask, deny, or "a rule". Raises: UsageError for a tool that there is not."""
-        modes = Modes(self.approve, self.tools)
+        modes = Modes(self.approve, self.tools, self.modules)
         return {made.name: _approval(modes, made) for made in self.tools}
 
     def prompt_tokens(self) -> int:

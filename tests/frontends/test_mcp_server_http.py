@@ -24,6 +24,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 pytestmark = [pytest.mark.kernel, pytest.mark.timeout(400)]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
 DEADLINE_S = 180.0
 JSON = {"Accept": "application/json, text/event-stream"}
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -151,8 +152,7 @@ def test_what_is_no_address(text: str) -> None:
         (["--idle", "0"], "at least 1"),
     ],
 )
-def test_what_is_not_served(tmp_path: Path, options: list[str], said: str) -> None:
-    argv = [sys.executable, "-m", "codeact_kernel", "mcp-server", "--out", str(tmp_path / "runs"), *options]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=tmp_path)
+def test_what_is_not_served(command: Command, options: list[str], said: str) -> None:
+    done = command("mcp-server", *options)
     assert done.returncode == 2
     assert said in done.stderr
