@@ -249,6 +249,10 @@ def test_the_guard_stays(lab: Lab) -> None:
         cell = lab.run(code, host)
         assert cell.error.ename in ("ImportRefused", "AttributeRefused"), code
     assert [r.name for r in host.refusals if r.kind == "import"] == ["os", "importlib"]
+    assert lab.run("%reset -f", host).error.ename == "MagicRefused"
+    assert value_of(
+        lab, "from mcp_servers import *\nfrom toolkits import *\nfiles.read('a')[0], shop.refund(1)[0]", host
+    ) == ("('files.read', 'shop.refund')")
     for code, said in (
         ("import files", "Instead: from mcp_servers import files."),
         ("from shop import refund", "Instead: from toolkits import shop."),
