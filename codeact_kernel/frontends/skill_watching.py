@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -62,7 +63,7 @@ class _Open:
         self.name, self.given = name, given
         self.calls: list[ToolCall] = []
         self.alone = True
-        """False: another one ran at the same time when a tool was called."""
+        """False: a tool was called while another call of the same function ran: whose it was is not known."""
 
 
 class Watching:
@@ -84,8 +85,9 @@ class Watching:
                     self._open[number] = _Open(name, _given(given, named))
 
     def called(self, call: ToolCall) -> None:
+        names = Counter(each.name for each in self._open.values())
         for each in self._open.values():
-            each.alone = each.alone and len(self._open) == 1
+            each.alone = each.alone and names[each.name] == 1
             each.calls.append(call)
 
     def ended(self, step: int, args: Sequence[Json]) -> None:
@@ -98,7 +100,7 @@ class Watching:
                 elif "returns" not in said or weight(said) > 4 * MAX_TOLD:
                     watched.refuse(why_of(said.get("refused")))
                 elif not call.alone:
-                    watched.refuse("ran at the same time as another, and tools were called")
+                    watched.refuse("ran at the same time as another call of it, and tools were called")
                 else:
                     watched.examples.append(Example(step, *call.given, said["returns"], tuple(call.calls)))
 

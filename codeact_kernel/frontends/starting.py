@@ -93,16 +93,7 @@ async def start(
         session = KernelSession(replace(settings, profile=profile), launcher=launcher)
         offered, spec, versions = await _beside(session, offer(), profile)
         try:
-            info = RunInfo(
-                uuid.uuid4().hex[:12],
-                model.name,
-                datetime.now(UTC).isoformat(timespec="seconds"),
-                setup_source(spec),
-                versions,
-                asdict(settings.limits),
-                json.loads(json.dumps(asdict(settings.profile), default=str)),
-                cage.entry_of(session),
-            )
+            info = _info(settings, model, setup_source(spec), versions, session)
             if origin is None:
                 return Started(session, Trajectory(info), offered, held)
             info = replace(info, parent=origin.info.parent)
@@ -124,6 +115,22 @@ async def start(
     except BaseException:
         held.close()
         raise
+
+
+def _info(
+    settings: Settings, model: Model, setup: str, versions: Mapping[str, str], session: KernelSession
+) -> RunInfo:
+    """What is recorded of a new run."""
+    return RunInfo(
+        uuid.uuid4().hex[:12],
+        model.name,
+        datetime.now(UTC).isoformat(timespec="seconds"),
+        setup,
+        versions,
+        asdict(settings.limits),
+        json.loads(json.dumps(asdict(settings.profile), default=str)),
+        cage.entry_of(session),
+    )
 
 
 async def _beside(

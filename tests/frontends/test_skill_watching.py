@@ -64,7 +64,7 @@ def test_a_call_with_the_tools_that_it_calls() -> None:
                 (ENDED, [1, {"returns": 1}]),
                 (ENDED, [2, {"returns": 1}]),
             ],
-            {"ran at the same time as another, and tools were called": 2},
+            {"ran at the same time as another call of it, and tools were called": 2},
         ),
     ],
 )
@@ -88,6 +88,26 @@ def test_a_flood_is_bounded() -> None:
     ended = [(ENDED, [n, {"returns": n}]) for n in range(10_000)]
     found = watched(*begun, *ended)
     assert len(found.examples) == MAX_WATCHED
+
+
+def test_a_function_within_another_has_its_calls_too() -> None:
+    watching = Watching(["f", "g"])
+    handler = watching.handler(Tape([FETCH]), Step(1, Reply(code=""), Action(""), Observation("ok")))
+    told: list[tuple[str, list[Json]]] = [
+        (BEGAN, [1, "f", [], {}]),
+        (BEGAN, [2, "g", [1], {}]),
+        ("fetch", [1]),
+        (ENDED, [2, {"returns": 10}]),
+        (ENDED, [1, {"returns": 11}]),
+    ]
+
+    async def tell() -> None:
+        for tool, args in told:
+            await handler.call(ToolRequest(1, tool, tuple(args), {}))
+
+    asyncio.run(tell())
+    assert watching.functions["f"].examples == [Example(1, (), {}, 11, (FETCH,))]
+    assert watching.functions["g"].examples == [Example(1, (1,), {}, 10, (FETCH,))]
 
 
 def test_a_step_that_drifted_shows_nothing() -> None:
