@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
 from ...exceptions import UsageError
 from ...wire.schemas import module_name
-from .server import START_S, TIMEOUT_S, Http, Mode, Sampling, ServerConfig, Stdio
+from .own_words import Own, kind
+from .server import START_S, TIMEOUT_S, Http, Login, ServerConfig, Stdio
 from .variables import Variables
 
 __all__ = ["Http", "ServerConfig", "Stdio", "load_config", "parse_config", "together"]
 
 MAX_BYTES = 1024 * 1024
 MAX_SERVERS = 200
-MAX_TIMEOUT_S = 24 * 3600.0
 _HTTP = frozenset({"http", "streamable-http", "streamableHttp", "streamable_http"})
-_OURS = frozenset(
-    {
-        "reads",
-        "approve",
-        "timeout_s",
-        "start_timeout_s",
-        "max_calls",
-        "include",
-        "exclude",
-        "sampling",
-    }
-)
 
 
 def load_config(path: str | Path, environ: Mapping[str, str] | None = None) -> tuple[ServerConfig, ...]:
@@ -95,14 +82,14 @@ def _entries(document: object, source: str) -> Iterator[tuple[str, Mapping[str, 
         raise UsageError(f"{source}: there is no key 'mcpServers' (or 'servers'){hint}")
     servers = document[key]
     if not isinstance(servers, Mapping):
-        raise UsageError(f"{source}: {key!r} is an object: name -> server; it is {_kind(servers)}")
+        raise UsageError(f"{source}: {key!r} is an object: name -> server; it is {kind(servers)}")
     if len(servers) > MAX_SERVERS:
         raise UsageError(f"{source}: {len(servers)} servers; at most {MAX_SERVERS} are taken")
     for name, entry in servers.items():
         if not isinstance(name, str) or not name:
             raise UsageError(f"{source}: {name!r:.100} is no name of a server")
         if not isinstance(entry, Mapping):
-            raise UsageError(f"{source}: server {name!r:.100}: it is {_kind(entry)}, not an object")
+            raise UsageError(f"{source}: server {name!r:.100}: it is {kind(entry)}, not an object")
         yield name, entry
 
 
@@ -122,7 +109,7 @@ class _Entry:
             return None
         module = module_name(self._name)
         launch = self._http() if self._is_http() else self._stdio()
-        ours = _Ours(self._place, self._entry.get("codeact", {}))
+        ours = Own(self._place, self._entry.get("codeact", {}))
         return ServerConfig(
             self._name,
             module,
@@ -143,15 +130,15 @@ class _Entry:
         return UsageError(f"{self._place}: {f'{key!r}: ' if key else ''}{problem}")
 
     def _is_http(self) -> bool:
-        kind = self._entry.get("type", self._entry.get("transport"))
-        if kind is not None and kind not in ("stdio", "sse", *_HTTP):
-            raise self._wrong("type", f"{kind!r:.100}; there are 'stdio', 'http' and 'sse'")
+        said = self._entry.get("type", self._entry.get("transport"))
+        if said is not None and said not in ("stdio", "sse", *_HTTP):
+            raise self._wrong("type", f"{said!r:.100}; there are 'stdio', 'http' and 'sse'")
         has_url, has_command = "url" in self._entry, "command" in self._entry
         if has_url == has_command:
             both = "both 'command' and 'url'" if has_url else "neither 'command' nor 'url'"
             raise self._wrong("", f"it has {both}; a program has the one, a server elsewhere the other")
-        if kind is not None and (kind == "stdio") == has_url:
-            raise self._wrong("type", f"{kind!r} goes with {'command' if kind == 'stdio' else 'url'!r}")
+        if said is not None and (said == "stdio") == has_url:
+            raise self._wrong("type", f"{said!r} goes with {'command' if said == 'stdio' else 'url'!r}")
         return has_url
 
     def _stdio(self) -> Stdio:
@@ -160,7 +147,7 @@ class _Entry:
             raise self._wrong("command", "it is empty; name the program")
         args = self._entry.get("args", [])
         if not isinstance(args, list | tuple):
-            raise self._wrong("args", f"it is {_kind(args)}, not an array of strings")
+            raise self._wrong("args", f"it is {kind(args)}, not an array of strings")
         given = tuple(self._expanded(f"args[{place}]", arg) for place, arg in enumerate(args))
         cwd = self._text("cwd", "")
         # A relative command with a folder is the file's, a name alone is looked for on PATH.
@@ -191,9 +178,21 @@ class _Entry:
                 raise self._wrong(
                     "headers", f"the value of {name!r} has characters that a header cannot have"
                 )
-        return Http(url, headers, self._entry.get("type", self._entry.get("transport")) == "sse")
+        sse = self._entry.get("type", self._entry.get("transport")) == "sse"
+        return Http(url, headers, sse, self._login())
+
+    def _login(self) -> Login:
+        """What the user has registered with the server beforehand, as Claude Code has it."""
+        said = self._texts_by_name("oauth")
+        port = said.get("callbackPort", "0")
+        if not port.isdecimal() or int(port) > 65535:
+            raise self._wrong("oauth", f"'callbackPort': {port!r:.100} is no port")
+        scopes = said.get("scopes", said.get("scope", ""))
+        return Login(said.get("clientId", ""), said.get("clientSecret", ""), scopes, int(port))
 
     def _given(self, launch: Stdio | Http) -> Iterator[str]:
+        if isinstance(launch, Http) and launch.login.client_secret:
+            yield launch.login.client_secret
         values = launch.env if isinstance(launch, Stdio) else launch.headers
         for value in values.values():
             yield value
@@ -204,7 +203,7 @@ class _Entry:
     def _flag(self, key: str, default: bool = False) -> bool:
         value = self._entry.get(key, default)
         if not isinstance(value, bool):
-            raise self._wrong(key, f"it is {_kind(value)}, not true or false")
+            raise self._wrong(key, f"it is {kind(value)}, not true or false")
         return value
 
     def _text(self, key: str, default: str | None = None) -> str:
@@ -213,14 +212,14 @@ class _Entry:
     def _texts_by_name(self, key: str) -> Mapping[str, str]:
         value = self._entry.get(key) or {}
         if not isinstance(value, Mapping):
-            raise self._wrong(key, f"it is {_kind(value)}, not an object of strings")
+            raise self._wrong(key, f"it is {kind(value)}, not an object of strings")
         return {str(name): self._expanded(f"{key}.{name}", text) for name, text in value.items()}
 
     def _expanded(self, key: str, value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)  # A port, written as a number.
         if not isinstance(value, str):
-            raise self._wrong(key, f"it is {_kind(value)}, not a string")
+            raise self._wrong(key, f"it is {kind(value)}, not a string")
         try:
             text = self._variables.replaced(value)
         except ValueError as problem:
@@ -228,67 +227,3 @@ class _Entry:
         if "\0" in text:
             raise self._wrong(key, "it has a NUL character")
         return text
-
-
-class _Ours:
-    """What a server's entry says under `codeact`."""
-
-    def __init__(self, place: str, said: object) -> None:
-        self._place = f"{place}: 'codeact'"
-        if not isinstance(said, Mapping):
-            raise UsageError(f"{self._place}: it is {_kind(said)}, not an object")
-        self._said = said
-        for key in said:
-            if key not in _OURS:
-                close = get_close_matches(str(key), sorted(_OURS), 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(_OURS))}"
-                raise UsageError(f"{self._place}: {key!r:.100} is not known; {hint}")
-
-    def _wrong(self, key: str, problem: str) -> UsageError:
-        return UsageError(f"{self._place}: {key!r}: {problem}")
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._said.get(key, [])
-        if not isinstance(value, list | tuple) or not all(isinstance(text, str) and text for text in value):
-            raise self._wrong(key, f"{value!r:.100}; give an array of tool names or patterns, as ['read_*']")
-        return tuple(value)
-
-    def approve(self) -> Mapping[str, Mode]:
-        value = self._said.get("approve", {})
-        modes = get_args(Mode)
-        if value in modes:
-            return {"*": value}
-        if not isinstance(value, Mapping):
-            raise self._wrong(
-                "approve", f"it is {_kind(value)}, not an object: tool or pattern -> one of {modes}"
-            )
-        for pattern, mode in value.items():
-            if mode not in modes:
-                raise self._wrong("approve", f"{pattern!r:.100}: {mode!r:.100}; use one of {modes}")
-        return dict(value)
-
-    def seconds(self, key: str, default: float) -> float:
-        value = self._said.get(key, default)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not 0 < value <= MAX_TIMEOUT_S:
-            raise self._wrong(key, f"{value!r:.100}; give seconds, more than 0 and at most a day")
-        return float(value)
-
-    def count(self, key: str) -> int | None:
-        value = self._said.get(key)
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            raise self._wrong(key, f"{value!r:.100}; give a whole number, 0 or more")
-        return value
-
-    def sampling(self) -> Sampling:
-        value = self._said.get("sampling", "decline")
-        if value == "ask":
-            return "ask"
-        if value == "decline":
-            return "decline"
-        raise self._wrong("sampling", f"{value!r:.100}; use one of {get_args(Sampling)}")
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)

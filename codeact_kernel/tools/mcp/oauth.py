@@ -80,9 +80,14 @@ class Access(httpx2.Auth):
 
     async def _provided(self) -> OAuthClientProvider:
         if self._provider is None:
+            login = self._launch.login
             metadata = OAuthClientMetadata(
-                redirect_uris=[AnyUrl("http://127.0.0.1/callback")], client_name="codeact_kernel"
+                redirect_uris=[AnyUrl("http://127.0.0.1/callback")],
+                client_name="codeact_kernel",
+                scope=login.scope or None,
             )
+            if login.client_id:
+                await self._store.know_client(login.client_id, login.client_secret)
             self._provider = OAuthClientProvider(
                 self._launch.url, metadata, self._store, self._redirect, self._redirected
             )
@@ -96,11 +101,13 @@ class Access(httpx2.Auth):
         its port; where that is not free, it is registered anew."""
         if self._authorize is None:
             raise Unavailable(NOBODY)
-        known = provider.context.client_info
-        self._listener = Listener(_port_of(known))
+        known, login = provider.context.client_info, self._launch.login
+        self._listener = Listener(login.port or _port_of(known))
         redirect = AnyUrl(self._listener.redirect)
+        if login.port not in (0, redirect.port):
+            raise Unavailable(f"its login comes back to port {login.port}, which is not free")
         provider.context.client_metadata.redirect_uris = [redirect]
-        if known is not None and redirect not in (known.redirect_uris or ()):
+        if known is not None and not login.client_id and redirect not in (known.redirect_uris or ()):
             provider.context.client_info = None
 
     async def _redirect(self, login: str) -> None:

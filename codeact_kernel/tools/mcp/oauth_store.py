@@ -56,6 +56,20 @@ class TokenFile:
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         self._write(_Stored(url=self._url, client=client_info))  # Tokens of another client are none.
 
+    async def know_client(self, client_id: str, secret: str) -> None:
+        """A client that the user has registered; tokens of another are none of its."""
+        known = self._read().client
+        if known is None or (known.client_id, known.client_secret or "") != (client_id, secret):
+            how = "client_secret_post" if secret else "none"
+            await self.set_client_info(
+                OAuthClientInformationFull(
+                    client_id=client_id,
+                    client_secret=secret or None,
+                    redirect_uris=None,
+                    token_endpoint_auth_method=how,
+                )
+            )
+
     def _read(self) -> _Stored:
         """What there is; nothing, when others could have read or written it."""
         try:

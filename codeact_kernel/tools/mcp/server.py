@@ -32,12 +32,23 @@ class Stdio:
 
 
 @dataclass(frozen=True)
+class Login:
+    """The client for a login to a server that registers none by itself. `port`: to come back to; 0: any."""
+
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scope: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True)
 class Http:
     """A server that answers at a URL. `sse`: by the transport of 2024, of which there still are some."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     sse: bool = False
+    login: Login = Login()
 
     @property
     def where(self) -> str:
@@ -90,7 +101,7 @@ class ServerConfig:
         match self.launch:
             case Stdio(command, args, env, cwd):
                 how = ["stdio", command, list(args), sorted(env.items()), cwd]
-            case Http(url, headers, sse):
-                how = ["sse" if sse else "http", url, sorted(headers.items())]
+            case Http(url, headers, sse, login):
+                how = ["sse" if sse else "http", url, sorted(headers.items()), login.client_id, login.scope]
         text = json.dumps([how, self.include, self.exclude], ensure_ascii=True)
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

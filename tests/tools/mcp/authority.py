@@ -103,15 +103,15 @@ class Authority:
 
 
 @contextmanager
-def guarded(authority: Authority) -> Iterator[str]:
+def guarded(authority: Authority, registers: bool = True) -> Iterator[str]:
     """The address of a server that wants a login of the authority."""
-    port = _free_port()
+    port = free_port()
     base = f"http://127.0.0.1:{port}"
     settings = AuthSettings(
         issuer_url=AnyHttpUrl(base),
         resource_server_url=AnyHttpUrl(f"{base}/mcp"),
         validate_token_resource=False,
-        client_registration_options=ClientRegistrationOptions(enabled=True),
+        client_registration_options=ClientRegistrationOptions(enabled=registers),
     )
     server = MCPServer("guarded", auth_server_provider=authority, auth=settings)
 
@@ -124,7 +124,7 @@ def guarded(authority: Authority) -> Iterator[str]:
         yield f"{base}/mcp"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """The address is in the server's own settings, so it has to be known first."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

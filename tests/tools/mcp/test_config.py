@@ -13,6 +13,7 @@ import pytest
 
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.tools.mcp.config import Http, ServerConfig, Stdio, load_config, parse_config, together
+from codeact_kernel.tools.mcp.server import Login
 
 ENVIRON = {"TOKEN": "t0ken-of-the-host", "EMPTY": "", "PORT": "8000"}
 
@@ -68,6 +69,13 @@ def test_a_file_of_vs_code(tmp_path: Path) -> None:
 def test_kinds_of_servers_that_are_elsewhere(kind: str | None) -> None:
     entry = {"url": "http://127.0.0.1:${PORT}/mcp"} | ({} if kind is None else {"type": kind})
     assert parsed(entry).launch == Http("http://127.0.0.1:8000/mcp", sse=kind == "sse")
+
+
+def test_a_client_for_a_login() -> None:
+    said = {"clientId": "me", "clientSecret": "${TOKEN}", "callbackPort": 8080, "scopes": "a b"}
+    launch = parsed({"url": "http://x", "oauth": said}).launch
+    assert isinstance(launch, Http)
+    assert launch.login == Login("me", "t0ken-of-the-host", "a b", 8080)
 
 
 def test_where_programs_are_looked_for() -> None:
@@ -180,6 +188,8 @@ def test_a_document_that_is_wrong(document: Any, said: str) -> None:
             {"url": "http://x", "headers": {"a": "${TOKEN}\r\nb: c"}},
             "'headers': the value of 'a' has characters that a header cannot have",
         ),
+        ({"url": "http://x", "oauth": {"callbackPort": "x"}}, "'oauth': 'callbackPort': 'x' is no port"),
+        ({"url": "http://x", "oauth": "me"}, "'oauth': it is a string, not an object of strings"),
         ({"command": "x", "codeact": []}, "'codeact': it is an array, not an object"),
         ({"command": "x", "codeact": {"read": []}}, "'codeact': 'read' is not known; did you mean 'reads'?"),
         (
@@ -283,9 +293,10 @@ def test_a_digest_is_of_what_decides_the_catalogue() -> None:
         {"url": "http://x"},
         {"url": "http://x", "type": "sse"},
         {"url": "http://x", "headers": {"A": "1"}},
+        {"url": "http://x", "oauth": {"clientId": "me"}},
     ]
     digests = {parsed(entry).digest(b"key") for entry in (base, *others)}
-    assert len(digests) == 10
+    assert len(digests) == 11
     assert parsed(base | {"codeact": {"timeout_s": 5, "reads": ["a"]}}).digest(b"key") == parsed(base).digest(
         b"key"
     )

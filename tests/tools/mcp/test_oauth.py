@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import stat
 import time
 import urllib.request
@@ -14,9 +15,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import mcp_types as types
 import pytest
+from mcp.shared.auth import OAuthClientInformationFull
+from pydantic import AnyUrl
 
 from codeact_kernel.tools.mcp import oauth_store
 from codeact_kernel.tools.mcp.callbacks import Callbacks
+from codeact_kernel.tools.mcp.config import parse_config
 from codeact_kernel.tools.mcp.connection import Connection
 from codeact_kernel.tools.mcp.oauth import Access
 from codeact_kernel.tools.mcp.oauth_listener import Listener
@@ -25,7 +29,7 @@ from codeact_kernel.tools.mcp.patience import Patience
 from codeact_kernel.tools.mcp.problems import Unavailable
 from codeact_kernel.tools.mcp.server import Http, ServerConfig
 
-from .authority import Authority, guarded
+from .authority import Authority, free_port, guarded
 from .reach import within
 
 
@@ -155,6 +159,29 @@ def test_who_comes_back_need_not_say_so(authority: Authority) -> None:
     with guarded(authority) as url:
         assert within(config(url), whisper, Callbacks(authorize=browser.go)) == "psst"
     assert browser.left
+
+
+def test_a_client_that_the_user_has_registered(authority: Authority) -> None:
+    port = free_port()
+    back = AnyUrl(f"http://127.0.0.1:{port}/callback")
+    authority.clients["me"] = OAuthClientInformationFull(
+        client_id="me",
+        client_secret="s3cret",
+        redirect_uris=[back],
+        token_endpoint_auth_method="client_secret_post",
+    )
+    with guarded(authority, registers=False) as url:
+        entry = {"url": url, "oauth": {"clientId": "me", "clientSecret": "s3cret", "callbackPort": port}}
+        (one,) = parse_config({"mcpServers": {"guarded": entry}})
+        assert "s3cret" in one.confidential
+        assert "s3cret" not in repr(one)
+        assert within(one, whisper, Callbacks(authorize=Browser().go)) == "psst"
+        assert within(one, whisper) == "psst"
+        authority.tokens.clear()
+        with socket.create_server(("127.0.0.1", port)):
+            with pytest.raises(Unavailable, match=rf"comes back to port {port}, which is not free"):
+                within(one, whisper, Callbacks(authorize=Browser().go))
+    assert authority.clients.keys() == {"me"}
 
 
 def test_calls_do_not_wait_for_each_other(authority: Authority) -> None:
