@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Collection, Iterable
+from typing import Any, Literal
 
 from .names import TYPING
 
@@ -13,6 +15,8 @@ _BUILTINS = frozenset(
     {"bool", "bytes", "dict", "float", "int", "list", "object", "set", "str", "tuple", "None"}
 )
 _PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
+_ATTEMPTS = 4
+_turn = threading.Lock()
 
 
 def check_source(source: str) -> None:
@@ -23,11 +27,23 @@ def check_source(source: str) -> None:
     if len(source) > LONGEST:
         raise ValueError(f"the source has {len(source):,} characters; at most {LONGEST:,} are compiled")
     try:
-        tree = ast.parse(source)
+        tree = _parsed(source, "exec")
         compile(tree, "<module of tools>", "exec", dont_inherit=True)
     except _PARSE_ERRORS as problem:
         raise ValueError(f"the source is no Python: {problem}") from None
     _Check(tree).body()
+
+
+def _parsed(text: str, mode: Literal["exec", "eval"]) -> Any:
+    """In some Pythons (gh-106905) two threads that parse at once spoil each other's tree, and notice it. Here
+    they take turns; for others in the process it is tried again."""
+    with _turn:
+        for _ in range(_ATTEMPTS):
+            try:
+                return ast.parse(text, mode=mode)
+            except SystemError:
+                pass
+        return ast.parse(text, mode=mode)
 
 
 def is_literal(text: str) -> bool:
@@ -153,7 +169,8 @@ def _is_text(node: ast.expr | None) -> bool:
 
 def _expression(text: str) -> ast.expr | None:
     try:
-        return ast.parse(text, mode="eval").body
+        body: ast.expr = _parsed(text, "eval").body
+        return body
     except _PARSE_ERRORS:
         return None
 
