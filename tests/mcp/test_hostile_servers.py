@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from codeact_kernel.prompt_modules import modules_section
@@ -22,7 +23,7 @@ from codeact_kernel.wire.messages import Raised, Returned, ToolOutcome
 from codeact_kernel.wire.schemas import check_source, module_source
 
 from .hostile_offers import DESCRIPTIONS, NAMES, SCHEMAS
-from .hosting import hosted, left, marked, new_mark, none_left
+from .hosting import DEADLINE_S, hosted, left, marked, new_mark, none_left
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 SERVER = Path(__file__).with_name("hostile_server.py")
@@ -182,7 +183,7 @@ ANSWERS: Mapping[str, tuple[int, type, str]] = {
     "odd_progress": (0, *FINE),
     "bad_structure": (0, Raised, r"ToolSchemaError.*not of type 'integer'"),
     "big": (70, Raised, r"ToolProtocolError.*67108864 bytes is not taken"),
-    "many": (6000, Raised, r"ToolProtocolError.*6,000 parts; at most 5,000"),
+    "many": (6000, Raised, r"ToolProtocolError.*5,001 parts; at most 5,000"),
     "surrogate": (0, Returned, "lone \ufffd one"),
     "no_utf8": (0, Returned, "\ufffd+"),
     "deep_result": (100_000, Raised, r"ToolProtocolError.*deep_result\(\)"),
@@ -204,9 +205,7 @@ def text_of(outcome: ToolOutcome) -> str:
     return json.dumps(outcome.value, ensure_ascii=False)
 
 
-async def test_each_bad_answer_has_its_own_error_and_the_next_call_is_fine(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_each_bad_answer_has_its_own_error_and_the_next_call_is_fine() -> None:
     async with hosted(document(bad=entry("calls"))) as host:
         for tool, (number, kind, said) in ANSWERS.items():
             outcome, good = await asyncio.gather(host.call(f"bad.{tool}", n=number), host.call("good.fine"))
@@ -261,4 +260,21 @@ async def test_a_server_that_ends_again_and_again_is_given_up() -> None:
         outcomes = [await host.call("bad.die") for _ in range(6)]
         assert all(isinstance(each, Raised) and each.type == "ToolUnavailable" for each in outcomes)
         assert "was started 3 times" in text_of(outcomes[-1])
+        assert await host.call("good.fine") == Returned("fine")
+
+
+async def test_a_list_that_always_changes_is_looked_at_now_and_then() -> None:
+    """Two thousand changes, and a catalogue that is longer each time."""
+    async with hosted(document(grows=entry("grows"))) as host:
+        before = len(host.specs("grows"))
+        assert await host.call("grows.changes", n=2000) == Returned("fine")
+        with anyio.fail_after(DEADLINE_S):
+            while not host.news:  # noqa: ASYNC110 -- it is told by a callback of the registry's.
+                await anyio.sleep(0.05)
+        assert await host.call("grows.changes", n=2000) == Returned("fine")
+        assert len(host.news) <= 3
+        assert re.fullmatch(r"grows has new tools: new_\d+(, new_\d+)*\.", host.news[0])
+        new = host.specs("grows")[before:]
+        assert 0 < len(new) <= 20, "a new one for each request that the server got"
+        assert await host.call(new[-1].name) == Returned(f'["{new[-1].function}", {{}}]')
         assert await host.call("good.fine") == Returned("fine")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,11 +18,15 @@ from codeact_kernel.events import Event, Image, Notice, ToolProgress
 from codeact_kernel.outputs import Stream
 from codeact_kernel.tools.mcp.asking import Answer, Form, Page
 from codeact_kernel.trajectory import Observation, Step, Verdict
-from codeact_kernel.wire.schemas import check_source, module_source
+from codeact_kernel.wire.messages import Raised, Returned
+from codeact_kernel.wire.schemas import check_source, module_source, tool_spec
+from codeact_kernel.wire.setup import read_setup_source
 
+from ..tools.mcp.serving import served
 from .conftest import Documents, servers_at
 from .hosting import DEADLINE_S, Host, hosted, marked, new_mark, none_left
 
+pytestmark = pytest.mark.timeout(600)  # Eight servers, on a machine where others work too.
 TOOLS = {
     "time": 2,
     "git": 12,
@@ -45,31 +50,6 @@ for path in sys.argv[1:]:
 
 
 # --- without a kernel --------------------------------------------------------------------------
-
-
-@pytest.mark.anyio
-async def test_every_tool_of_all_eight_is_a_function_with_types_that_resolve(
-    servers: Documents, tmp_path: Path
-) -> None:
-    mark = new_mark()
-    async with hosted(marked(servers(), mark)) as host:
-        assert host.told == []
-        modules = {module.name: module for module in host.registry.modules()}
-        sources = {name: module_source(modules[name], host.specs(name)) for name in modules}
-        assert {name: len(host.specs(name)) for name in modules} == TOOLS
-    assert none_left(mark)
-    for name, source in sources.items():
-        check_source(source)
-        (tmp_path / f"{name}.py").write_text(source)
-    assert hints_of(tmp_path, [*sources]) == [f"{TOOLS[name]} True" for name in sources]
-
-
-def hints_of(folder: Path, names: list[str]) -> list[str]:
-    """Of each module how many functions there are, and whether their hints resolve; in its own Python."""
-    command = [sys.executable, "-c", HINTS, *(f"{name}.py" for name in names)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 @pytest.mark.anyio
@@ -101,6 +81,21 @@ async def test_what_is_cached_starts_no_server_until_it_is_called(servers: Docum
         assert not started(second)
         assert "entities" in str(await second.call("memory.read_graph"))
         assert started(second) == 1
+
+
+@pytest.mark.anyio
+async def test_the_same_over_http() -> None:
+    """A server of the Python SDK: `server-everything` would listen to the whole network."""
+    with served() as address:
+        async with hosted({"mcpServers": {"web": {"url": address}}}) as host:
+            assert host.told == []
+            assert len(host.specs("web")) > 5
+            sums = await asyncio.gather(*(host.call("web.add", a=number) for number in range(100)))
+            assert sums == [Returned(number + 1) for number in range(100)]
+            failed = await host.call("web.boom")
+            assert isinstance(failed, Raised)
+            assert failed.type == "ToolError"
+            assert "a*, b" in str(await host.call("web.add", b=1))
 
 
 def started(host: Host) -> int:
@@ -221,6 +216,33 @@ def kill(words: str) -> None:
         command = " ".join(process.cmdline())
         if words in command and "guardian" not in command:
             process.kill()
+
+
+@pytest.mark.kernel
+def test_every_tool_of_all_eight_is_a_function_with_types_that_resolve(made: Made, tmp_path: Path) -> None:
+    """As the setup cell has them, which is all that a kernel knows."""
+    (spec,) = filter(None, (read_setup_source(cell.source) for cell in nbformat.read(made.path, 4).cells))
+    offered = {module: [tool for tool in spec.tools if tool.module == module.name] for module in spec.modules}
+    public = {
+        module: [t for t in tools if not t.function.startswith("_")] for module, tools in offered.items()
+    }
+    assert {module.name: len(tools) for module, tools in public.items()} == TOOLS
+    for module, tools in public.items():
+        source = module_source(
+            module, [tool_spec(t.module, t.function, t.schema, t.doc) for t in tools if t.schema]
+        )
+        check_source(source)
+        (tmp_path / f"{module.name}.py").write_text(source)
+    names = [module.name for module in public]
+    assert hints_of(tmp_path, names) == [f"{TOOLS[name]} True" for name in names]
+
+
+def hints_of(folder: Path, names: list[str]) -> list[str]:
+    """Of each module how many functions there are, and whether their hints resolve; in its own Python."""
+    command = [sys.executable, "-c", HINTS, *(f"{name}.py" for name in names)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @pytest.mark.kernel
