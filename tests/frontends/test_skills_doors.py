@@ -1,15 +1,17 @@
-"""Skills by the other doors: the magic of a notebook, the files of configuration."""
+"""Skills by the other doors: notebooks, files of configuration; and with the tools of a server."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from codeact_kernel import Agent, ScriptedModel
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.kernel import CodeActKernel
 from codeact_kernel.frontends.magic_flags import FLAGS
@@ -86,3 +88,43 @@ def test_a_file_of_configuration_names_them(skills: Path, command: Command, fold
 def test_all_doors_know_them() -> None:
     assert "--skills" in {flag.name for flag in FLAGS}
     assert "skills" in CodeActKernel.class_trait_names(config=True)
+
+
+@pytest.mark.kernel
+def test_a_skill_that_calls_a_server(codeact: Command, folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mcp")
+    server = {"command": sys.executable, "args": [str(Path(__file__).with_name("mcp_shop.py"))]}
+    servers = {"mcpServers": {"shop": server}}
+    code = (
+        "from mcp_servers import shop\n"
+        "async def paid(least, status='paid'):\n"
+        '    """The orders of at least so much."""\n'
+        "    return [order for order in await shop.orders(status=status) if order['amount'] >= least]\n"
+        "await paid(15)"
+    )
+    run = folder / "run.ipynb"
+    model = ScriptedModel([{"code": code}, {"answer": "done"}])
+    with Agent(model=model, mcp=servers, out=run, verify=False) as agent:
+        agent.run_sync("Which orders?")
+    done = codeact("skill", "save", "run.ipynb", "paid", "--to", "kept", "--json")
+    assert done.returncode == 0, done.stderr
+    (skill,) = json.loads(done.stdout)["skills"]
+    assert (skill["name"], skill["tests"], skill["modules"]) == ("paid", 1, ["mcp_servers.shop"])
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "error",
+        str(folder / "kept"),
+    ]
+    tested = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, cwd=folder)
+    assert "1 passed" in tested.stdout, tested.stdout
+    later = ScriptedModel([{"code": "from skills import paid\nfinal_answer(await paid(25))"}])
+    with Agent(model=later, mcp=servers, skills=folder / "kept", out=folder / "later.ipynb") as agent:
+        found = agent.run_sync("And now?")
+        assert found.answer == [{"id": 3, "amount": 30}]
+        assert found.verified_sync().status == "identical"
