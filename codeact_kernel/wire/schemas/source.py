@@ -20,7 +20,7 @@ from .translating import Budget
 
 _TYPES = ("bool", "dict", "float", "int", "list", "str", "tuple")
 DOCUMENTATION = 4_000_000
-"""Characters of all docstrings of a module; functions beyond have one line."""
+"""Characters of the docstrings of all functions; those beyond have none."""
 
 
 def module_source(module: ToolModule, specs: Sequence[ToolSpec]) -> str:
@@ -37,7 +37,7 @@ def module_source(module: ToolModule, specs: Sequence[ToolSpec]) -> str:
     left = DOCUMENTATION
     texts: list[str] = []
     for spec, shape_and_types in zip(specs, made, strict=True):
-        doc = documentation(spec) if left > 0 else one_line(spec.doc, 80)
+        doc = documentation(spec) if left > 0 else ""
         left -= len(doc)
         texts.append(_function(spec, shape_and_types, renderer, doc))
     head = "\n".join(_head(module, renderer.used, aliases))

@@ -17,6 +17,8 @@ from .translating import TOOL_NODES, Budget, Translator
 
 PARAMETERS = 1_000
 """Of a function; further ones are given as `**more`."""
+OWN_DOCUMENTATION = 20_000
+"""Characters of what the user's own Python functions say."""
 NOT_GIVEN = "..."
 """The default of a parameter which has none in the schema: it is left out of the call."""
 
@@ -123,7 +125,7 @@ def parameters(shape: Shape, types: Types, renderer: Renderer) -> tuple[ToolPara
 def documentation(spec: ToolSpec) -> str:
     """The docstring: the server's words as a quotation, and a line for each parameter that is described."""
     if spec.schema is None:
-        return spec.doc
+        return plain(spec.doc, OWN_DOCUMENTATION)
     arguments = shape_of(spec.schema.input).arguments
     lines = described({each.name: each.schema for each in arguments})
     said = "\n\n".join(filter(None, [quoted(spec.doc), "\n".join(lines)]))
