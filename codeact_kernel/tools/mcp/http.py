@@ -12,6 +12,7 @@ from mcp.client._transport import TransportStreams
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from .event_weight import EventWeight
 from .messages import MAX_MESSAGE, MAX_VALUES, is_heavy
 from .server import Http
 from .tail import Tail
@@ -44,12 +45,29 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+class _Events(httpx2.AsyncByteStream):
+    """A stream of events, none of which is too heavy."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        weight = EventWeight()
+        async for chunk in self._stream:
+            if not weight.feed(chunk):
+                raise httpx2.SSEError(f"an answer of over {MAX_VALUES} values is not taken")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 async def _received(tail: Tail, response: httpx2.Response) -> None:
-    """Bodies are bounded; streams by the SDK, an event each. Nothing is unpacked: a bomb has no bound."""
+    """Bodies are bounded, and each event, its length by the SDK. Nothing is unpacked: a bomb has no bound."""
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise httpx2.RemoteProtocolError("the answer is compressed, which it was asked not to be")
-    if not response.headers.get("content-type", "").lower().startswith(STREAM):
-        response.stream = _Bounded(response.stream)
+    is_stream = response.headers.get("content-type", "").lower().startswith(STREAM)
+    response.stream = _Events(response.stream) if is_stream else _Bounded(response.stream)
     if response.status_code >= 400:
         tail.note(
             f"[HTTP {response.status_code} {response.reason_phrase[:100]} for {response.request.method}]"

@@ -24,7 +24,7 @@ MAX_DEPTH = 150
 ENDS = 300
 _HEAD = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,18})\s*,')
 _END = re.compile(rb'"id"\s*:\s*(\d{1,18})\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z')
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _LONELY = re.compile("[\ud800-\udfff]")
 
 
@@ -94,12 +94,13 @@ def parsed(line: bytes | TooLong, tail: Tail) -> Received | None:
 
 def is_heavy(text: bytes | bytearray) -> bool:
     """Whether JSON has more values than anybody wants here."""
-    if len(text) <= MAX_VALUES or _marks(text) <= MAX_VALUES:
+    if len(text) <= MAX_VALUES or marks(text) <= MAX_VALUES:
         return False
-    return _marks(_STRING.sub(b"", text)) > MAX_VALUES
+    return marks(STRING.sub(b"", text)) > MAX_VALUES
 
 
-def _marks(text: bytes | bytearray) -> int:
+def marks(text: bytes | bytearray) -> int:
+    """What each value but one has before it."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 

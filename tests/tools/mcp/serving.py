@@ -127,13 +127,15 @@ def _spoilt(app: Any, how: str) -> Any:
     bodies = {
         "bomb": lambda: (gzip.compress(b"[" * 200_000_000, 1), {"content-encoding": "gzip"}),
         "big": lambda: (b" " * 70_000_000, {}),
+        "events": lambda: (b"data: [" + b"[]," * 3_000_000 + b"1]\n\n", {}),
         "heavy": lambda: (b"[" + b"[]," * 3_000_000 + b"1]", {}),
     }
 
     async def spoilt(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and Request(scope).headers.get("mcp-method") == "tools/call":
             body, headers = bodies[how]()
-            await Response(body, 200, headers, "application/json")(scope, receive, send)
+            kind = "text/event-stream" if how == "events" else "application/json"
+            await Response(body, 200, headers, kind)(scope, receive, send)
         else:
             await app(scope, receive, send)
 

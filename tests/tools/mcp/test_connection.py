@@ -17,6 +17,7 @@ from mcp.shared.exceptions import MCPError
 
 from codeact_kernel.tools.mcp.callbacks import QUESTIONS, Callbacks
 from codeact_kernel.tools.mcp.connection import Connection
+from codeact_kernel.tools.mcp.event_weight import EventWeight
 from codeact_kernel.tools.mcp.lives import STARTS
 from codeact_kernel.tools.mcp.messages import MAX_MESSAGE, MAX_SKIPPED, Lines, TooLong, is_heavy
 from codeact_kernel.tools.mcp.patience import Patience
@@ -136,7 +137,7 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew() -> None:
     assert sessions.begun == 2
 
 
-@pytest.mark.parametrize("kind", ["bomb", "big", "heavy"])
+@pytest.mark.parametrize("kind", ["bomb", "big", "heavy", "events"])
 def test_answers_over_http_are_bounded(kind: str) -> None:
     async def one(connection: Connection) -> None:
         with pytest.raises(
@@ -512,6 +513,28 @@ def test_of_a_long_line_the_ends_are_kept_and_the_next_is_whole() -> None:
     assert long.head.startswith(b'{"id":1,x')
     assert long.end.endswith(b'x"jsonrpc":"2.0"}')
     assert short == b'{"id":2}'
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 65_536])
+def test_events_are_weighed_while_they_come(size: int) -> None:
+    """Text counts for one value, wherever the chunks are cut."""
+    weight = EventWeight()
+    string = b'"' + b",[{" * (200 if size < 10 else 2_000_000) + b'\\\\\\"' + b"," * 40 + b'\\\\"'
+    event = b'data: {"text": ' + string + b', "more": ["\\\\", "", "[,"]}\r\n\r\n'
+    for at in range(0, len(event), size):
+        assert weight.feed(event[at : at + size])
+    assert weight.values == 0
+    for at in range(0, len(event) - 4, size):
+        assert weight.feed(event[at : min(at + size, len(event) - 4)])
+    assert weight.values == 5
+    assert weight.feed(b"\r\n\r\n")
+    assert all(weight.feed(b"data: " + b"1," * 1_500_000 + b"\n\n") for _ in range(2))
+    assert weight.feed(b"data: " + b"1," * 1_500_000 + b"\n")
+    assert not weight.feed(b"data: " + b"1," * 1_500_000 + b"\n")  # Of the same event.
+
+
+def test_many_short_strings_are_weighed_in_no_time() -> None:
+    assert not EventWeight().feed(b'data: ["a\\\\"' + b',"a\\\\"' * 2_000_001)
 
 
 def test_weight_is_of_values_not_of_text() -> None:
