@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -59,7 +58,9 @@ class Desk:
         self._tools = registry.tools
         self._runner = runner
         self._modes = Modes(approve, self._tools.values(), registry.modules())
-        self.attention = Attention(asker, limits.approval_timeout_s)
+        self.attention = attention = Attention(asker, limits.approval_timeout_s)
+        self.mark, self.turn = attention.mark, attention.turn
+        self.begin, self.end = attention.begin, attention.end
         self._always: dict[str, str] = {}
         self._told: set[str] = set()
 
@@ -86,14 +87,6 @@ class Desk:
     def waiting(self) -> Waiting:
         return self.attention.waiting
 
-    @property
-    def turn(self) -> asyncio.Lock:
-        return self.attention.turn
-
-    @property
-    def mark(self) -> str:
-        return self.attention.mark
-
     def open(self, waiting: Waiting, tell: Callable[[str], None]) -> None:
         """At the start of a session: which clock stands still meanwhile, and what the user is told."""
         self.attention.waiting, self.attention.tell = waiting, tell
@@ -104,14 +97,6 @@ class Desk:
             )
         elif asker is not None and self._has_servers and asker.ready():
             tell(f"questions of servers carry the mark {self.mark}; what asks without it is not codeact")
-
-    def begin(self, flush: Callable[[], None] = lambda: None) -> None:
-        """A new task; as `Attention.begin`."""
-        self.attention.begin(flush)
-
-    def end(self) -> None:
-        """Of a task."""
-        self.attention.end()
 
     def masked(self, event: Event) -> Event:
         """Outputs without the mark: the sandbox does not know it, and is not to show it by any way."""

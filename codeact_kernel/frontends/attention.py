@@ -83,7 +83,7 @@ class Attention:
         """Held while a person is asked anything, also by `input()` of the sandbox."""
         self.mark = _mark()
 
-    def begin(self, flush: Callable[[], None]) -> None:
+    def begin(self, flush: Callable[[], None] = lambda: None) -> None:
         """A new task: who was away or stopped the last one may be asked again. `flush`: shows what has
         happened up to now, the code above all."""
         self._absent, self._stopped, self._flush, self._over = set(), False, flush, False
