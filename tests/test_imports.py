@@ -83,7 +83,9 @@ def test_a_list_imports_what_it_prints_with(tmp_path: Path) -> None:
     assert dear_after(["list"], tmp_path) == (0, set(PAGE))
 
 
-@pytest.mark.parametrize("door", ["command_show", "command_verify", "command_diff", "command_trust"])
+@pytest.mark.parametrize(
+    "door", ["command_show", "command_verify", "command_diff", "command_trust", "command_skill"]
+)
 def test_saved_runs_need_no_kernel(door: str, tmp_path: Path) -> None:
     assert dear_with(f"import codeact_kernel.frontends.{door}", tmp_path) <= PAGE
 

@@ -54,7 +54,7 @@ class CodeactApp(JupyterApp):  # type: ignore[misc]  # jupyter_core is untyped t
             "kernel install": (f"{HERE}.command_kernel.KernelInstallApp", "put CodeAct into launchers"),
             "kernel uninstall": (f"{HERE}.command_kernel.KernelUninstallApp", "take it out again"),
             "kernel list": (f"{HERE}.command_kernel.KernelListApp", "where it is installed"),
-            "skill save": (f"{HERE}.command_skill.SkillSaveApp", "keep a function of a saved run"),
+            "skill save": (f"{HERE}.command_skill_save.SkillSaveApp", "keep a function of a saved run"),
             "skill list": (f"{HERE}.command_skill.SkillListApp", "the skills there are"),
             "skill show": (f"{HERE}.command_skill.SkillShowApp", "the source of a skill"),
             "skill remove": (f"{HERE}.command_skill.SkillRemoveApp", "take skills away"),
