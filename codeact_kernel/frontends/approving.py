@@ -110,9 +110,7 @@ class Desk:
             places, names = checked(tool, request)
         except ToolCallError as problem:  # As the tool would have refused it; nobody has to look at it.
             return Approval(False, reason=_stripped(problem, request.tool), error=problem.kind)
-        bound = tool.signature.bind(*places, **names)
-        bound.apply_defaults()
-        mode, by, why = await self._judged(tool, _by_name(tool, bound.arguments))
+        mode, by, why = await self._judged(tool, tool.named(places, names))
         if mode == "ask":
             return await self._ask(tool, request, step)
         if mode == "deny":
@@ -175,15 +173,6 @@ class Desk:
             self._told.add(why)
             self.attention.tell(f"{tool.name}() was denied by {DEFAULT}, {why}")
         return Approval(False, DEFAULT, why)
-
-
-def _by_name(tool: Tool, bound: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments as an approval rule gets them: what `**kwargs` takes by its own names."""
-    found: dict[str, Any] = {}
-    for name, value in bound.items():
-        parameter = tool.signature.parameters[name]
-        found |= value if parameter.kind is parameter.VAR_KEYWORD else {name: value}
-    return found
 
 
 def _stripped(problem: ToolCallError, tool: str) -> str:

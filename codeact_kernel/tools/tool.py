@@ -109,6 +109,17 @@ class Tool:
             home=toolkit(module) if isinstance(module, str) else module,
         )
 
+    def named(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
+        """Checked arguments as an approval rule gets them: by parameter, those that were left out too; what
+        `**kwargs` takes by its own names."""
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        found: dict[str, Any] = {}
+        for name, value in bound.arguments.items():
+            parameter = self.signature.parameters[name]
+            found |= value if parameter.kind is parameter.VAR_KEYWORD else {name: value}
+        return found
+
     def __repr__(self) -> str:
         return f"<tool {self.name}{self.signature}>"
 

@@ -205,6 +205,40 @@ def test_the_model_hears_of_approvals_only_where_there_are_some() -> None:
     assert note(None, kept) != ""
 
 
+def test_rules_and_changes_are_by_the_names_that_the_kernel_has() -> None:
+    """The server's are `from` and `to`."""
+    got: list[object] = []
+
+    async def call(given: Mapping[str, Json]) -> object:
+        got.append(dict(given))
+        return None
+
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"from": {"type": "string"}, "to-all": {"type": "boolean"}},
+        "required": ["from"],
+    }
+    move = RemoteTool(tool_spec("files", "move", ToolSchema("move", schema), ""), call)
+    runner = PortalRunner()
+    registry, seen = ToolRegistry([move], runner, [FILES]), list[tuple[object, object]]()
+
+    def rule(from_: object, to_all: object) -> str:
+        seen.append((from_, to_all))
+        return "ask"
+
+    person = Person("e from_='b', to_all=True", "y")
+    desk, door = Desk(registry, runner, {"files.move": rule}, person), SyncDoor()
+    runner.door = door
+    request = ToolRequest(1, "files.move", (), {"from_": "a"})
+    said = door.run(desk.decide(request, 1))
+    assert seen == [("a", None)]
+    assert person.asked[0].arguments == (("from_", "'a'"),)
+    assert said.edited is not None
+    args, kwargs = said.edited
+    asyncio.run(registry.call(ToolRequest(1, "files.move", args, kwargs)))
+    assert got == [{"from": "b", "to-all": True}]
+
+
 def test_without_servers_nothing_is_decided_where_nothing_was_said() -> None:
     runner = PortalRunner()
     assert Desk(ToolRegistry([pay, refund], runner), runner).approver is None

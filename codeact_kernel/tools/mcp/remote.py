@@ -6,6 +6,7 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from ...exceptions import ToolCallError
 from ...wire.messages import Json, ToolSchema, ToolSpec
@@ -51,6 +52,15 @@ class RemoteTool(Tool):
         """The server says something else of it now, by which it is checked. Its name stays."""
         self._call, self.current = call, spec
         self.arguments = self._checked = Arguments(spec, self.signature, self._checked.names)
+
+    def named(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
+        """As `Tool.named`: the checked ones have the server's names; what was left out is None."""
+        python = {there: here for here, there in self._checked.names.items()}
+        given = {python.get(name, name): value for name, value in kwargs.items()}
+        kinds = {name: one.kind for name, one in self.signature.parameters.items()}
+        return {
+            name: None for name, kind in kinds.items() if kind is not inspect.Parameter.VAR_KEYWORD
+        } | given
 
     @property
     def claim(self) -> str:
