@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from rich.console import Console
 from traitlets import Bool, Unicode
 
 from ..skills.folder import own_folder
@@ -40,6 +42,7 @@ class SkillSaveApp(CodeactApp):
                 names,
                 wish,
                 settings=self.settings(),
+                ask=lambda name: _asked(console, name),
                 tell=lambda text: page.line(f"{clean(text)} …", "dim"),
             )
             for new in made:
@@ -49,6 +52,13 @@ class SkillSaveApp(CodeactApp):
                 skills = [_document(new, folder) for new in made]
                 print(dumps({"schema_version": SCHEMA_VERSION, "skills": skills}), file=document)
         return 0
+
+
+def _asked(console: Console, name: str) -> str:
+    """At a terminal; "" elsewhere."""
+    if not (console.is_terminal and sys.stdin.isatty()):
+        return ""
+    return console.input(f"What is {name} for, in a sentence? ", markup=False)
 
 
 def _show_new(page: Page, new: NewSkill, folder: Path) -> None:

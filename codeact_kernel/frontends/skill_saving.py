@@ -65,10 +65,12 @@ def save_skills(
     *,
     settings: Settings = Settings(),
     tell: Callable[[str], object] = lambda text: None,
+    ask: Callable[[str], str] = lambda name: "",
 ) -> tuple[NewSkill, ...]:
     """Saves functions of a run, all of them or none. Nothing of the run is run outside of a sandbox.
 
-    `tell` hears what is being done. Raises: NotebookError, UsageError, SandboxError, KeyboardInterrupt.
+    `tell` hears what is being done; `ask` is asked what a function is for that does not say so, where `wish`
+    does not either. Raises: NotebookError, UsageError, SandboxError, KeyboardInterrupt.
     """
     cage.warn(settings.profile)
     for name in names:
@@ -82,17 +84,22 @@ def save_skills(
     program = program_of(edited.trajectory)
     specs = tuple(map(_whole, spec.tools))
     functions = [gathered(program, name, [tool.name for tool in specs]) for name in dict.fromkeys(names)]
-    for function in functions:
-        if not docstring_of(function) and not wish.doc.strip():
-            raise UsageError(
-                f"{function.function.name!r} has no docstring: say in a sentence what it is for, with --doc"
-            )
+    docs = {function.function.name: _doc(function, wish, ask) for function in functions}
     door = SyncDoor()
-    work = _Saving(path, edited, replace(spec, tools=specs), wish, settings)
+    work = _Saving(path, edited, replace(spec, tools=specs), wish, docs, settings)
     made = door.run(work.made(functions, lambda text: door.post(lambda: tell(text))))
     for new in made:
         write_skill(wish.folder, new.skill, new.tests.source or None)
     return made
+
+
+def _doc(function: Gathered, wish: Wish, ask: Callable[[str], str]) -> str:
+    """What it is for: its own words, or a person's. Raises UsageError when nobody says it."""
+    name = function.function.name
+    said = docstring_of(function) or wish.doc.strip() or ask(name).strip()
+    if not said:
+        raise UsageError(f"{name!r} has no docstring: say in a sentence what it is for, with --doc")
+    return said
 
 
 def _check_run(path: Path, *, forced: bool) -> None:
@@ -132,6 +139,7 @@ class _Saving:
     edited: Edited
     spec: SetupSpec
     wish: Wish
+    docs: Mapping[str, str]
     settings: Settings
 
     async def made(
@@ -161,7 +169,7 @@ class _Saving:
         step = function.function.step
         today = f"{datetime.now(UTC):%Y-%m-%d}"
         saved = Saved(self.path.name, info.run_id, step, self.edited.chain.get(step, ""), today)
-        draft = Skill(name, skill_source(function, saved, self.wish.doc, ""))
+        draft = Skill(name, skill_source(function, saved, self.docs[name], ""))
         tests = tests_of(function, draft.source, done.examples, self.spec.tools, saved.text)
         refused = {**done.refused, **tests.refused}
         if tests.tests:
@@ -170,7 +178,7 @@ class _Saving:
             self._check_untested(name, done, refused)
             why = "no call of the run could be made a test" if done.calls else "the run never called it"
             said = f"Untested: {why}."
-        source = skill_source(function, saved, self.wish.doc, said)
+        source = skill_source(function, saved, self.docs[name], said)
         return NewSkill(Skill(name, source), function, tests, refused)
 
     def _check_untested(self, name: str, done: Watched, refused: Mapping[str, int]) -> None:

@@ -93,7 +93,11 @@ def saved(path: Path, folder: Path, *names: str, **wish: object) -> tuple[NewSki
 def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two skills of it."""
     folder = tmp_path_factory.mktemp("kept")
-    made = saved(run, folder, "top", "prices", doc="What things cost.")
+    asked: list[str] = []
+    made = save_skills(
+        run, ["top", "prices"], Wish(folder), ask=lambda name: asked.append(name) or "What things cost."
+    )
+    assert asked == ["prices"]  # The other one says it itself.
     assert [(one.skill.name, len(one.tests.tests), dict(one.refused)) for one in made] == [
         ("top", 2, {}),
         ("prices", 1, {}),
