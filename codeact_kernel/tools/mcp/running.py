@@ -119,6 +119,15 @@ class Running:
             self._lists += 1
             self.look_soon()
 
+    def _look_again(self, gone: bool = False) -> None:
+        """After a call: what was offered may be from the cache, and not so any more."""
+        if self._current:
+            return
+        if gone:
+            self._cache.forget(self.config)  # The next run is to know at once.
+        else:
+            self.look_soon()
+
     def look_soon(self) -> None:
         """One look at a time, and one more when there was reason for it meanwhile."""
         if self._looking is not None and not self._looking.done():
@@ -157,11 +166,9 @@ class Running:
                 with told(spec.name, self.config.confidential, SCHEMA):
                     result = await self._answered(spec, lambda: self._call_tool(spec, given))
             except Failure as problem:
-                if problem.kind == UNAVAILABLE and not self._current:  # The next run is to know at once.
-                    self._cache.forget(self.config)
+                self._look_again(gone=problem.kind == UNAVAILABLE)
                 raise
-        if not self._current:
-            self.look_soon()  # What was offered is from the cache: is it still so?
+        self._look_again()
         try:
             return value_of(result, spec.name, spec.module, schema.output)
         except Failure as problem:
