@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,8 @@ class McpServerApp(CodeactApp):
             raise UsageError(MISSING)
         settings, folder = self.settings(), _folder(self.out)
         entrance = self._entrance(settings) if self.http else None
+        if entrance is None and sys.stdin is None:
+            raise UsageError("standard input is closed, where the client speaks; --http serves without it")
         with outlets(True) as (console, wire):  # From here on stdout is the protocol's.
             assert wire is not None
             page, tools = Page(console), tools_of(self.tools)

@@ -56,8 +56,25 @@ class Wire:
             pass  # The client is gone, or reads no more.
 
 
-async def opened(stdin: BinaryIO, stdout: BinaryIO) -> tuple[Lines, Wire]:
-    """The two streams; the files are closed with them. `stdin`: also a plain file, which is read at once."""
+class Paper:
+    """Where answers go when that is a plain file: nothing has to be waited for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    async def write(self, text: str) -> None:
+        self._file.write(text.encode("utf-8", "replace"))
+
+    async def flush(self) -> None:
+        """It is not buffered."""
+
+    async def aclose(self) -> None:
+        self._file.close()
+
+
+async def opened(stdin: BinaryIO, stdout: BinaryIO) -> tuple[Lines, Wire | Paper]:
+    """The two streams; the files are closed with them. Plain files are taken too; such a `stdin` is read at
+    once."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=MAX_LINE)
     if _can_be_waited_for(stdin):
@@ -66,6 +83,8 @@ async def opened(stdin: BinaryIO, stdout: BinaryIO) -> tuple[Lines, Wire]:
         with stdin:
             reader.feed_data(stdin.read(MAX_LINE))
         reader.feed_eof()
+    if stat.S_ISREG(os.fstat(stdout.fileno()).st_mode):
+        return Lines(reader), Paper(stdout)
     protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
     transport, _ = await loop.connect_write_pipe(lambda: protocol, stdout)
     return Lines(reader), Wire(asyncio.StreamWriter(transport, protocol, None, loop))

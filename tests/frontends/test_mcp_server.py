@@ -317,6 +317,18 @@ def test_an_ordinary_user_has_it_too() -> None:
         assert saved.stat().st_uid == as_user.UID
 
 
+def test_plain_files_are_streams_too(tmp_path: Path) -> None:
+    asked, answered = tmp_path / "asked", tmp_path / "answered"
+    asked.write_text(json.dumps(HELLO) + "\nno JSON\n")
+    with asked.open() as stdin, answered.open("w") as stdout:
+        argv = [*COMMAND, "--out", str(tmp_path)]
+        done = subprocess.run(
+            argv, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert "Isolated Python kernel" in answered.read_text()
+
+
 def test_what_cannot_be_had_is_said_at_once(command: Command, folder: Path) -> None:
     (folder / "file").touch()
     done = command("mcp-server", "--out", "file/runs")
