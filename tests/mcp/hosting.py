@@ -83,6 +83,18 @@ def marked(document: Mapping[str, Any], mark: str) -> Mapping[str, Any]:
     }
 
 
+def below() -> list[tuple[psutil.Process, str]]:
+    """The processes that this one has started, with their commands."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append((process, " ".join(process.cmdline())))
+        except psutil.Error:
+            pass  # It has ended meanwhile.
+    return found
+
+
 def left(mark: str) -> list[psutil.Process]:
     """Processes of these servers that live."""
     found = []

@@ -24,7 +24,7 @@ def peak_mib() -> float:
 
 async def main(calls: list[str]) -> dict[str, tuple[str, float]]:
     """By call: how it ended, and the growth."""
-    bad = {"command": sys.executable, "args": ["-S", str(SERVER), "calls"]}
+    bad = {"command": sys.executable, "args": ["-S", str(SERVER), "calls"], "codeact": {"timeout_s": 600}}
     found = {}
     async with hosted({"mcpServers": {"bad": bad}}) as host:
         for call in calls:

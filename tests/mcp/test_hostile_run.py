@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from codeact_kernel import Agent, ScriptedModel
+from codeact_kernel import Agent, Limits, ScriptedModel
 from codeact_kernel.events import Event, Notice, ObservationMessage, Text
 from codeact_kernel.outputs import Display, Stream
 from codeact_kernel.trajectory import Step, Verdict
@@ -19,7 +19,7 @@ from .hostile_offers import DESCRIPTIONS
 from .hosting import marked, new_mark, none_left
 from .test_hostile_servers import UNSAFE, entry
 
-pytestmark = pytest.mark.timeout(600)  # Fifty megabytes take their time where others work too.
+pytestmark = pytest.mark.timeout(600)  # Megabytes take their time where others work too.
 BAD = (
     *("logs", "odd_progress", "bad_structure", "many", "surrogate", "numbers", "odd_content", "ansi_error"),
     *("wrong_id", "samples", "elicits", "die", "fine"),
@@ -43,7 +43,7 @@ for name in {BAD!r}:
     except Exception as problem:
         print(name, type(problem).__name__, str(problem)[:200])
 """,
-    "big": "text = calls.big(n=50)\nprint(len(text))\ntext",
+    "big": "text = calls.big(n=20)\nprint(len(text))\ntext",
     "active": "calls.active_content()",
     "dead": "from mcp_servers import dies\ndies.anything()",
     "loud": "calls.ansi_error()",
@@ -76,9 +76,10 @@ class Made:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder, mark, events = tmp_path_factory.mktemp("hostile"), new_mark(), list[Event]()
     modes = ("names", "descriptions", "schemas", "calls", "dies")
-    document = marked({"mcpServers": {mode: entry(mode) for mode in modes}}, mark)
+    document = marked({"mcpServers": {mode: entry(mode, timeout_s=600) for mode in modes}}, mark)
     model = ScriptedModel([*({"code": cell.strip()} for cell in CELLS.values()), {"answer": "done"}])
-    with Agent(model=model, mcp=document, out=folder / "run.ipynb") as agent:
+    limits = Limits(step_timeout_s=600)
+    with Agent(model=model, mcp=document, out=folder / "run.ipynb", limits=limits) as agent:
         run = agent.run_sync("Try them.", on_event=events.append)
         verdict = run.verified_sync()
     steps = dict(zip(CELLS, run.trajectory.steps, strict=True))
@@ -102,18 +103,18 @@ def test_what_servers_say_of_themselves_is_marked_words(made: Made) -> None:
 def test_each_call_ends_as_what_it_was(made: Made) -> None:
     lines = dict(line.split(" ", 1) for line in made.printed("called").splitlines() if " " in line)
     errors = {name: said.split()[0] for name, said in lines.items() if said.split()[0].endswith("Error")}
+    assert errors.pop("odd_content") in ("ToolSchemaError", "ToolProtocolError")
     assert errors == {
         "bad_structure": "ToolSchemaError",
         "many": "ToolProtocolError",
         "numbers": "ToolProtocolError",
-        "odd_content": errors.get("odd_content"),
         "ansi_error": "ToolError",
     }
     assert "ToolUnavailable" in lines["die"]
     assert lines["surrogate"] == "'lone \ufffd one'"
     assert lines["elicits"] == "'3 questions were not answered'"
     assert lines["fine"] == "'fine'", "the server was started again"
-    assert made.printed("big") == "50000000\n"
+    assert made.printed("big") == "20000000\n"
     error = made.steps["dead"].observation.error
     assert error is not None
     assert "no licence key found" in error.evalue
@@ -143,7 +144,7 @@ def test_nothing_active_is_shown_or_saved(made: Made) -> None:
         for kind in output.get("data", ())
     }
     assert kinds <= {"text/plain"}
-    assert (made.folder / "run.ipynb").stat().st_size < 5_000_000, "of 50 MB the notebook has a digest"
+    assert (made.folder / "run.ipynb").stat().st_size < 5_000_000, "of 20 MB the notebook has a digest"
 
 
 @pytest.mark.kernel
@@ -154,7 +155,7 @@ def test_it_replays_without_them_and_nothing_is_left(made: Made) -> None:
 
 def test_the_hosts_memory_is_bounded() -> None:
     """A flood, and answers near the bounds: 64 MiB, five thousand parts, two million values."""
-    calls = ["fine=0", "logs=600", "flood=0", "big=50", "big=70", "many=300000", "deep_result=1000000"]
+    calls = ["fine=0", "logs=600", "flood=0", "big=50", "big=70", "many=100000", "deep_result=1000000"]
     command = [sys.executable, "-m", "tests.mcp.memory_host", *calls]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
@@ -162,4 +163,4 @@ def test_the_hosts_memory_is_bounded() -> None:
     assert [how for how, _ in found.values()] == [
         *("", "", "ToolUnavailable", "", "ToolProtocolError", "ToolProtocolError", "ToolProtocolError")
     ]
-    assert sum(growth for _, growth in found.values()) < 500, found
+    assert sum(growth for _, growth in found.values()) < 400, found

@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import anyio
 import pytest
 
 from codeact_kernel.prompt_modules import modules_section
+from codeact_kernel.tools.mcp.callbacks import BETWEEN_S
 from codeact_kernel.wire.messages import Raised, Returned, ToolOutcome
 from codeact_kernel.wire.schemas import check_source, module_source
 
@@ -56,9 +58,9 @@ async def test_servers_that_do_not_start_or_end_are_told_and_nothing_is_left_of_
     servers = {
         "dies": entry("dies"),
         "hangs": entry("hangs", **slow),
-        "floods_stdout": entry("floods-stdout"),
+        "floods_stdout": entry("floods-stdout", start_timeout_s=600),
         "floods_lines": entry("floods-lines", **slow),
-        "floods_stderr": entry("floods-stderr"),
+        "floods_stderr": entry("floods-stderr", start_timeout_s=600),
         "none": {"command": "no-such-program-of-the-test"},
         "stays": entry("stays"),  # It starts, and does not want to end.
     }
@@ -206,7 +208,7 @@ def text_of(outcome: ToolOutcome) -> str:
 
 
 async def test_each_bad_answer_has_its_own_error_and_the_next_call_is_fine() -> None:
-    async with hosted(document(bad=entry("calls"))) as host:
+    async with hosted(document(bad=entry("calls", timeout_s=600))) as host:
         for tool, (number, kind, said) in ANSWERS.items():
             outcome, good = await asyncio.gather(host.call(f"bad.{tool}", n=number), host.call("good.fine"))
             text = text_of(outcome)
@@ -228,19 +230,19 @@ async def test_each_bad_answer_has_its_own_error_and_the_next_call_is_fine() -> 
 
 
 async def test_a_call_that_is_not_answered_ends_in_time_and_holds_nobody_up() -> None:
-    async with hosted(document(bad=entry("calls", timeout_s=1))) as host:
+    async with hosted(document(bad=entry("calls", timeout_s=5))) as host:
         hung, *fine = await asyncio.gather(
             host.call("bad.hang"), *(host.call("bad.fine") for _ in range(50)), host.call("good.fine")
         )
         assert isinstance(hung, Raised)
-        assert (hung.type, "in 1 s" in hung.message) == ("TimeoutError", True)
+        assert (hung.type, "in 5 s" in hung.message) == ("TimeoutError", True)
         assert set(map(text_of, fine)) == {'"fine"'}
         assert await host.call("bad.fine") == Returned("fine")
 
 
 async def test_a_server_that_ends_in_a_call_is_started_again() -> None:
     ends = {"die": "exit code 5.*out of cheese", "flood": "without an end"}
-    bad = {tool: entry("calls") for tool in ends}
+    bad = {tool: entry("calls", timeout_s=600) for tool in ends}
     mark = new_mark()
     async with hosted(marked(document(**bad), mark)) as host:
         outcomes = await asyncio.gather(
@@ -266,15 +268,16 @@ async def test_a_server_that_ends_again_and_again_is_given_up() -> None:
 async def test_a_list_that_always_changes_is_looked_at_now_and_then() -> None:
     """Two thousand changes, and a catalogue that is longer each time."""
     async with hosted(document(grows=entry("grows"))) as host:
-        before = len(host.specs("grows"))
+        before, began = len(host.specs("grows")), time.monotonic()
         assert await host.call("grows.changes", n=2000) == Returned("fine")
         with anyio.fail_after(DEADLINE_S):
             while not host.news:  # noqa: ASYNC110 -- it is told by a callback of the registry's.
                 await anyio.sleep(0.05)
         assert await host.call("grows.changes", n=2000) == Returned("fine")
-        assert len(host.news) <= 3
+        looks = 2 + (time.monotonic() - began) / BETWEEN_S
+        assert 1 <= len(host.news) <= looks
         assert re.fullmatch(r"grows has new tools: new_\d+(, new_\d+)*\.", host.news[0])
         new = host.specs("grows")[before:]
-        assert 0 < len(new) <= 20, "a new one for each request that the server got"
+        assert 0 < len(new) <= 10 + looks, "a new one for each request that the server got"
         assert await host.call(new[-1].name) == Returned(f'["{new[-1].function}", {{}}]')
         assert await host.call("good.fine") == Returned("fine")

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 from nbclient import NotebookClient
 
-from codeact_kernel import Agent, ScriptedModel
+from codeact_kernel import Agent, Limits, ScriptedModel
 from codeact_kernel.events import Event, Image, Notice, ToolProgress
 from codeact_kernel.outputs import Stream
 from codeact_kernel.tools.mcp.asking import Answer, Form, Page
@@ -24,7 +23,7 @@ from codeact_kernel.wire.setup import read_setup_source
 
 from ..tools.mcp.serving import served
 from .conftest import Documents, servers_at
-from .hosting import DEADLINE_S, Host, hosted, marked, new_mark, none_left
+from .hosting import DEADLINE_S, below, hosted, marked, new_mark, none_left
 
 pytestmark = pytest.mark.timeout(600)  # Eight servers, on a machine where others work too.
 TOOLS = {
@@ -78,9 +77,9 @@ async def test_what_is_cached_starts_no_server_until_it_is_called(servers: Docum
         assert unknown.told == [], "another environment is another server"
     async with hosted(document, cache=cache) as second:
         assert list(second.registry.specs()) == known
-        assert not started(second)
+        assert not started()
         assert "entities" in str(await second.call("memory.read_graph"))
-        assert started(second) == 1
+        assert started() == 1
 
 
 @pytest.mark.anyio
@@ -89,7 +88,7 @@ async def test_the_same_over_http() -> None:
     with served() as address:
         async with hosted({"mcpServers": {"web": {"url": address}}}) as host:
             assert host.told == []
-            assert len(host.specs("web")) > 5
+            assert "add" in {spec.function for spec in host.specs("web")}
             sums = await asyncio.gather(*(host.call("web.add", a=number) for number in range(100)))
             assert sums == [Returned(number + 1) for number in range(100)]
             failed = await host.call("web.boom")
@@ -98,10 +97,9 @@ async def test_the_same_over_http() -> None:
             assert "a*, b" in str(await host.call("web.add", b=1))
 
 
-def started(host: Host) -> int:
+def started() -> int:
     """How many servers run below this process, by the guardians they have."""
-    mine = psutil.Process().children(recursive=True)
-    return sum("guardian" in " ".join(process.cmdline()) for process in mine if process.is_running())
+    return sum("guardian" in command for _, command in below())
 
 
 # --- one run, seen from all sides ----------------------------------------------------------------
@@ -197,12 +195,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     events = list[Event]()
 
     def seen(event: Event) -> None:
+        first = not any(isinstance(each, ToolProgress) and each.total == 600 for each in events)
         events.append(event)
-        if isinstance(event, ToolProgress) and event.total == 600:
+        if first and isinstance(event, ToolProgress) and event.total == 600:
             kill("server-everything")
 
     path, mark = folder / "run.ipynb", new_mark()
-    with Agent(model=model, mcp=marked(document, mark), out=path) as agent:
+    limits = Limits(step_timeout_s=600)
+    with Agent(model=model, mcp=marked(document, mark), out=path, limits=limits) as agent:
         run = agent.run_sync("Try all of them.", on_event=seen)
         verdict = run.verified_sync()
     return Made(
@@ -212,8 +212,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def kill(words: str) -> None:
     """The server below this process whose command has these words; not its guardian, which is to see it."""
-    for process in psutil.Process().children(recursive=True):
-        command = " ".join(process.cmdline())
+    for process, command in below():
         if words in command and "guardian" not in command:
             process.kill()
 
@@ -299,7 +298,9 @@ def test_the_prompt_has_names_and_the_kernel_the_rest(made: Made) -> None:
 @pytest.mark.kernel
 def test_progress_is_shown_and_a_server_that_is_killed_is_started_again(made: Made) -> None:
     seen = [event for event in made.events if isinstance(event, ToolProgress)]
-    assert [event.done for event in seen if event.total == 3] == [1, 2, 3]
+    done = [event.done for event in seen if event.total == 3]
+    assert done[-1] == 3
+    assert done == sorted({1, 2, 3} & set(done)), "what comes at once is told once"
     error = made.steps["killed"].observation.error
     assert error is not None
     assert error.ename.endswith("ToolUnavailable")
