@@ -220,6 +220,23 @@ def test_the_same_record_is_one_type_and_others_have_names_of_their_own() -> Non
     assert typing.get_type_hints(names["Point2"])["points"] == list[names["Point3"]]  # noqa: F821 - a name of the module
 
 
+def test_tools_share_a_record_that_contains_itself() -> None:
+    schema = {**OBJECT, "properties": {"node": {"$ref": "#/$defs/Node"}}, **NODE}
+    names = space_of(spec_of(schema, None, "a"), spec_of(schema, None, "b"))
+    assert typing.get_type_hints(names["a"])["node"] is typing.get_type_hints(names["b"])["node"]
+    assert "Node2" not in names
+
+
+def test_what_all_of_several_schemas_say() -> None:
+    parts = [
+        {"properties": {"a": {"type": "number"}, "b": {"enum": [1, 2]}}, "required": ["a"]},
+        {"properties": {"a": {"type": "integer"}, "b": {"enum": [2, 3]}}, "required": ["b"]},
+        {"properties": {"c": {"type": ["string", "null"]}}},
+        {"properties": {"c": {"type": ["null", "array"]}}},
+    ]
+    assert str(signature_of(spec_of({"allOf": parts}))) == "(a: int, b: Literal[2], *, c: None = ...) -> Any"
+
+
 def test_results() -> None:
     wrapped = {
         "type": "object",
