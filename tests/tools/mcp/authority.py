@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import AnyHttpUrl
 
-from .serving import running
+from .serving import held_port, running
 
 
 @dataclass
@@ -105,27 +104,20 @@ class Authority:
 @contextmanager
 def guarded(authority: Authority, registers: bool = True) -> Iterator[str]:
     """The address of a server that wants a login of the authority."""
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    settings = AuthSettings(
-        issuer_url=AnyHttpUrl(base),
-        resource_server_url=AnyHttpUrl(f"{base}/mcp"),
-        validate_token_resource=False,
-        client_registration_options=ClientRegistrationOptions(enabled=registers),
-    )
-    server = MCPServer("guarded", auth_server_provider=authority, auth=settings)
+    with held_port() as port:
+        base = f"http://127.0.0.1:{port}"
+        settings = AuthSettings(
+            issuer_url=AnyHttpUrl(base),
+            resource_server_url=AnyHttpUrl(f"{base}/mcp"),
+            validate_token_resource=False,
+            client_registration_options=ClientRegistrationOptions(enabled=registers),
+        )
+        server = MCPServer("guarded", auth_server_provider=authority, auth=settings)
 
-    @server.tool()
-    def whisper() -> str:
-        """Only for those who were let in."""
-        return "psst"
+        @server.tool()
+        def whisper() -> str:
+            """Only for those who were let in."""
+            return "psst"
 
-    with running(server.streamable_http_app(), port):
-        yield f"{base}/mcp"
-
-
-def free_port() -> int:
-    """The address is in the server's own settings, so it has to be known first."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+        with running(server.streamable_http_app(), port):
+            yield f"{base}/mcp"

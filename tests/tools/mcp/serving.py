@@ -43,6 +43,15 @@ def served(kind: str = "mcp", *, token: str = "", bad: str = "", port: int = 0) 
 
 
 @contextmanager
+def held_port() -> Iterator[int]:
+    """A port that nobody gets by chance meanwhile, for who says that the address may be used twice."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@contextmanager
 def running(app: Any, port: int = 0) -> Iterator[str]:
     """The address of an ASGI application."""
     listening = socket.socket()

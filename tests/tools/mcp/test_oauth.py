@@ -29,8 +29,9 @@ from codeact_kernel.tools.mcp.patience import Patience
 from codeact_kernel.tools.mcp.problems import Unavailable
 from codeact_kernel.tools.mcp.server import Http, ServerConfig
 
-from .authority import Authority, free_port, guarded
+from .authority import Authority, guarded
 from .reach import within
+from .serving import held_port
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +163,11 @@ def test_who_comes_back_need_not_say_so(authority: Authority) -> None:
 
 
 def test_a_client_that_the_user_has_registered(authority: Authority) -> None:
-    port = free_port()
+    with held_port() as port:
+        _registered(authority, port)
+
+
+def _registered(authority: Authority, port: int) -> None:
     back = AnyUrl(f"http://127.0.0.1:{port}/callback")
     authority.clients["me"] = OAuthClientInformationFull(
         client_id="me",

@@ -132,21 +132,20 @@ def test_a_guardian_that_is_killed_takes_its_server_with_it(mark: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("mode", ["family", "deaf"])
-def test_a_host_that_is_killed_leaves_nothing(mode: str, mark: Path) -> None:
-    killed([sys.executable], mode, mark)
+def test_a_host_that_is_killed_leaves_nothing(mark: Path) -> None:
+    killed([sys.executable], mark)
 
 
 @pytest.mark.skipif(bool(as_user.unavailable()), reason=str(as_user.unavailable()))
 def test_an_ordinary_users_host_that_is_killed_leaves_nothing() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chown(folder, as_user.UID, as_user.UID)
-        killed(as_user.command([sys.executable]), "deaf", Path(folder) / "mark")
+        killed(as_user.command([sys.executable]), Path(folder) / "mark")
 
 
-def killed(python: list[str], mode: str, mark: Path) -> None:
+def killed(python: list[str], mark: Path) -> None:
     """Starts a host, kills it, and waits until its server is gone."""
-    command = [*python, "-m", "tests.tools.mcp.host", mode, str(mark)]
+    command = [*python, "-m", "tests.tools.mcp.host", "deaf", str(mark)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, env=environment, cwd=REPOSITORY, text=True

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
-from pathlib import Path
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -21,42 +19,9 @@ def add(a: int, b: int = 1) -> int:
 
 
 @server.tool()
-def environment(name: str) -> str:
-    """A variable of the server's environment."""
-    return os.environ.get(name, "(none)")
-
-
-@server.tool(structured_output=False)
-def big(size: int) -> str:
-    """A text of so many characters."""
-    return "x" * size
-
-
-@server.tool()
 def boom() -> str:
     """Raises."""
     raise ToolError("boom")
-
-
-@server.tool()
-def die() -> str:
-    """Ends the server, with words."""
-    os.write(2, b"I am going\n")
-    os._exit(3)
-
-
-@server.tool()
-async def wait(seconds: float, mark: str = "", begun: str = "") -> str:
-    """Waits. When it begins it leaves a file, and when it is cancelled."""
-    try:
-        if begun:
-            Path(begun).touch()  # noqa: ASYNC240 -- a file of a test.
-        await asyncio.sleep(seconds)
-    except asyncio.CancelledError:
-        if mark:
-            Path(mark).write_text("cancelled")  # noqa: ASYNC240 -- a test's file, and the end of the call.
-        raise
-    return "waited"
 
 
 _here: list[int] = []

@@ -66,6 +66,8 @@ def call(mode: str, asked: Message) -> None:
                 f'{{"jsonrpc": "2.0", "id": {asked["id"]}, "result": {{"content": {nested}}}}}\n'
             )
             sys.stdout.flush()
+        case "begin":
+            mark("begun")
         case "hang":
             return
         case "die":
@@ -108,6 +110,8 @@ def questions(asked: Message, count: int) -> None:
     for message in received():
         if str(message.get("id", "")).startswith("q"):
             got.append(message["result"]["action"] if "result" in message else "error")
+            if got[-1] == "error" and "MARK" in os.environ:
+                mark("refused")
             if len(got) == count:
                 break
     answer(asked, json.dumps(got))
