@@ -119,6 +119,7 @@ class _Entry:
             timeout_s=ours.seconds("timeout_s", TIMEOUT_S),
             start_timeout_s=ours.seconds("start_timeout_s", START_S),
             max_calls=ours.count("max_calls"),
+            tools=ours.tools(),
             include=ours.texts("include"),
             exclude=ours.texts("exclude"),
             sampling=ours.sampling(),

@@ -93,9 +93,11 @@ class Connection:
         arguments: Mapping[str, Any],
         on_progress: Progress | None = None,
         output: Mapping[str, Json] | None = None,
+        seconds: float | None = None,
     ) -> types.CallToolResult:
         """`on_progress` is told at most ten times a second, and of the end. `output`: the schema that the
-        server has given for structured results; one that does not fit is a Violation."""
+        server has given for structured results; one that does not fit is a Violation. `seconds`: it may take,
+        if that is not the server's `timeout_s`."""
         progress = None if on_progress is None else _paced(on_progress)
 
         async def call(client: Client) -> types.CallToolResult:
@@ -104,7 +106,7 @@ class Connection:
                 self._checks.check(result, output)
             return result
 
-        return await self._asked(f"call {plain(name, 100)}", call)
+        return await self._asked(f"call {plain(name, 100)}", call, seconds)
 
     async def read_resource(self, uri: str) -> types.ReadResourceResult:
         return await self._asked("read a resource", lambda client: client.read_resource(uri))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,16 +21,21 @@ class Allowed:
         self._module = module
         self._most = most
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._of_tools: Counter[str] = Counter()
         self.calls = 0
 
     @asynccontextmanager
-    async def one(self, tool: str) -> AsyncIterator[None]:
-        """A call, when it is its turn. Raises: Failure: there were enough."""
-        if self._most is not None and self.calls >= self._most:
-            said = (
-                f"{tool}(): {self._module} may be called {self._most:,} times in a run (max_calls), and was"
-            )
-            raise Failure(ERROR, said)
+    async def one(self, tool: str, most: int | None = None) -> AsyncIterator[None]:
+        """A call, when it is its turn. `most`: of this tool. Raises: Failure: there were enough."""
+        _check(tool, self._module, self.calls, self._most)
+        _check(tool, "it", self._of_tools[tool], most)
         self.calls += 1
+        self._of_tools[tool] += 1
         async with self._slots:
             yield
+
+
+def _check(tool: str, which: str, calls: int, most: int | None) -> None:
+    if most is not None and calls >= most:
+        said = f"{tool}(): {which} may be called {most:,} times in a run (max_calls), and was"
+        raise Failure(ERROR, said)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import get_args
 
 from ...exceptions import UsageError
-from .server import Mode, Sampling
+from .server import Mode, Sampling, ToolLimit
 
 MAX_TIMEOUT_S = 24 * 3600.0
 KNOWN = frozenset(
@@ -18,25 +18,30 @@ KNOWN = frozenset(
         "timeout_s",
         "start_timeout_s",
         "max_calls",
+        "tools",
         "include",
         "exclude",
         "sampling",
     }
 )
 
+LIMITS = frozenset({"timeout_s", "max_calls"})
+
 
 class Own:
-    """What a server's entry says under `codeact`."""
+    """What a server's entry says under `codeact`; or there under `tools`, of one of them."""
 
-    def __init__(self, place: str, said: object) -> None:
-        self._place = f"{place}: 'codeact'"
+    def __init__(
+        self, place: str, said: object, name: str = "codeact", known: frozenset[str] = KNOWN
+    ) -> None:
+        self._place = f"{place}: {name!r:.100}"
         if not isinstance(said, Mapping):
             raise UsageError(f"{self._place}: it is {kind(said)}, not an object")
         self._said = said
         for key in said:
-            if key not in KNOWN:
-                close = get_close_matches(str(key), sorted(KNOWN), 1)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(KNOWN))}"
+            if key not in known:
+                close = get_close_matches(str(key), sorted(known), 1)
+                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(known))}"
                 raise UsageError(f"{self._place}: {key!r:.100} is not known; {hint}")
 
     def _wrong(self, key: str, problem: str) -> UsageError:
@@ -61,6 +66,21 @@ class Own:
             if mode not in modes:
                 raise self._wrong("approve", f"{pattern!r:.100}: {mode!r:.100}; use one of {modes}")
         return dict(value)
+
+    def tools(self) -> Mapping[str, ToolLimit]:
+        """Further limits, by tool or pattern."""
+        value = self._said.get("tools", {})
+        if not isinstance(value, Mapping):
+            raise self._wrong("tools", f"it is {kind(value)}, not an object: tool or pattern -> its limits")
+        return {
+            pattern: Own(f"{self._place}: 'tools'", said, pattern, LIMITS).limit()
+            for pattern, said in value.items()
+        }
+
+    def limit(self) -> ToolLimit:
+        """What is said of one tool."""
+        seconds = self.seconds("timeout_s", 0.0) if "timeout_s" in self._said else None
+        return ToolLimit(seconds, self.count("max_calls"))
 
     def seconds(self, key: str, default: float) -> float:
         value = self._said.get(key, default)

@@ -161,7 +161,7 @@ class Running:
     async def _called(self, spec: ToolSpec, given: Mapping[str, Json]) -> object:
         schema = spec.schema
         assert schema is not None
-        async with self.allowed.one(spec.name):
+        async with self.allowed.one(spec.name, self.config.limit_of(schema.tool).max_calls):
             try:
                 with told(spec.name, self.config.confidential, SCHEMA):
                     result = await self._answered(spec, lambda: self._call_tool(spec, given))
@@ -181,7 +181,8 @@ class Running:
             self._around.progress(ToolProgress(spec.name, done, total, clean((message or "")[:400])[:200]))
 
         assert spec.schema is not None
-        return self.connection.call_tool(spec.schema.tool, given, progress, spec.schema.output)
+        tool, seconds = spec.schema.tool, self.config.limit_of(spec.schema.tool).timeout_s
+        return self.connection.call_tool(tool, given, progress, spec.schema.output, seconds)
 
     async def _answered(
         self, spec: ToolSpec, ask: Callable[[], Awaitable[types.CallToolResult]]

@@ -7,6 +7,7 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -59,6 +60,14 @@ class Http:
 
 
 @dataclass(frozen=True)
+class ToolLimit:
+    """Of one tool, or of each that a pattern names. None: what holds for the server."""
+
+    timeout_s: float | None = None
+    max_calls: int | None = None
+
+
+@dataclass(frozen=True)
 class ServerConfig:
     """One server.
 
@@ -71,6 +80,7 @@ class ServerConfig:
         timeout_s: of one call.
         start_timeout_s: until it must have answered for the first time.
         max_calls: of a run; None: as many as it likes.
+        tools: pattern -> further limits of each tool that it names.
         include, exclude: patterns of the tools that are offered; include empty: all.
         sampling: whether a person may be asked to let the model answer the server.
         source: the file it is from.
@@ -85,6 +95,7 @@ class ServerConfig:
     timeout_s: float = TIMEOUT_S
     start_timeout_s: float = START_S
     max_calls: int | None = None
+    tools: Mapping[str, ToolLimit] = field(default_factory=dict)
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     sampling: Sampling = "decline"
@@ -95,6 +106,13 @@ class ServerConfig:
     def where(self) -> str:
         """The command or the URL, for people."""
         return self.launch.where
+
+    def limit_of(self, tool: str) -> ToolLimit:
+        """Of a tool, by its name at the server: its own, else that of the longest pattern."""
+        if tool in self.tools:
+            return self.tools[tool]
+        patterns = [pattern for pattern in self.tools if fnmatchcase(tool, pattern)]
+        return self.tools[max(patterns, key=len)] if patterns else ToolLimit()
 
     def digest(self, key: bytes) -> str:
         """Of all that decides what the server offers. Without `key` nobody can try a guess of a secret."""

@@ -13,7 +13,7 @@ import pytest
 
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.tools.mcp.config import Http, ServerConfig, Stdio, load_config, parse_config, together
-from codeact_kernel.tools.mcp.server import Login
+from codeact_kernel.tools.mcp.server import Login, ToolLimit
 
 ENVIRON = {"TOKEN": "t0ken-of-the-host", "EMPTY": "", "PORT": "8000"}
 
@@ -110,6 +110,7 @@ def test_what_the_user_says_of_a_server() -> None:
         "timeout_s": 5,
         "start_timeout_s": 120,
         "max_calls": 100,
+        "tools": {"write_*": {"max_calls": 5}, "write_file": {"timeout_s": 9}},
         "include": ["read_*", "write_file"],
         "exclude": ["read_media"],
         "sampling": "ask",
@@ -119,6 +120,8 @@ def test_what_the_user_says_of_a_server() -> None:
     assert (config.timeout_s, config.start_timeout_s, config.max_calls) == (5.0, 120.0, 100)
     assert (config.include, config.exclude) == (("read_*", "write_file"), ("read_media",))
     assert config.sampling == "ask"
+    assert config.limit_of("write_file") == ToolLimit(timeout_s=9.0)
+    assert (config.limit_of("write_all"), config.limit_of("read")) == (ToolLimit(max_calls=5), ToolLimit())
     assert parsed({"command": "x", "codeact": {"approve": "deny"}}).approve == {"*": "deny"}
 
 
@@ -211,6 +214,18 @@ def test_a_document_that_is_wrong(document: Any, said: str) -> None:
         (
             {"command": "x", "codeact": {"max_calls": 1.5}},
             "'codeact': 'max_calls': 1.5; give a whole number, 0 or more",
+        ),
+        (
+            {"command": "x", "codeact": {"tools": {"f": {"max_calls": -1}}}},
+            "'codeact': 'tools': 'f': 'max_calls': -1; give a whole number, 0 or more",
+        ),
+        (
+            {"command": "x", "codeact": {"tools": {"f": {"timeout": 1}}}},
+            "'codeact': 'tools': 'f': 'timeout' is not known; did you mean 'timeout_s'?",
+        ),
+        (
+            {"command": "x", "codeact": {"tools": ["f"]}},
+            "'codeact': 'tools': it is an array, not an object: tool or pattern -> its limits",
         ),
         (
             {"command": "x", "codeact": {"sampling": "allow"}},

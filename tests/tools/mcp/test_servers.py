@@ -14,7 +14,7 @@ from codeact_kernel.tools.mcp.asking import MAX_A_MINUTE
 from codeact_kernel.tools.mcp.limits import AT_ONCE
 from codeact_kernel.tools.mcp.offers import MAX_DEPTH, MAX_SCHEMA, bounded, way
 from codeact_kernel.tools.mcp.questions import Answer, Elicit, Field, Form, Page
-from codeact_kernel.tools.mcp.server import ServerConfig
+from codeact_kernel.tools.mcp.server import ServerConfig, ToolLimit
 from codeact_kernel.tools.mcp.servers import McpServers
 from codeact_kernel.tools.registry import ToolRegistry
 from codeact_kernel.wire import media
@@ -300,6 +300,25 @@ def test_calls_of_a_run_are_limited_by_server() -> None:
     assert refused.type == "ToolError"
     assert "hostile_server may be called 3 times in a run (max_calls)" in refused.message
     assert counted == {"hostile_server": 3}
+
+
+def test_calls_of_a_run_are_limited_by_tool() -> None:
+    async def work(host: Host) -> Any:
+        made = [await host.call("hostile_server.fine") for _ in range(2)]
+        refused = await host.call("hostile_server.fine")
+        other = await host.call("hostile_server.lines", n=1)
+        return made, refused, other
+
+    config = hostile("calls", tools={"f*": ToolLimit(max_calls=2)})
+    made, refused, other = within(Host(config), work)
+    assert (made, isinstance(other, str)) == (["fine"] * 2, True)
+    assert "it may be called 2 times in a run (max_calls)" in refused.message
+
+
+def test_a_call_has_the_time_that_its_tool_is_given() -> None:
+    config = hostile("calls", tools={"hang": ToolLimit(timeout_s=0.3)})
+    outcome = within(Host(config), lambda host: host.call("hostile_server.hang"))
+    assert (outcome.type, "0.3 s" in outcome.message) == ("TimeoutError", True)
 
 
 def test_a_call_has_the_time_that_its_server_is_given() -> None:
