@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from codeact_kernel.frontends.cli_commands import command_of
 from codeact_kernel.frontends.cli_help import TEXTS
 from codeact_kernel.frontends.magic import CodeActMagics
 
@@ -26,9 +27,13 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("codeact ")])
 def test_options_of_codeact_commands_exist(command: str) -> None:
-    name = command.split()[1]
+    name = command_of(command.split()[1:])
+    assert name
     shown = subprocess.run(
-        [sys.executable, "-m", "codeact_kernel", name, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "codeact_kernel", *name.split(), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     for option in re.findall(r"(?<= )--[a-z-]+", command):
         assert option in shown, f"{name} has no {option}"
