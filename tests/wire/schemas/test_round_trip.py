@@ -21,7 +21,7 @@ from .backwards import MODULE, Backwards, space_of, spec_of
 from .schemas import Values, documents, erased_document, schemas
 
 # The same examples each time: what a search finds is to be found by who searches, with a larger number.
-FEW = settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+FEW = settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 
 
 def accepts(schema: Any) -> Any:
