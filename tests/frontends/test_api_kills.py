@@ -68,10 +68,12 @@ def test_a_run_goes_on_after_a_cell_that_could_only_be_killed(tmp_path: Path) ->
     assert last.observation.text("stdout") == "10 1 False\n"
     # Cell 4 is the one that was killed: Out[n] means the same live, and when the notebook is run again.
     assert [step.observation.execution_count for step in (ok, error, killed, last)] == [2, 3, None, 5]
-    (note,) = killed.notes
-    assert "could not be rebuilt: during, time." in note
+    made, lost = killed.notes
+    assert made == "Before it failed these calls were made, and count: book(2) → 20."
+    assert "could not be rebuilt: during, time." in lost
     told = str(model.requests[-1].messages)
-    assert note in told
+    assert made in told
+    assert lost in told
     assert "longer than 1 s" in told
     notebook = nbformat.read(out, as_version=4)
     nbformat.validate(notebook)
