@@ -24,15 +24,19 @@ class Text(str):
 
 @dataclass(frozen=True, repr=False)
 class Hit:
-    """A function that was found. `doc`: all that is said of it."""
+    """A function that was found. `doc`: all that is said of it; `strange`: in the words of a server."""
 
     name: str
     signature: str
     summary: str
     doc: str = field(default="", compare=False)
+    strange: bool = field(default=False, compare=False)
 
     def __repr__(self) -> str:
-        return f"{self.signature} — {self.summary}" if self.summary else self.signature
+        if not self.summary:
+            return self.signature
+        said = f'server: "{self.summary}"' if self.strange else self.summary
+        return f"{self.signature} — {said}"
 
 
 class Listing(list[Any]):

@@ -54,13 +54,17 @@ class Toolbox:
     def search(self, query: str, limit: int = LIMIT) -> Listing:
         """The functions that fit these words, the best first: by module, name, parameters, description.
 
-        Words may be cut short ("dir" finds list_directory). Each hit has name, signature, summary, doc.
+        Words may be cut short ("dir" finds list_directory). Each hit has name, signature, summary, doc; what
+        a server says of its tools shows itself as a quotation.
         """
         catalogue, index = self.__codeact_namespace__
         if not isinstance(query, str):
             raise TypeError(f"tools.search takes words, such as 'read file', not {type(query).__name__}")
         specs = [catalogue.whole(spec) for spec in index.now().search(query, min(limit, MOST))]
-        hits = [Hit(spec.name, signature_text(spec), summary(spec.doc), spec.doc) for spec in specs]
+        hits = [
+            Hit(spec.name, signature_text(spec), summary(spec.doc), spec.doc, strange=spec.schema is not None)
+            for spec in specs
+        ]
         return Listing(hits, f"No tool of {len(index.now()):,} fits {query[:100]!r}; try other words.")
 
     def describe(self, *patterns: str) -> Text:

@@ -56,7 +56,7 @@ SHOWN: tuple[str | tuple[str, str], ...] = (
     "'deleted'",
     "['its text']",
     "(7, 'paid')",
-    "files.delete_file(path: str) -> Any — Deletes a file.\n",
+    'files.delete_file(path: str) -> Any — server: "Deletes a file."\n',
     ("TapeMiss", "is not on the tape"),
     ("AttributeError", "mcp_servers.files has no function 'nothing_at_all'"),
 )

@@ -34,7 +34,9 @@ def box() -> Iterator[Box]:
 def test_a_search_shows_one_line_a_tool(box: Box) -> None:
     found = box.tools.search("directory text")
     assert [hit.name for hit in found] == ["files.list_directory", "files.read_text"]
-    assert repr(found).splitlines()[0] == "files.list_directory(path: str) -> Any — Lists a directory."
+    assert repr(found).splitlines()[0] == (
+        'files.list_directory(path: str) -> Any — server: "Lists a directory."'
+    )
     assert found[1].signature.startswith("files.read_text(path: str, *, tail: float = ...")
     assert (found[1].summary, found[1].doc) == ("Reads a text file.", "Reads a text file. All of it.")
     assert len(box.tools.search("files", limit=1)) == 1

@@ -213,7 +213,7 @@ def test_looking_asks_nobody(lab: Lab) -> None:
 def test_the_object_tools(lab: Lab) -> None:
     host = Host()
     assert value_of(lab, "tools.search('read')", host).splitlines()[0] == (
-        "files.read(path: str, *, encoding: str = ...) -> Any — Reads a file."
+        'files.read(path: str, *, encoding: str = ...) -> Any — server: "Reads a file."'
     )
     assert "def read(path: str" in value_of(lab, "tools.describe('files.read', 'shop')", host)
     assert value_of(lab, "tools.search('many', limit=100)[99].name[:11]", host) == "'files.many_'"

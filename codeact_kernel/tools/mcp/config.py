@@ -137,7 +137,9 @@ class _Entry:
         has_url, has_command = "url" in self._entry, "command" in self._entry
         if has_url == has_command:
             both = "both 'command' and 'url'" if has_url else "neither 'command' nor 'url'"
-            raise self._wrong("", f"it has {both}; a program has the one, a server elsewhere the other")
+            near = [key for key in map(str, self._entry) if get_close_matches(key, ("command", "url"), 1)]
+            hint = f"; {near[0]!r:.100} is not the key" if near and not has_url else ""
+            raise self._wrong("", f"it has {both}{hint}; a program has the one, a server elsewhere the other")
         if said is not None and (said == "stdio") == has_url:
             raise self._wrong("type", f"{said!r} goes with {'command' if said == 'stdio' else 'url'!r}")
         return has_url

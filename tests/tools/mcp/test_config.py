@@ -159,6 +159,11 @@ def test_a_document_that_is_wrong(document: Any, said: str) -> None:
     [
         ({}, "it has neither 'command' nor 'url'; a program has the one, a server elsewhere the other"),
         (
+            {"comand": "x", "args": []},
+            "it has neither 'command' nor 'url'; 'comand' is not the key; "
+            "a program has the one, a server elsewhere the other",
+        ),
+        (
             {"command": "x", "url": "y"},
             "it has both 'command' and 'url'; a program has the one, a server elsewhere the other",
         ),
