@@ -29,6 +29,23 @@ def test_readme_says_what_was_measured(parts: dict[str, saved.Part]) -> None:
     assert saved.written(readme, parts) == readme
 
 
+def test_readme_says_what_servers_cost_as_it_was_measured(parts: dict[str, saved.Part]) -> None:
+    """Where it says it in sentences: rounded, where it says so by its zeros."""
+    found = {row.name: row.value for row in parts["codeapi"].rows if isinstance(row, Figure)}
+    copied, one = "copy files and count, N = 20", "one call, only its server loaded, N = 1"
+    said = [
+        f"are {found['names of servers and tools']:,.0f} tokens of the prompt",
+        f"{found['names, and how to learn more']:,.0f} with what is said of them",
+        f"definitions are {round(found['all definitions, as an API takes them'], -2):,.0f}.",
+        f"reads {round(found[f'{copied}, code: read'], -2):,.0f} tokens as code",
+        f"{round(found[f'{copied}, JSON, parallel: read'], -3):,.0f} as parallel JSON calls",
+        f"{round(found[f'{copied}, JSON, one call: read'], -3):,.0f} one by one",
+        f"({found[f'{one}, JSON, one call: read']:,.0f} against {found[f'{one}, code: read']:,.0f})",
+    ]
+    readme = " ".join(saved.README.read_text().split())
+    assert [each for each in said if each not in readme] == []
+
+
 def test_tables_say_what_was_measured(parts: dict[str, saved.Part]) -> None:
     """Else: python benchmarks/saved.py"""
     assert saved.TABLES.read_text() == saved.report(parts)
