@@ -40,7 +40,9 @@ def test_readme_says_what_servers_cost_as_it_was_measured(parts: dict[str, saved
         f"reads {round(found[f'{copied}, code: read'], -2):,.0f} tokens as code",
         f"{round(found[f'{copied}, JSON, parallel: read'], -3):,.0f} as parallel JSON calls",
         f"{round(found[f'{copied}, JSON, one call: read'], -3):,.0f} one by one",
-        f"({found[f'{one}, JSON, one call: read']:,.0f} against {found[f'{one}, code: read']:,.0f})",
+        "({:,.0f} against {:,.0f})".format(
+            *(round(found[f"{one}, {way}: read"], -2) for way in ("JSON, one call", "code"))
+        ),
     ]
     readme = " ".join(saved.README.read_text().split())
     assert [each for each in said if each not in readme] == []
