@@ -69,7 +69,6 @@ class Servers:
         from ..tools.mcp.servers import McpServers
 
         self._servers = servers = McpServers(self.configs, ask=self.ask)
-        servers.on_change = self._changed
         servers.on_progress = lambda event: self.emit(event)
         try:
             slow = asyncio.get_running_loop().call_later(SLOW_S, tell, self._starting)
@@ -77,12 +76,14 @@ class Servers:
                 await servers.open(tell)
             finally:
                 slow.cancel()
+            self._registry.describe(servers.modules())
+            self._registry.add(self.offered(servers.tools()))
         except BaseException:  # Stopped meanwhile: the task may be given again.
             self._servers = None
             await to_the_end(servers.aclose())
             raise
-        self._registry.describe(servers.modules())
-        self._registry.add(self.offered(servers.tools()))
+        # Only now: what one of them has changed while others started is among `servers.tools()`.
+        servers.on_change = self._changed
 
     @property
     def _starting(self) -> str:
