@@ -77,6 +77,10 @@ SCHEMAS: Mapping[str, Any] = {
     "properties_no_mapping": {"type": "object", "properties": [1, 2]},
     "required_no_list": {"type": "object", "properties": {"x": {}}, "required": "x"},
     "required_unknown": {"type": "object", "properties": {}, "required": ["ghost"]},
+    "required_odd_within": {
+        "type": "object",
+        "anyOf": [{"properties": {"x": {}}, "required": [["x"], {"x": 1}]}],
+    },
     "ref_to_itself": of({"$ref": "#/properties/x"}),
     "ref_to_root": of({"$ref": "#"}),
     "ref_nowhere": of({"$ref": "#/$defs/nowhere"}),

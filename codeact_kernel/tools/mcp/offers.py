@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -23,7 +23,8 @@ MAX_SCHEMA = 256 * 1024
 MAX_DEPTH = 60
 MAX_DOC = 20_000
 MAX_TOLD = 40
-ANYTHING: Mapping[str, Json] = {"type": "object"}
+ANYTHING: Mapping[str, Json] = {"type": "object", "additionalProperties": True}
+"""In place of such a schema, and of one that is not understood: a function that takes whatever is given."""
 Caller = Callable[[ToolSpec], Call]
 
 
@@ -81,13 +82,34 @@ class Offers:
         functions = dict(zip((all_ := [*self._tools, *fresh]), function_names(all_), strict=True))
         known = {name: self._specs[name] for name, tool in wanted.items() if self._listed.get(name) == tool}
         made = {
-            name: self._spec(tool, functions[name])
+            name: self._understood(tool, functions[name])
             for name, tool in wanted.items()
             if name in functions and name not in known
         }
-        check_source(module_source(ToolModule(self._config.module, "mcp_servers"), [*made.values()]))
+        self._check([*made.values()])
         specs = {name: made.get(name) or known[name] for name in wanted if name in made or name in known}
         return Prepared(wanted, specs, {name: self._made(name, made[name]) for name in fresh})
+
+    def _understood(self, tool: types.Tool, function: str) -> ToolSpec:
+        """Of schemas on which our own code fails nothing is said: the server checks what it gets. No server's
+        word is to end the run, and one bad tool is not to cost the others. Raises: ValueError."""
+        try:
+            return self._spec(tool, function)
+        except Exception:
+            silent = tool.model_copy(update={"input_schema": ANYTHING, "output_schema": None})
+        try:
+            return self._spec(silent, function)
+        except Exception as problem:
+            raise ValueError(f"its tool {tool.name!r:.100} is not understood: {problem!r:.200}") from problem
+
+    def _check(self, specs: Sequence[ToolSpec]) -> None:
+        """Raises: ValueError."""
+        try:
+            check_source(module_source(ToolModule(self._config.module, "mcp_servers"), specs))
+        except ValueError:
+            raise
+        except Exception as problem:
+            raise ValueError(f"no module can be made of its tools: {problem!r:.200}") from problem
 
     def take(self, found: Prepared) -> Changes:
         """The list as it is now, of what was prepared last."""

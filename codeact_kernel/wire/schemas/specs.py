@@ -53,7 +53,7 @@ class Types:
 def shape_of(schema: Mapping[str, Json]) -> Shape:
     """What an input schema says of the arguments."""
     properties, required, more = _view(Document(schema))
-    needed = [each for each in dict.fromkeys(required) if isinstance(each, str)]
+    needed = list(dict.fromkeys(each for each in required if isinstance(each, str)))
     properties = {**properties, **{each: more or {} for each in needed if each not in properties}}
     needing = set(needed)
     ordered = [each for each in properties if each in needing] + [

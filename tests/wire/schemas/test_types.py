@@ -142,6 +142,12 @@ def test_alternatives_of_arguments_are_all_there() -> None:
     assert str(signature_of(spec)) == "(id: Any, deep: bool, *, name: str = ...) -> Any"
 
 
+@pytest.mark.parametrize("union", ["anyOf", "oneOf", "allOf"])
+def test_what_is_required_and_no_name_is_not_looked_at(union: str) -> None:
+    odd = {"properties": {"a": {}}, "required": [["a"], {"a": 1}, None, "a"]}
+    assert str(signature_of(spec_of({**OBJECT, union: [odd]}, {union: [odd]}))).startswith("(a: Any)")
+
+
 def test_recursion_by_name() -> None:
     tree = {
         "type": "object",
