@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import ast
 
-from ..wire.setup_skills import parsed_source
-
 _AWAITING = frozenset(
     {"gather", "create_task", "ensure_future", "wait_for", "shield", "wait", "as_completed"}
 )
 
 
 class Awaited:
-    """Of a source that parses. `names`: all that it loads; `any`: whether it awaits anything."""
+    """Of a file. `any`: whether it awaits anything."""
 
-    def __init__(self, source: str) -> None:
-        nodes = [*ast.walk(parsed_source(source))]
+    def __init__(self, tree: ast.Module) -> None:
+        nodes = [*ast.walk(tree)]
         inside: set[int] = set()
         for node in nodes:
             for operand in _operands(node):
@@ -26,7 +24,6 @@ class Awaited:
         calls = [(node, _called(node.func)) for node in nodes if isinstance(node, ast.Call)]
         self._awaited = {name for node, name in calls if id(node) in inside}
         self._plain = {name for node, name in calls if id(node) not in inside}
-        self.names = frozenset(node.id for node in nodes if isinstance(node, ast.Name))
         self.any = bool(inside)
 
     def always(self, name: str) -> bool:

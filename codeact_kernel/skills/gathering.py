@@ -12,18 +12,18 @@ from difflib import get_close_matches
 from ..exceptions import UsageError
 from ..wire.setup_skills import parsed_source
 from .cells import Binding, Program, stored
-from .names import needs_of
+from .names import dotted_uses, needs_of
 
 TOOL_PACKAGES = ("mcp_servers", "toolkits")
 KERNEL_NAMES = frozenset(
     {"ToolDenied", "ToolError", "ToolUnavailable", "ToolSchemaError", "ToolProtocolError"}
 )
 """Exceptions that a kernel with tools knows by name."""
+TOOLS = "tools"
+"""What a kernel calls the object that finds tools, and has those exceptions too."""
 MAX_PARTS = 200
 """Definitions of one skill; they are followed one within the other."""
-_IPYTHON = frozenset(
-    {"In", "Out", "exit", "get_ipython", "quit", "tools", "_obs", "_", "__", "___", "_i", "_dh"}
-)
+_IPYTHON = frozenset({"In", "Out", "exit", "get_ipython", "quit", "_obs", "_", "__", "___", "_i", "_dh"})
 _DISPLAY = "from IPython.display import display"
 _BUILTINS = frozenset(dir(builtins))
 _MODULE = frozenset({"__name__", "__doc__", "__file__"})
@@ -34,7 +34,8 @@ class Gathered:
     """A function with all that it needs.
 
     `imports`: statements, sorted. `parts`: the others in an order in which they can be run, the function
-    among them. `tools`: those it calls by name; `modules`: `mcp_servers.filesystem`.
+    among them. `tools`: those it calls by name; `modules`: `mcp_servers.filesystem`; `kernel`: what else
+    a kernel gives it, as it is written: `ToolDenied`, `tools.ToolError`, `tools.search`.
     """
 
     function: Binding
@@ -42,6 +43,7 @@ class Gathered:
     parts: tuple[Binding, ...] = ()
     tools: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
+    kernel: frozenset[str] = frozenset()
 
 
 def gathered(program: Program, name: str, tools: Iterable[str]) -> Gathered:
@@ -77,6 +79,7 @@ class _Gathering:
     seen: set[int] = field(default_factory=set)
     tools: set[str] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)
+    kernel: set[str] = field(default_factory=set)
 
     def result(self, function: Binding) -> Gathered:
         imports = sorted(self.imports, key=lambda line: (not line.startswith("import "), line))
@@ -87,6 +90,7 @@ class _Gathering:
             tuple(self.parts),
             tuple(sorted(self.tools)),
             tuple(sorted(self.modules)),
+            frozenset(self.kernel),
         )
 
     def add(self, binding: Binding) -> None:
@@ -138,7 +142,12 @@ class _Gathering:
             raise UsageError(
                 f"{self._of(binding)} uses {name!r}, which only a notebook has; pass the value as a parameter"
             )
-        elif name not in _BUILTINS and name not in KERNEL_NAMES and name not in _MODULE:
+        elif name in KERNEL_NAMES:
+            self.kernel.add(name)
+        elif name == TOOLS:
+            uses = dotted_uses(parsed_source(binding.source), name)
+            self.kernel |= {".".join(use.split(".")[:2]) for use in uses}
+        elif name not in _BUILTINS and name not in _MODULE:
             raise self._missing(name, binding)
 
     def _missing(self, name: str, binding: Binding) -> UsageError:
@@ -206,4 +215,4 @@ def free_names(source: str) -> tuple[str, ...]:
     needs = needs_of(source)
     bound = {symbol for node in parsed_source(source).body for symbol in stored(node)}
     left = (needs.now | needs.later) - bound - _BUILTINS - _MODULE - KERNEL_NAMES
-    return tuple(sorted(left - {"display"}))
+    return tuple(sorted(left - {"display", TOOLS}))

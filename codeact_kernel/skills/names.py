@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import symtable
 import warnings
 from typing import NamedTuple
@@ -39,3 +40,32 @@ def needs_of(source: str) -> Needs:
     except UNREADABLE as problem:
         raise ValueError(f"its names cannot be told: {problem}") from None
     return Needs(frozenset(now), frozenset(later - now))
+
+
+def mentioned(tree: ast.AST) -> frozenset[str]:
+    """All that it names: variables, attributes, what it imports."""
+    names = set[str]()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                names.add(name)
+            case ast.alias(name=name):
+                names |= {*name.split(".")}
+    return frozenset(names)
+
+
+def dotted_uses(tree: ast.AST, name: str) -> frozenset[str]:
+    """`a.b.c` of each use of the name `a`, as far as it is written; `a` where it stands alone."""
+    nodes = [*ast.walk(tree)]
+    inner = {id(node.value) for node in nodes if isinstance(node, ast.Attribute)}
+    outer = [node for node in nodes if isinstance(node, ast.Name | ast.Attribute) and id(node) not in inner]
+    return frozenset(text for text in map(_dotted, outer) if text.partition(".")[0] == name)
+
+
+def _dotted(node: ast.expr) -> str:
+    """ "": it does not begin with a name."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    return ".".join([node.id, *parts]) if isinstance(node, ast.Name) else ""

@@ -16,53 +16,17 @@ from ..exceptions import UsageError
 from ..wire.messages import Json, Raised, Returned, ToolCall, ToolSpec
 from ..wire.setup_skills import UNREADABLE, parsed_source
 from ..wire.values import DecodeError, decode
+from . import stand_ins
 from .awaited import Awaited
 from .examples import MAX_EXAMPLES, Example
 from .frames import comparison, is_frame
-from .gathering import KERNEL_NAMES, Gathered, by_package
+from .gathering import KERNEL_NAMES, TOOLS, Gathered, by_package
 from .layout import joined
-from .literals import RECORD, Literals
+from .literals import Literals
+from .names import mentioned
 
 MAX_CALLS = 50
 """Tool calls of one example."""
-_RECORD = f'''
-class {RECORD}(dict):
-    """A value with fields: order.total and order["total"] are one."""
-
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
-'''
-_TOOLS = '''
-answers = []
-"""Of the test that runs: tool, arguments, and what it returned or raised."""
-
-
-def tool(name, *parameters):
-    """Stands for a tool: answers as it did in the run."""
-
-    def call(*args, **kwargs):
-        given = {**dict(zip(parameters, args)), **kwargs}
-        given = {key: value for key, value in given.items() if value is not None}
-        for place, (called, asked, answer) in enumerate(answers):
-            if called == name and asked == given:
-                del answers[place]
-                if isinstance(answer, Exception):
-                    raise answer
-                return answer
-        raise AssertionError(f"{name} was not called like this in the run: {given!r}")
-
-    return call
-'''
-_ASYNC = """
-def awaited(call):
-    async def acall(*args, **kwargs):
-        return call(*args, **kwargs)
-
-    return acall
-"""
 
 
 @dataclass(frozen=True)
@@ -81,7 +45,9 @@ def tests_of(
     gathered: Gathered, source: str, examples: Sequence[Example], specs: Sequence[ToolSpec], where: str
 ) -> SkillTests:
     """`source`: of the skill; `where`: what it was saved from."""
-    work = _Writing(gathered.function.name, gathered, {spec.name: spec for spec in specs}, Awaited(source))
+    tree = parsed_source(source)
+    known = {spec.name: spec for spec in specs}
+    work = _Writing(gathered.function.name, gathered, known, Awaited(tree), mentioned(tree))
     for example in examples:
         work.add(example)
     return work.result(where) if work.bodies else SkillTests("", (), work.refused, ())
@@ -93,15 +59,20 @@ class _Writing:
     gathered: Gathered
     specs: Mapping[str, ToolSpec]
     awaited: Awaited
+    mentioned: frozenset[str]
     literals: Literals = field(default_factory=Literals)
     bodies: dict[str, Example] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     """Tools."""
+    errors: bool = False
+    """Whether a tool raised what only a kernel knows."""
     refused: dict[str, int] = field(default_factory=dict)
 
     def add(self, example: Example) -> None:
         """One more test, unless there is such a one already, or it cannot be written."""
         try:
+            if asked := self._unanswered():
+                raise ValueError(f"uses {asked}, which only a kernel can answer")
             if len(example.calls) > MAX_CALLS:
                 raise ValueError(f"has more than {MAX_CALLS} tool calls")
             body = self._body(example)
@@ -112,6 +83,11 @@ class _Writing:
             return
         self.bodies.setdefault(body, example)
         self.used |= {call.tool for call in example.calls}
+
+    def _unanswered(self) -> str:
+        """What it asks a kernel for beside its tools and their errors: `tools.search`; "": nothing."""
+        of_tools = {f"{TOOLS}.{name}" for name in KERNEL_NAMES}
+        return min(self.gathered.kernel - of_tools - KERNEL_NAMES, default="")
 
     def _body(self, example: Example) -> str:
         """Raises ValueError with the reason why it is no test."""
@@ -157,6 +133,9 @@ class _Writing:
         match call.outcome:
             case Returned(value):
                 return self.literals.source(_decoded(value), 4)
+            case Raised(kind, message) if kind in KERNEL_NAMES:
+                self.errors = True
+                return f"{TOOLS}.{kind}({message!r})"
             case Raised(kind, message):
                 known = getattr(builtins, kind, None)
                 if isinstance(known, type) and issubclass(known, Exception):
@@ -179,44 +158,57 @@ class _Writing:
 
     def _head(self, where: str) -> Iterator[str]:
         """What stands before the tests: blocks with two empty lines between them."""
-        tools = bool(self.gathered.tools or self.gathered.modules)
-        said = "No tool is called: what each of them answered stands here.\n" if tools else ""
+        blocks = [*self._blocks()]
+        said = "No tool is called: what each of them answered stands here.\n" if self._has_tools() else ""
         doc = f'"""Tests of {self.name}, from its calls in a run. Run them with pytest.\n\n{said}{where}\n"""'
         needed = self.literals.imports | ({"import sys", "import types"} if self.gathered.modules else set())
         imports = sorted(needed, key=lambda line: (not line.startswith("import "), line))
         imported = f"import {self.name} as skill"
-        if not tools and not self.literals.records:
+        if not blocks:
             yield "\n".join([doc, "", *imports, *([""] if imports else []), imported])
             return
         yield "\n".join([doc, *([""] if imports else []), *imports])
-        if self.literals.records:
-            yield _RECORD.strip()
-        if tools:
-            yield _TOOLS.strip()
-            if self.awaited.any:
-                yield _ASYNC.strip()
+        yield from (block.strip() for block in blocks)
         # Only now the skill: it imports the modules that are made here.
         yield "\n".join([*self._modules(), f"{imported}  # noqa: E402", *self._flat()])
+
+    def _has_tools(self) -> bool:
+        return bool(self.gathered.tools or self.gathered.modules)
+
+    def _blocks(self) -> Iterator[str]:
+        """What stands for a kernel."""
+        if self.literals.records:
+            yield stand_ins.RECORDS
+        if self.errors or self.gathered.kernel:
+            yield stand_ins.ERRORS
+        if self._has_tools():
+            yield stand_ins.TOOLS
+            if self.awaited.any:
+                yield stand_ins.ASYNC
 
     def _modules(self) -> Iterator[str]:
         for package, modules in by_package(self.gathered.modules).items():
             yield f"{package} = sys.modules[{package!r}] = types.ModuleType({package!r})"
             for module in modules:
-                own = sorted(tool for tool in self.used if tool.startswith(f"{module}."))
-                functions = ", ".join(f"{tool.partition('.')[2]}={self._stand_in(tool)}" for tool in own)
+                functions = ", ".join(f"{spec.function}={self._stand_in(spec)}" for spec in self._own(module))
                 yield f"{package}.{module} = types.SimpleNamespace({functions})"
                 yield f"sys.modules[{f'{package}.{module}'!r}] = {package}.{module}"
 
+    def _own(self, module: str) -> Iterator[ToolSpec]:
+        """Also what no example called: it is imported by its name."""
+        for name, spec in sorted(self.specs.items()):
+            if spec.module == module and (name in self.used or spec.function in self.mentioned):
+                yield spec
+
     def _flat(self) -> Iterator[str]:
         for tool in self.gathered.tools:
-            yield f"skill.{tool} = {self._stand_in(tool)}"
-        needed = self.awaited.names & KERNEL_NAMES
-        yield from (f"skill.{name} = type({name!r}, (Exception,), {{}})" for name in sorted(needed))
+            yield f"skill.{tool} = {self._stand_in(self.specs[tool])}"
+        for name in sorted({name.partition(".")[0] for name in self.gathered.kernel}):
+            yield f"skill.{name} = {name if name == TOOLS else f'{TOOLS}.{name}'}"
 
-    def _stand_in(self, tool: str) -> str:
-        spec = self.specs[tool]
+    def _stand_in(self, spec: ToolSpec) -> str:
         names = "".join(f", {parameter.name!r}" for parameter in spec.parameters)
-        made = f"tool({tool!r}{names})"
+        made = f"tool({spec.name!r}{names})"
         return f"awaited({made})" if self.awaited.always(spec.function) else made
 
 

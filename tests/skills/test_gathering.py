@@ -110,6 +110,16 @@ def test_tools_by_name_and_modules_of_tools() -> None:
     )
 
 
+def test_what_a_kernel_gives_beside_tools() -> None:
+    found = of(
+        "f",
+        "def g(): return [tools.search(word) for word in 'ab'], ToolDenied.__name__",
+        "def f(n):\n    try: return g()\n    except (tools.ToolError, tools.ToolUnavailable): pass",
+    )
+    assert found.kernel == {"tools.search", "tools.ToolError", "tools.ToolUnavailable", "ToolDenied"}
+    assert of("f", "def f(tools): return tools.search, Odd.x\nclass Odd: x = 1").kernel == frozenset()
+
+
 @pytest.mark.parametrize(
     ("cells", "says"),
     [
@@ -145,7 +155,6 @@ def test_tools_by_name_and_modules_of_tools() -> None:
         (["from math import *", "def f(): return sqrt(2)"], "may come from 'from math import *' in step 1"),
         (["def f(): return final_answer(1)"], "let it return the value instead"),
         (["def f(): return Out[1]"], "uses 'Out', which only a notebook has"),
-        (["def f(): return tools.search('x')"], "uses 'tools', which only a notebook has"),
         (["def f():\n    %time fetch(1)\n    return 1"], "holds IPython's own syntax"),
         (["from . import x", "def f(): return x"], "which means nothing in a file of its own"),
         (["f = lambda: 1"], "'f' is no function"),
@@ -176,3 +185,5 @@ def test_hostile_cells_are_only_read() -> None:
 def test_the_names_that_a_file_leaves_to_the_kernel() -> None:
     source = "import math\nA = 1\ndef f(x):\n    return fetch(x), A, math.pi, len, ToolError, display(x), f\n"
     assert free_names(source) == ("fetch",)
+    # Where there are skills, `tools` is too.
+    assert free_names("def f():\n    try:\n        fetch(1)\n    except tools.ToolError: pass") == ("fetch",)

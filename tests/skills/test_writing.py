@@ -39,7 +39,7 @@ tests_of.__test__ = False  # type: ignore[attr-defined]  # pytest would take it 
 SAVED = Saved("sales.ipynb", "3f2a", 2, "ab" * 32, "2026-11-29")
 SPECS = tuple(
     ToolSpec(name, (ToolParameter("n"), ToolParameter("unit", default="None")))
-    for name in ("fetch", "refund", "files.read", "shop.price")
+    for name in ("fetch", "refund", "files.read", "shop.price", "shop.stock")
 )
 
 
@@ -230,7 +230,31 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         call("files.read", 1, gives="text"),
         call("shop.price", n=1, gives=Decimal("0.5")),
     )
+    guarded = of(
+        "guarded",
+        "from mcp_servers import files",
+        "class Gone(Exception): pass",
+        "def guarded(n):\n    'Doc.'\n    try:\n        return files.read(n)\n"
+        "    except tools.ToolUnavailable as problem:\n        raise Gone from problem\n"
+        "    except tools.ToolError as problem:\n        return str(problem)\n"
+        "    except ToolDenied:\n        return 'denied'",
+    )
+    # No example calls `stock`, but the file imports it.
+    named = of(
+        "named",
+        "from toolkits.shop import price, stock as st",
+        "def named(n):\n    'Doc.'\n    return st(n) if n > 100 else price(n)",
+    )
     for found, examples in [
+        (
+            guarded,
+            [
+                example(1, gives="text", calls=(call("files.read", 1, gives="text"),)),
+                example(2, gives="no", calls=(call("files.read", 2, raises=Raised("ToolError", "no")),)),
+                example(2, gives="denied", calls=(call("files.read", 2, raises=Raised("ToolDenied", "x")),)),
+            ],
+        ),
+        (named, [example(1, gives=0.5, calls=(call("shop.price", 1, gives=0.5),))]),
         (
             plain,
             [example(1, gives=[1, 2]), example(1, gives=[1, 2]), example("x", b=None, gives=["x", None])],
@@ -244,13 +268,13 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         source = skill_source(found, SAVED, "", "")
         made = tests_of(found, source, examples, SPECS, SAVED.text)
         assert made.refused == {}
-        assert len(made.tests) == (2 if found is plain else 1)  # The same twice is one test.
+        assert len(made.tests) == {"plain": 2, "guarded": 3}.get(found.function.name, 1)  # Twice is one.
         write_skill(tmp_path, Skill(found.function.name, source), made.source)
     done = pytest_of(tmp_path)
-    assert "4 passed" in done.stdout, done.stdout
+    assert "8 passed" in done.stdout, done.stdout
     wrong = tmp_path / "plain.py"
     wrong.write_text(wrong.read_text().replace("[a, b]", "[b, a]"))
-    assert "2 failed, 2 passed" in pytest_of(tmp_path).stdout
+    assert "2 failed, 6 passed" in pytest_of(tmp_path).stdout
 
 
 @pytest.mark.parametrize(
@@ -280,6 +304,14 @@ def test_a_tool_that_is_awaited_in_one_place_only_cannot_be_stood_for() -> None:
     made = tests_of(found, skill_source(found, SAVED, "", ""), [given], SPECS, SAVED.text)
     assert list(told(made.refused)) == [
         "1 call is no test: it calls fetch, which the code awaits in one place and not in another"
+    ]
+
+
+def test_what_only_a_kernel_can_answer_is_in_no_test() -> None:
+    found = of("f", "def f(n):\n    'Doc.'\n    return len(tools.search(n))")
+    made = tests_of(found, skill_source(found, SAVED, "", ""), [example("x", gives=0)], SPECS, SAVED.text)
+    assert list(told(made.refused)) == [
+        "1 call is no test: it uses tools.search, which only a kernel can answer"
     ]
 
 
