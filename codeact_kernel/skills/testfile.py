@@ -119,7 +119,7 @@ class _Writing:
         spec = self.specs.get(call.tool)
         if spec is None:
             raise ValueError(f"calls {call.tool!r:.100}, which is none of the run's tools")
-        if self.awaited.mixed(spec.function):
+        if self.awaited.mixed(spec):
             raise ValueError(f"calls {spec.function}, which the code awaits in one place and not in another")
         names = [parameter.name for parameter in spec.parameters]
         if len(call.args) > len(names) or any(kind.kind == "var_positional" for kind in spec.parameters):
@@ -209,7 +209,7 @@ class _Writing:
     def _stand_in(self, spec: ToolSpec) -> str:
         names = "".join(f", {parameter.name!r}" for parameter in spec.parameters)
         made = f"tool({spec.name!r}{names})"
-        return f"awaited({made})" if self.awaited.always(spec.function) else made
+        return f"awaited({made})" if self.awaited.always(spec) else made
 
 
 def _decoded(value: Json) -> object:

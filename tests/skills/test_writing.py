@@ -223,6 +223,12 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         "import asyncio",
         "async def later(ids):\n    'Doc.'\n    return await asyncio.gather(*(fetch(i) for i in ids))",
     )
+    mapped = of(
+        "mapped",
+        "import asyncio\nfrom toolkits.shop import price",
+        "async def mapped(ids):\n    'Doc.'\n    tasks = [price(i) for i in ids]\n"
+        "    return await asyncio.gather(*tasks, *map(fetch, ids))",
+    )
     order = Record("Order", {"total": 5})
     calls = (
         call("fetch", 1, gives=order),
@@ -246,6 +252,14 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         "def named(n):\n    'Doc.'\n    return st(n) if n > 100 else price(n)",
     )
     for found, examples in [
+        (
+            mapped,
+            [
+                example(
+                    [1], gives=[10, 20], calls=(call("shop.price", 1, gives=10), call("fetch", 1, gives=20))
+                )
+            ],
+        ),
         (
             guarded,
             [
@@ -271,10 +285,10 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         assert len(made.tests) == {"plain": 2, "guarded": 3}.get(found.function.name, 1)  # Twice is one.
         write_skill(tmp_path, Skill(found.function.name, source), made.source)
     done = pytest_of(tmp_path)
-    assert "8 passed" in done.stdout, done.stdout
+    assert "9 passed" in done.stdout, done.stdout
     wrong = tmp_path / "plain.py"
     wrong.write_text(wrong.read_text().replace("[a, b]", "[b, a]"))
-    assert "2 failed, 6 passed" in pytest_of(tmp_path).stdout
+    assert "2 failed, 7 passed" in pytest_of(tmp_path).stdout
 
 
 @pytest.mark.parametrize(
