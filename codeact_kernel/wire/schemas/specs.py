@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..messages import Json, ToolParameter, ToolSchema, ToolSpec
 from .describing import described
-from .documents import Document, Schema, items_of, mapping_of
+from .documents import Document, Schema, items_of, mapping_of, types_of
 from .kinds import ANY, Table, Type
 from .literals import literal
 from .names import parameter_namer
@@ -145,21 +145,57 @@ def _view(document: Document) -> tuple[Schema, list[Json], Json]:
     """Properties, required ones and the schema of further ones; of alternatives, what any of them has."""
     root = document.folded(document.root)
     variants = [document.folded(each) for each in document.variants(root)]
-    if not variants:
-        others = root.get("additionalProperties")
-        more = {} if others is True else others if isinstance(others, Mapping) else None
+    if variants in ([], [{}]):
+        # A single alternative that says nothing: there were too many of them.
+        more = {} if variants else _more(root)
         return mapping_of(root.get("properties")), items_of(root.get("required")), more
     found: dict[str, list[Json]] = {}
     for each in variants:
         for key, schema in mapping_of(each.get("properties")).items():
             found.setdefault(key, []).append(schema)
-    properties = {key: said[0] if len(said) == 1 else {"anyOf": said} for key, said in found.items()}
+    properties = {key: said[0] if _all_same(said) else {"anyOf": said} for key, said in found.items()}
     first = items_of(variants[0].get("required"))
     return (
         properties,
         [key for key in first if all(key in items_of(v.get("required")) for v in variants)],
-        None,
+        {} if any(map(_takes_more, variants)) else None,
     )
+
+
+def _more(schema: Schema) -> Json:
+    """The schema of further properties; None: there are none."""
+    others, patterns = schema.get("additionalProperties"), mapping_of(schema.get("patternProperties"))
+    if patterns:
+        return {"anyOf": list(patterns.values())} if others is False else {}
+    return {} if others is True else others if isinstance(others, Mapping) else None
+
+
+def _takes_more(variant: Schema) -> bool:
+    """Whether an alternative has further properties, or names none and forbids none."""
+    if "type" in variant and "object" not in types_of(variant):
+        return False
+    silent = "properties" not in variant and "additionalProperties" not in variant
+    return silent or _more(variant) is not None
+
+
+def _all_same(schemas: list[Json]) -> bool:
+    try:
+        return all(_same(each, schemas[0]) for each in schemas)
+    except RecursionError:
+        return False
+
+
+def _same(one: Json, other: Json) -> bool:
+    """Not by `==`: 1, 1.0 and True are different values of JSON."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return one == other
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from codeact_kernel.wire.messages import ToolParameter, ToolSchema
-from codeact_kernel.wire.schemas import module_source, signature_of, tool_spec, wraps_result
+from codeact_kernel.wire.schemas import (
+    documentation,
+    module_source,
+    signature_of,
+    tool_spec,
+    wraps_result,
+)
 
 from .backwards import MODULE, space_of, spec_of
 
@@ -140,6 +146,52 @@ def test_alternatives_of_arguments_are_all_there() -> None:
     assert str(signature_of(spec)) == "(*, a: int = ..., b: Any = ...) -> Any"
     spec = spec_of({"allOf": [{"$ref": "#/$defs/A"}, one], "$defs": {"A": other}})
     assert str(signature_of(spec)) == "(id: Any, deep: bool, *, name: str = ...) -> Any"
+
+
+def test_alternatives_that_say_little_take_further_arguments() -> None:
+    def signature(*variants: Any, **said: Any) -> str:
+        return str(signature_of(spec_of({**OBJECT, **said, "oneOf": list(variants)})))
+
+    a = {"properties": {"a": {"type": "integer"}}}
+    actions = [{"properties": {"action": {"const": f"x{n}"}}, "required": ["action"]} for n in range(101)]
+    root = {"properties": {"id": {"type": "integer"}}, "required": ["id"]}
+    only_a = "(*, a: int = ...) -> Any"
+    assert signature(*actions) == "(**more: Any) -> Any"
+    assert signature(*actions, **root) == "(id: int, **more: Any) -> Any"
+    assert signature({}, a) == "(*, a: int = ..., **more: Any) -> Any"
+    assert signature(a, {"additionalProperties": True}) == "(*, a: int = ..., **more: Any) -> Any"
+    assert signature(a, {"patternProperties": {"^x": {}}}) == "(*, a: int = ..., **more: Any) -> Any"
+    assert signature(a, {"not": {"required": ["b"]}}) == "(*, a: int = ..., **more: Any) -> Any"
+    assert signature(a, {"additionalProperties": False}) == only_a
+    assert signature(a, {"type": "null"}) == signature(a, {"properties": {}}) == only_a
+
+
+def test_further_arguments_of_some_names() -> None:
+    def signature(**said: Any) -> str:
+        return str(signature_of(spec_of({**OBJECT, **said})))
+
+    words, numbers = {"^x": {"type": "string"}}, {"^x": {"type": "string"}, "^n": {"type": "integer"}}
+    assert signature(patternProperties=words, additionalProperties=False) == "(**more: str) -> Any"
+    assert signature(patternProperties=numbers, additionalProperties=False) == "(**more: str | int) -> Any"
+    assert signature(patternProperties=words, additionalProperties={"type": "integer"}) == (
+        signature(patternProperties=words, additionalProperties=True)
+    )
+    assert signature(properties={"a": {}}, patternProperties=words) == "(*, a: Any = ..., **more: Any) -> Any"
+    assert signature(patternProperties={}) == signature(patternProperties=7) == "() -> Any"
+
+
+def test_what_all_alternatives_say_of_an_argument_is_said_once() -> None:
+    path = {"type": "string", "description": "Where it is.", "default": "."}
+    variants = [
+        {"properties": {"path": path, "n": {"const": n}}, "required": ["path"] * n} for n in (0, True, 1)
+    ]
+    spec = spec_of(
+        {**OBJECT, "properties": {"deep": {"type": "boolean", "default": True}}, "oneOf": variants}
+    )
+    assert str(signature_of(spec)) == (
+        "(*, deep: bool = True, path: str = '.', n: Literal[0, True, 1] = ...) -> Any"
+    )
+    assert '- path: "Where it is."' in documentation(spec)
 
 
 @pytest.mark.parametrize("union", ["anyOf", "oneOf", "allOf"])
