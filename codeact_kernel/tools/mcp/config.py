@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from ...exceptions import UsageError
 from ...wire.schemas import module_name
@@ -194,8 +194,10 @@ class _Entry:
         return Login(said.get("clientId", ""), said.get("clientSecret", ""), scopes, int(port))
 
     def _given(self, launch: Stdio | Http) -> Iterator[str]:
-        if isinstance(launch, Http) and launch.login.client_secret:
-            yield launch.login.client_secret
+        if isinstance(launch, Http):
+            yield from _secrets_of(launch.url)
+            if launch.login.client_secret:
+                yield launch.login.client_secret
         values = launch.env if isinstance(launch, Stdio) else launch.headers
         for value in values.values():
             yield value
@@ -230,3 +232,14 @@ class _Entry:
         if "\0" in text:
             raise self._wrong(key, "it has a NUL character")
         return text
+
+
+def _secrets_of(url: str) -> Iterator[str]:
+    """What of an address lets its bearer in, as it stands there and as it is meant; and the address then."""
+    parts = urlsplit(url)
+    words = [parts.password or parts.username or ""]  # A token is the name of a user without a password.
+    for part in parts.query.split("&"):
+        name, given, value = part.partition("=")
+        words.append(value if given else name)
+    for word in filter(None, words):
+        yield from (word, unquote_plus(word), url)

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any, TypeAlias
 
 import anyio
+import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.client._transport import TransportStreams
@@ -186,6 +187,8 @@ def _told(problem: BaseException) -> str:
                 return "it ended before it had answered"
             return f"it refuses: {plain(leaf.message)}"
     for leaf in leaves:
+        if isinstance(leaf, httpx2.HTTPStatusError):  # Its own words have the whole URL, secrets and all.
+            return f"HTTP {leaf.response.status_code} {plain(leaf.response.reason_phrase)}"
         if isinstance(leaf, Exception):
             return f"{type(leaf).__name__}: {plain(str(leaf))}"
     return "it was stopped"

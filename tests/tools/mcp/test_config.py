@@ -297,8 +297,27 @@ def test_credentials_are_shown_nowhere() -> None:
     assert "s3cret" not in f"{program!r}{elsewhere!r}{program.where}{elsewhere.where}"
     assert elsewhere.where == "https://example.com/mcp"
     assert program.confidential == ("env-s3cret",)
-    assert elsewhere.confidential == ("Bearer header-s3cret", "header-s3cret")
+    assert set(elsewhere.confidential) == {
+        "Bearer header-s3cret",
+        "header-s3cret",
+        "url-s3cret",
+        "query-s3cret",
+        web["url"],
+    }
     assert parsed({"command": "x", "args": ["${TOKEN}"]}).confidential == ("t0ken-of-the-host",)
+
+
+@pytest.mark.parametrize(
+    ("url", "secrets"),
+    [
+        ("https://example.com/mcp", set()),
+        ("https://t0ken@example.com/mcp", {"t0ken"}),
+        ("https://example.com/mcp?a%2Bb+c", {"a%2Bb+c", "a+b c"}),
+        ("https://example.com/mcp?a=1&b=&c=2=3", {"1", "2=3"}),
+    ],
+)
+def test_what_of_an_address_is_a_secret(url: str, secrets: set[str]) -> None:
+    assert set(parsed({"url": url}).confidential) == secrets | ({url} if secrets else set())
 
 
 def test_a_digest_is_of_what_decides_the_catalogue() -> None:

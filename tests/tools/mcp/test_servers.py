@@ -11,6 +11,7 @@ import pytest
 
 from codeact_kernel.events import ToolProgress
 from codeact_kernel.tools.mcp.asking import MAX_A_MINUTE
+from codeact_kernel.tools.mcp.config import parse_config
 from codeact_kernel.tools.mcp.limits import AT_ONCE
 from codeact_kernel.tools.mcp.offers import MAX_DEPTH, MAX_SCHEMA, bounded, way
 from codeact_kernel.tools.mcp.questions import Answer, Elicit, Field, Form, Page
@@ -24,6 +25,7 @@ from codeact_kernel.wire.setup_modules import tools_from_value
 from codeact_kernel.wire.values import decode, encode
 
 from .reach import SERVERS, hostile, program, until
+from .serving import served
 
 
 def calls(**more: Any) -> ServerConfig:
@@ -276,6 +278,21 @@ def test_a_server_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> Non
     assert "gone" in told
     assert "No such file" in told, "with its stderr"
     assert told.endswith("the run goes on without its tools")
+
+
+@pytest.mark.parametrize("kind", ["sse", "mcp"])
+def test_the_secrets_of_an_address_are_told_to_nobody(kind: str) -> None:
+    async def work(host: Host) -> Any:
+        (failed,) = host.servers.failed.values()
+        return [*host.told, failed, str(await host.call("web._resources"))]
+
+    with served(kind, token="another") as url:
+        address = url.replace("//", "//ana:passw0rd@") + "?key=s3cret-key"
+        entry = {"url": address, "type": "sse" if kind == "sse" else "http"}
+        said = within(Host(*parse_config({"mcpServers": {"web": entry}})), work)
+    for text in said:
+        assert "HTTP 403 Forbidden" in text
+        assert not [secret for secret in ("passw0rd", "s3cret-key") if secret in text]
 
 
 def test_a_server_that_dies_in_a_call_is_unavailable_then_and_there_again_afterwards() -> None:
