@@ -65,6 +65,8 @@ class Program:
         self.stars: list[tuple[int, str]] = []
         """Steps with `from module import *`, and the module."""
         self.future: set[str] = set()
+        self.packages: dict[str, dict[str, None]] = {}
+        """A name -> all that `import a.b` has imported under it: such imports bind one name, and add up."""
         self._place = 0
 
     def module_of(self, name: str) -> str:
@@ -93,6 +95,8 @@ class Program:
             case ast.Import(names=aliases):
                 for alias in aliases:
                     bind(alias.asname or alias.name.partition(".")[0], "import", "")
+                    if not alias.asname:
+                        self.packages.setdefault(alias.name.partition(".")[0], {})[alias.name] = None
             case ast.ImportFrom(module="__future__", names=aliases):
                 self.future |= {alias.name for alias in aliases}
             case ast.ImportFrom(names=aliases):

@@ -122,7 +122,7 @@ class _Gathering:
             if found is None:
                 self._foreign(name, binding)
             elif found.kind == "import":
-                self._import(name, found)
+                self._import(name, found.node, binding)
             elif found.kind == "data":
                 raise self._data(name, found, binding)
             else:
@@ -166,16 +166,39 @@ class _Gathering:
             f"parameter: def {self.name}(…, {name}), in a cell of a run (codeact resume), then save again"
         )
 
-    def _import(self, name: str, found: Binding) -> None:
-        line = _import_line(found.node, name)
-        self.imports[line] = None
-        match found.node:
-            case ast.ImportFrom(level=level) if level:
+    def _import(self, name: str, node: ast.stmt, binding: Binding) -> None:
+        """What a definition needs of the imports that have bound this name."""
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            raise ValueError(f"no import: {node!r}")
+        chosen = _chosen(node, name)
+        if isinstance(node, ast.Import) and not chosen.asname:
+            parts: list[ast.Import | ast.ImportFrom] = [
+                ast.Import([ast.alias(module)]) for module in self._packages(chosen.name, name, binding)
+            ]
+        else:
+            parts = [_only(node, chosen)]
+        for part in parts:
+            line = ast.unparse(part)
+            if isinstance(part, ast.ImportFrom) and part.level:
                 raise UsageError(f"{self.name!r} needs {line!r}, which means nothing in a file of its own")
-            case ast.ImportFrom(module=str(module)):
+            self.imports[line] = None
+            self._note_modules(part, binding)
+
+    def _packages(self, last: str, name: str, binding: Binding) -> Iterable[str]:
+        """Of `import a.b` and `import a.c`, which bind one name: those that a definition uses."""
+        uses = dotted_uses(parsed_source(binding.source), name)
+        known = self.program.packages.get(name, {})
+        used = {module for module in known if any(f"{use}.".startswith(f"{module}.") for use in uses)}
+        if not used or name in uses:  # Who hands on the package itself may mean anything in it.
+            used.add(last)
+        return [one for one in used if not any(other.startswith(f"{one}.") for other in used)]
+
+    def _note_modules(self, node: ast.Import | ast.ImportFrom, binding: Binding) -> None:
+        """The modules of tools that an import gives."""
+        match node:
+            case ast.ImportFrom(module=str(module), names=aliases, level=0):
                 if module in TOOL_PACKAGES:
-                    original = next(a.name for a in found.node.names if (a.asname or a.name) == name)
-                    self.modules.add(f"{module}.{original}")
+                    self.modules |= {f"{module}.{alias.name}" for alias in aliases}
                 elif module.partition(".")[0] in TOOL_PACKAGES:
                     self.modules.add(module)
             case ast.Import(names=aliases):
@@ -189,16 +212,20 @@ class _Gathering:
         return what if binding.name == self.name else f"{what}, which {self.name!r} needs,"
 
 
-def _import_line(node: ast.stmt, name: str) -> str:
-    """The import of this one name; of `import a.b` and `import a.c`, both: they bind one name."""
-    match node:
-        case ast.ImportFrom(module=module, names=aliases, level=level):
-            chosen = next(alias for alias in aliases if (alias.asname or alias.name) == name)
-            return ast.unparse(ast.ImportFrom(module, [chosen], level))
-        case ast.Import(names=aliases):
-            chosen = next(a for a in aliases if (a.asname or a.name.partition(".")[0]) == name)
-            return ast.unparse(ast.Import([chosen]))
-    raise ValueError(f"no import: {node!r}")
+def _chosen(node: ast.Import | ast.ImportFrom, name: str) -> ast.alias:
+    """The part of an import that binds this name: the last one counts."""
+    whole = isinstance(node, ast.ImportFrom)
+    bound = {
+        alias.asname or (alias.name if whole else alias.name.partition(".")[0]): alias for alias in node.names
+    }
+    return bound[name]
+
+
+def _only(node: ast.Import | ast.ImportFrom, chosen: ast.alias) -> ast.Import | ast.ImportFrom:
+    """The import of this one name."""
+    if isinstance(node, ast.Import):
+        return ast.Import([chosen])
+    return ast.ImportFrom(node.module, [chosen], node.level)
 
 
 def by_package(modules: Iterable[str]) -> Mapping[str, list[str]]:

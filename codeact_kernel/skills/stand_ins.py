@@ -8,11 +8,9 @@ RECORDS = f'''
 class {RECORD}(dict):
     """A value with fields: order.total and order["total"] are one."""
 
-    def __getattr__(self, name):
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
+    def __init__(self, fields):
+        super().__init__(fields)
+        self.__dict__.update(fields)  # A field called `items` comes before the method, as in a kernel.
 '''
 TOOLS = '''
 answers = []

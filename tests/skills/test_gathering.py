@@ -110,6 +110,24 @@ def test_tools_by_name_and_modules_of_tools() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("cells", "imports"),
+    [
+        (["import a.b.c", "import a.d", "def f(): return a.b.c.x()"], ["a.b.c"]),
+        (["import a.b.c", "import a.d", "def f(): return a.b.c.x(), a.d"], ["a.b.c", "a.d"]),
+        (["import a.b.c, a.d", "def f(): return g(), a.b.c.x\ndef g(): return a.d.x"], ["a.b.c", "a.d"]),
+        (["import a", "import a.d", "def f(): return a.x, a.d.y"], ["a.d"]),
+        (["import a", "import a.d", "def f(): return a.x"], ["a"]),
+        (["import a.b", "import a.d", "def f(): return g(a), a.b\ndef g(x): return x"], ["a.b", "a.d"]),
+        ([("import a.nope", "error"), "import a.b", "def f(): return a.x"], ["a.b"]),
+        (["import a.b", "import a.d as a", "def f(): return a.b"], ["a.d as a"]),
+        (["import a.b, a.d", "def f(): return a"], ["a.d"]),
+    ],
+)
+def test_imports_of_one_package_add_up(cells: list[str | tuple[str, Status]], imports: list[str]) -> None:
+    assert of("f", *cells).imports == tuple(f"import {one}" for one in imports)
+
+
 def test_what_a_kernel_gives_beside_tools() -> None:
     found = of(
         "f",

@@ -229,6 +229,12 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         "async def mapped(ids):\n    'Doc.'\n    tasks = [price(i) for i in ids]\n"
         "    return await asyncio.gather(*tasks, *map(fetch, ids))",
     )
+    fields = of(
+        "fields",
+        "def fields(n):\n    'Doc.'\n    order = fetch(n)\n"
+        "    return [*order.items, *order['keys'], order.get]",
+    )
+    shaped = Record("Order", {"items": ["a"], "keys": ["b"], "get": 5})
     order = Record("Order", {"total": 5})
     calls = (
         call("fetch", 1, gives=order),
@@ -252,6 +258,7 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         "def named(n):\n    'Doc.'\n    return st(n) if n > 100 else price(n)",
     )
     for found, examples in [
+        (fields, [example(1, gives=["a", "b", 5], calls=(call("fetch", 1, gives=shaped),))]),
         (
             mapped,
             [
@@ -285,10 +292,10 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         assert len(made.tests) == {"plain": 2, "guarded": 3}.get(found.function.name, 1)  # Twice is one.
         write_skill(tmp_path, Skill(found.function.name, source), made.source)
     done = pytest_of(tmp_path)
-    assert "9 passed" in done.stdout, done.stdout
+    assert "10 passed" in done.stdout, done.stdout
     wrong = tmp_path / "plain.py"
     wrong.write_text(wrong.read_text().replace("[a, b]", "[b, a]"))
-    assert "2 failed, 7 passed" in pytest_of(tmp_path).stdout
+    assert "2 failed, 8 passed" in pytest_of(tmp_path).stdout
 
 
 @pytest.mark.parametrize(
