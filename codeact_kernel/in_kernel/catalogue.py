@@ -19,9 +19,10 @@ class Catalogue:
     """The tools by module. Only names beforehand: what a schema means in Python is made when it is wanted.
 
     Args:
-        tools: also those that are only to be found here, of no module or of another package.
+        tools: also those of no module, which are only to be found here.
         caller: answers `filesystem._updates()`.
         packed: further tools, read when they are asked for.
+        skills: as tools, only to be found here. Kept apart: an older notebook may have a module of that name.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Catalogue:
         tools: Iterable[ToolSpec],
         caller: Caller,
         packed: Iterable[PackedTools] = (),
+        skills: Iterable[ToolSpec] = (),
     ) -> None:
         self.caller = caller
         self.modules: Mapping[str, ToolModule] = {module.name: module for module in modules}
@@ -37,6 +39,7 @@ class Catalogue:
         """By module: why the host could not say what else there is."""
         self._specs: dict[str, dict[str, ToolSpec]] = {name: {} for name in ("", *self.modules)}
         self._packed = list(packed)
+        self._skills = tuple(skills)
         self._whole: dict[str, ToolSpec] = {}
         self._lock = threading.RLock()
         self._keep(tools)
@@ -52,9 +55,10 @@ class Catalogue:
         return self._specs[module]
 
     def specs(self) -> tuple[ToolSpec, ...]:
-        """All tools; those of servers without what their schemas mean (`whole`)."""
+        """All tools and skills; those of servers without what their schemas mean (`whole`)."""
         self._read([*self._packed])
-        return tuple(spec for specs in self._specs.values() for spec in list(specs.values()))
+        tools = (spec for specs in self._specs.values() for spec in list(specs.values()))
+        return (*tools, *self._skills)
 
     def _read(self, waiting: Iterable[PackedTools]) -> None:
         for packed in waiting:

@@ -60,8 +60,9 @@ class _Session:
         )
         flat = [tool for tool in (*spec.tools, FINAL_ANSWER_SPEC) if not tool.module]
         stubs = {tool.name: ToolFunction(tool, caller) for tool in flat}
-        found = (*spec.tools, *map(skill_spec, spec.skills))
-        self._catalogue = Catalogue(spec.modules, found, caller, spec.packed)
+        self._catalogue = Catalogue(
+            spec.modules, spec.tools, caller, spec.packed, map(skill_spec, spec.skills)
+        )
         self._finder = ToolFinder(self._catalogue, imports, OnceACell(shell))
         several = spec.modules or spec.skills
         further = _further(self._catalogue) if several else {DENIED: ToolDenied}

@@ -74,7 +74,7 @@ class Toolbox:
         """
         catalogue, _ = self.__codeact_namespace__
         specs = [spec for pattern in patterns or ("*",) for spec in _matching(catalogue, _name(pattern))]
-        return Text("\n\n".join(_described(catalogue, list({spec.name: spec for spec in specs}.values()))))
+        return Text("\n\n".join(_described(catalogue, list({id(spec): spec for spec in specs}.values()))))
 
     def refresh(self, *servers: str | ModuleType) -> Listing:
         """Asks servers which tools they have got since the start: all of them, where none is named.

@@ -7,8 +7,11 @@ import keyword
 from ..exceptions import ToolDefinitionError
 from ..wire.messages import ToolModule
 
-RESERVED = "tools"
-"""What searches and describes them is called so in the kernel."""
+RESERVED = {
+    "tools": "that is what searches all of them",
+    "skills": "that is where functions of earlier runs are imported from",
+}
+"""What the kernel has under these names."""
 
 
 def toolkit(name: str, doc: str = "") -> ToolModule:
@@ -18,6 +21,6 @@ def toolkit(name: str, doc: str = "") -> ToolModule:
             f"a module of tools cannot be called {name!r}; give a Python identifier without a leading "
             "underscore, such as 'shop'"
         )
-    if name == RESERVED:
-        raise ToolDefinitionError(f"a module cannot be called {name!r}: that is what searches all of them")
+    if name in RESERVED:
+        raise ToolDefinitionError(f"a module cannot be called {name!r}: {RESERVED[name]}")
     return ToolModule(name, "toolkits", doc=doc)

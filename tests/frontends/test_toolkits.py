@@ -107,6 +107,7 @@ BAD = {
     "nothing there": ("kit_gone", ["kit_gone", "AttributeError"]),
     "no name for a module": ("7up", ["'7up'", "--tools NAME=7up"]),
     "reserved": ("tools=kit_list", ["'tools'", "searches"]),
+    "reserved too": ("skills=kit_list", ["'skills'", "earlier runs"]),
     "underscore": ("_x=kit_list", ["'_x'", "leading underscore"]),
     "keyword": ("class=kit_list", ["'class'", "identifier"]),
     "nothing of that name": ("kit_nowhere", ["no module 'kit_nowhere'", "codeact tools"]),

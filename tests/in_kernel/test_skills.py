@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from codeact_kernel.wire.messages import Json, Returned, ToolCall, ToolModule, ToolParameter, ToolSpec
+from codeact_kernel.wire.messages import (
+    Json,
+    Returned,
+    ToolCall,
+    ToolModule,
+    ToolParameter,
+    ToolSchema,
+    ToolSpec,
+)
 from codeact_kernel.wire.setup import SetupSpec, setup_source
 from codeact_kernel.wire.setup_skills import Skill
 
@@ -124,6 +132,27 @@ def test_a_skill_that_is_not_there(tmp_path: Path) -> None:
     ran = run(tmp_path, setup(TOTAL), "import skills\nskills.nope", "from skills import nope").cells
     assert "there is no skill 'nope'; there are: total" in ran[1][1]
     assert "cannot import name 'nope'" in ran[2][1]
+
+
+def test_a_server_of_an_older_notebook_may_be_called_as_the_package_is(tmp_path: Path) -> None:
+    schema = ToolSchema("total", {"properties": {"x": {}}, "required": ["x"]})
+    tools, modules = (ToolSpec("skills.total", schema=schema),), (ToolModule("skills", "mcp_servers"),)
+    tape = (ToolCall(1, 1, "skills.total", (), {"x": 1}, Returned("the server's")),)
+    cells = [
+        setup_source(SetupSpec("", (), tools, tape, modules, skills=(TOTAL,))),
+        "from mcp_servers import skills as server\nserver.__all__, server.total(x=1)",
+        "from skills import total\ntotal([])",
+        "sorted(hit.signature for hit in tools.search('total'))",
+        "str(tools.describe('skills.*')).count('def total(')",
+    ]
+    ran = run(tmp_path, *cells).cells
+    assert [error for _, error in ran] == [""] * len(cells)
+    assert [value for value, _ in ran[1:]] == [
+        "(['total'], \"the server's\")",
+        "0",
+        "['skills.total(ids: list[int], *, scale: float = 1.0) -> float', 'skills.total(x: Any) -> Any']",
+        "2",
+    ]
 
 
 def test_another_setup_has_other_skills(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ LONGEST = 64
 TYPING = ("Any", "Literal", "NotRequired", "TypedDict", "Union")
 """What the source of a module may import."""
 PACKAGES = ("mcp_servers", "toolkits")
-RESERVED_MODULES = frozenset({"tools", *PACKAGES})
+RESERVED_MODULES = frozenset({"tools", "skills", *PACKAGES})
 _RESERVED_PARAMETERS = frozenset({"self", "cls"})
 _RESERVED_TYPES = frozenset({*TYPING, *dir(builtins)})
 _READ = 4 * LONGEST

@@ -122,6 +122,7 @@ def test_many_collisions_take_no_time_of_the_square() -> None:
     [
         ("file-system", "file_system"),
         ("tools", "tools_"),
+        ("skills", "skills_"),
         ("mcp_servers", "mcp_servers_"),
         ("3d", "server_3d"),
         ("", "server"),
