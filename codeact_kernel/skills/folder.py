@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_data_dir
@@ -15,9 +15,9 @@ from ..wire.setup_skills import (
     MAX_NAME,
     MAX_SOURCE,
     Skill,
-    check_skill,
     check_together,
     is_skill_name,
+    skill_spec,
 )
 
 _TESTS = "_test.py"
@@ -89,7 +89,7 @@ def read_skill(folder: Path, name: str) -> Skill:
         with open(path, "rb") as file:
             data = file.read(4 * MAX_SOURCE + 1)
         skill = Skill(name, data.decode("utf-8-sig").replace("\r\n", "\n"))
-        check_skill(skill)
+        skill_spec(skill)
     except OSError as problem:
         raise UsageError(f"skill {str(path)!r} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError as problem:
@@ -99,17 +99,26 @@ def read_skill(folder: Path, name: str) -> Skill:
     return skill
 
 
-def read_folder(folder: Path) -> tuple[Skill, ...]:
-    """All skills of a folder. Raises UsageError."""
-    return tuple(read_skill(folder, name) for name in names_in(folder))
+def _skills_in(folder: Path, tell: Callable[[str], None] | None) -> Iterator[Skill]:
+    for name in names_in(folder):
+        try:
+            yield read_skill(folder, name)
+        except UsageError as problem:
+            if tell is None:
+                raise
+            tell(f"{problem}; it is left out")
 
 
-def read_folders(folders: Iterable[str | os.PathLike[str]]) -> tuple[tuple[Path, Skill], ...]:
-    """The skills of several folders, each with its file. Raises UsageError, also when two have one name."""
+def read_folders(
+    folders: Iterable[str | os.PathLike[str]], tell: Callable[[str], None] | None = None
+) -> tuple[tuple[Path, Skill], ...]:
+    """The skills of several folders, each with its file. `tell`: is told of each file that is no skill, and
+    the others are there; without it such a file is an error. Raises UsageError, also when two have one name.
+    """
     found: dict[str, tuple[Path, Skill]] = {}
     for given in folders:
         folder = Path(given).expanduser().absolute()
-        for skill in read_folder(folder):
+        for skill in _skills_in(folder, tell):
             path = skill_path(folder, skill.name)
             if skill.name in found and found[skill.name][0] != path:
                 raise UsageError(

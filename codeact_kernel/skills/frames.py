@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..wire.records import Record
 from .layout import joined
 
 MAX_CELLS = 500
@@ -27,6 +28,22 @@ def plain_number(value: object) -> object:
 def is_frame(value: object) -> bool:
     pandas: Any = sys.modules.get("pandas")
     return pandas is not None and type(value) in (pandas.DataFrame, pandas.Series)
+
+
+def holds_frame(value: object) -> bool:
+    """Whether there is one anywhere in it: then `==` has no answer."""
+    left = [value]
+    while left:
+        item = left.pop()
+        if is_frame(item):
+            return True
+        if isinstance(item, Record):
+            left += Record._asdict(item).values()
+        elif isinstance(item, dict):
+            left += item.values()
+        elif isinstance(item, list | tuple):
+            left += item
+    return False
 
 
 def frame_source(frame: Any, of: Callable[[object], str], indent: int) -> str:

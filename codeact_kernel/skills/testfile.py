@@ -19,7 +19,7 @@ from ..wire.values import DecodeError, decode
 from . import stand_ins
 from .awaited import Awaited
 from .examples import MAX_EXAMPLES, Example
-from .frames import comparison, is_frame
+from .frames import comparison, holds_frame, is_frame
 from .gathering import KERNEL_NAMES, TOOLS, Gathered, by_package
 from .layout import joined
 from .literals import Literals
@@ -110,6 +110,8 @@ class _Writing:
         expected = self.literals.source(result)
         if is_frame(result):
             lines += [f"expected = {expected}", f"{comparison(result)}(result, expected)"]
+        elif holds_frame(result):
+            raise ValueError("has a frame inside another value")
         else:
             same = "is" if result is None or isinstance(result, bool) else "=="
             lines.append(f"assert result {same} {expected}")
@@ -127,6 +129,8 @@ class _Writing:
         given = {**dict(zip(names, call.args, strict=False)), **call.kwargs}
         asked = {key: _decoded(value) for key, value in given.items()}
         asked = {key: value for key, value in asked.items() if value is not None}
+        if holds_frame(asked):
+            raise ValueError(f"calls {call.tool} with a frame, which a test cannot compare")
         return f"({call.tool!r}, {self.literals.source(asked, 4)}, {self._outcome(call)})"
 
     def _outcome(self, call: ToolCall) -> str:
@@ -137,8 +141,7 @@ class _Writing:
                 self.errors = True
                 return f"{TOOLS}.{kind}({message!r})"
             case Raised(kind, message):
-                known = getattr(builtins, kind, None)
-                if isinstance(known, type) and issubclass(known, Exception):
+                if _takes_a_message(getattr(builtins, kind, None)):
                     return f"{kind}({message!r})"
                 raise ValueError(f"has a call of {call.tool} that raised {kind!r:.60}")
         raise ValueError(f"has a call of {call.tool} whose outcome is not known")
@@ -210,6 +213,17 @@ class _Writing:
         names = "".join(f", {parameter.name!r}" for parameter in spec.parameters)
         made = f"tool({spec.name!r}{names})"
         return f"awaited({made})" if self.awaited.always(spec) else made
+
+
+def _takes_a_message(known: object) -> bool:
+    """Whether it is an exception that can be made of its message: UnicodeDecodeError wants more."""
+    if not (isinstance(known, type) and issubclass(known, Exception)):
+        return False
+    try:
+        known("")
+    except TypeError:
+        return False
+    return True
 
 
 def _decoded(value: Json) -> object:

@@ -97,6 +97,25 @@ def test_what_is_no_skill_is_said_with_its_file(name: str, data: bytes, says: st
     assert name in str(caught.value)
 
 
+def test_a_file_that_is_no_skill_leaves_the_others_there(tmp_path: Path) -> None:
+    deep = "(" * 150 + ")" * 150
+    files = {"one": ONE, "bad": "def bad(:", "nofn": "x = 1", "deep": f"def deep(x={deep}): pass"}
+    for name, source in files.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    (tmp_path / "my-skill.py").write_text("")
+    told: list[str] = []
+    assert [skill.name for _, skill in read_folders([tmp_path], told.append) if skill.name != "deep"] == [
+        "one"
+    ]
+    said = "\n".join(told)
+    assert f"skill {str(tmp_path / 'bad.py')!r} cannot be used: line 1: " in said
+    assert f"skill {str(tmp_path / 'nofn.py')!r} cannot be used: it defines no function 'nofn'" in said
+    assert f"skill {str(tmp_path / 'my-skill.py')!r} cannot be used: its name is no ASCII identifier" in said
+    assert all(text.endswith("; it is left out") for text in told)
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_folders([tmp_path / "missing"], told.append)
+
+
 def test_two_skills_of_one_name(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_skill(tmp_path / folder, Skill("one", ONE), None)

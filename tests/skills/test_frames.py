@@ -8,6 +8,11 @@ import pytest
 
 from codeact_kernel.skills.frames import comparison, is_frame
 from codeact_kernel.skills.literals import Literals
+from codeact_kernel.skills.testfile import tests_of
+from codeact_kernel.skills.writing import skill_source
+from codeact_kernel.wire.records import Record
+
+from .test_writing import SAVED, SPECS, call, example, of
 
 numpy = pytest.importorskip("numpy")
 pandas = pytest.importorskip("pandas")
@@ -54,6 +59,24 @@ def test_a_frame_is_written_as_the_call_that_makes_it(place: int) -> None:
 def test_a_frame_that_cannot_be_written(make: Any) -> None:
     with pytest.raises(ValueError, match="has a"):
         Literals().source(make())
+
+
+def test_a_frame_inside_another_value_is_in_no_test() -> None:
+    """Nothing tells whether two of them are equal: `==` of what holds a frame raises."""
+    found = of("f", "def f(n):\n    'Doc.'\n    return fetch(n)")
+    frame, source = pandas.DataFrame({"n": [1]}), skill_source(found, SAVED, "", "")
+    given = [
+        example(1, gives=(frame, 3)),
+        example(1, gives=[Record("Pair", {"values": {"a": frame.n}})]),
+        example(1, gives=3, calls=(call("fetch", frame, gives=3),)),
+        example(frame, gives=frame, calls=(call("fetch", 1, gives=[frame]),)),
+    ]
+    made = tests_of(found, source, given, SPECS, SAVED.text)
+    assert made.refused == {
+        "has a frame inside another value": 2,
+        "calls fetch with a frame, which a test cannot compare": 1,
+    }
+    assert len(made.tests) == 1
 
 
 def test_numbers_of_numpy_are_written_as_numbers() -> None:

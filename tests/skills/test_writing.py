@@ -307,6 +307,14 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         (example(1, gives=1, calls=(call("fetch", 1, 2, 3),)), "calls fetch with any number of arguments"),
         (example(1, gives=1, calls=(call("fetch", 1, raises=Raised("OddError", "x")),)), "raised 'OddError'"),
         (example(1, gives=1, calls=(call("fetch", 1, raises=Raised("exec", "x")),)), "raised 'exec'"),
+        (
+            example(1, gives=1, calls=(call("fetch", 1, raises=Raised("UnicodeDecodeError", "x")),)),
+            "raised 'UnicodeDecodeError'",
+        ),
+        (
+            example(1, gives=1, calls=(call("fetch", 1, raises=Raised("ExceptionGroup", "x")),)),
+            "raised 'ExceptionGroup'",
+        ),
         (Example(1, (1,), {"a=__import__('os').system('x'), b": 1}, 1), "whose name is no identifier"),
         (Example(1, (1,), {"lambda": 1}, 1), "whose name is no identifier"),
         (Example(1, ({"$": "nonsense"},), {}, 1), "a value that cannot be read"),
