@@ -20,7 +20,7 @@ from ..tool import Tool
 
 Call = Callable[[Mapping[str, Json]], Awaitable[object]]
 """Calls the server with arguments by their names there. Raises: Failure."""
-_SCALARS = (type(None), bool, int, str)
+_SCALARS = (type(None), bool, int)
 
 
 class RemoteTool(Tool):
@@ -112,6 +112,7 @@ class Arguments:
 
     def _plain(self, name: str, value: object) -> object:
         try:
+            check_text(name, "")  # One that no parameter has is a key that the schema lets in.
             plain = jsonable(short(value))
             return check_json(short(plain))
         except TooLong as problem:
@@ -137,6 +138,8 @@ def check_json(value: object, path: str = "") -> object:
     """`value`, which has to be JSON as any reader takes it. Raises: Mismatch."""
     if isinstance(value, _SCALARS):
         return value
+    if isinstance(value, str):
+        return check_text(value, path)
     if isinstance(value, float):
         if math.isfinite(value):
             return value
@@ -147,8 +150,20 @@ def check_json(value: object, path: str = "") -> object:
         return value
     if isinstance(value, dict):
         for key, item in value.items():
+            check_text(key, path)
             check_json(item, f"{path}.{key[:100]}")
         return value
     kind = type(value).__name__
     hint = "; send base64.b64encode(…).decode()" if hasattr(value, "data") or kind == "bytes" else ""
     raise Mismatch(path, f"a {kind} is no JSON{hint}", "TypeError")
+
+
+def check_text(text: str, path: str) -> str:
+    """`text`, which has to be one in UTF-8, as the protocol is. Raises: Mismatch."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as problem:
+        sign = text[problem.start]
+        hint = "a file name that is no UTF-8 has such; os.fsencode(…) gives its bytes"
+        raise Mismatch(path, f"{text!r:.100}: {sign!r} is no character, and no UTF-8; {hint}") from None
+    return text

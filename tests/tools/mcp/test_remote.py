@@ -120,6 +120,9 @@ def test_values_of_the_kernel_become_plain_json() -> None:
         ({"from_": "a", "order": {}}, "ValueError", "argument 'order': 'price' is a required property"),
         ({"from_": "a", "any": float("nan")}, "ValueError", "argument 'any': nan is no number in JSON"),
         ({"from_": "a", "any": [{"x": b"1"}]}, "TypeError", "'any'[0].x: a bytes is no JSON; send"),
+        ({"from_": "a\udcff"}, "ValueError", "argument 'from_': 'a\\udcff': '\\udcff' is no character"),
+        ({"from_": "a", "any": {"x": ["\udcff"]}}, "ValueError", "argument 'any'.x[0]: '\\udcff': "),
+        ({"from_": "a", "any": [{"\udcff": 1}]}, "ValueError", "argument 'any'[0]: '\\udcff': "),
         ({"from_": "a", "any": [0] * 100_001}, "ValueError", "more than 100,000 values; pass less"),
         ({}, "TypeError", "shop.f() missing a required argument: 'from_'. Parameters (* = required): from_*"),
         ({"from_": "a", "nope": 1}, "TypeError", "shop.f() got an unexpected keyword argument 'nope'"),
@@ -133,6 +136,7 @@ def test_what_does_not_fit_is_named_with_its_place(kwargs: Any, kind: str, words
 def test_arguments_that_no_schema_names_pass_where_the_schema_lets_them() -> None:
     free = {"type": "object", "additionalProperties": {"type": "integer"}}
     assert remote(free).arguments((), {"a": 1, "b": 2})[1] == {"a": 1, "b": 2}
+    assert "argument 'a\\udcff': 'a\\udcff': '\\udcff' is no character" in refused(free, **{"a\udcff": 1})[1]
     assert refused(free, a="x")[1] == "shop.f(): argument 'a': 'x' is not of type 'integer'"
 
 
