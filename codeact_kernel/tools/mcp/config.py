@@ -188,7 +188,7 @@ class _Entry:
         """What the user has registered with the server beforehand, as Claude Code has it."""
         said = self._texts_by_name("oauth")
         port = said.get("callbackPort", "0")
-        if not port.isdecimal() or int(port) > 65535:
+        if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
             raise self._wrong("oauth", f"'callbackPort': {port!r:.100} is no port")
         scopes = said.get("scopes", said.get("scope", ""))
         return Login(said.get("clientId", ""), said.get("clientSecret", ""), scopes, int(port))

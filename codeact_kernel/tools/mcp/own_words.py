@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import get_args
@@ -85,7 +84,7 @@ class Own:
     def seconds(self, key: str, default: float) -> float:
         value = self._said.get(key, default)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not 0 < value <= MAX_TIMEOUT_S:
+        if not number or not 0 < value <= MAX_TIMEOUT_S:
             raise self._wrong(key, f"{value!r:.100}; give seconds, more than 0 and at most a day")
         return float(value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,6 +16,7 @@ from .words import said
 MAX_FIELDS = 20
 MAX_OPTIONS = 50
 MAX_ANSWER = 10_000
+LARGEST = sys.float_info.max
 Kind: TypeAlias = Literal["text", "integer", "number", "yes or no", "choice", "choices"]
 _KINDS: Mapping[str, Kind] = {
     "string": "text",
@@ -157,8 +159,9 @@ def _default(value: object) -> Json:
     """A default that can be sent as it is; None: there is none."""
     if isinstance(value, list) and len(value) <= MAX_OPTIONS and all(isinstance(each, str) for each in value):
         return [str(each)[:MAX_ANSWER] for each in value]
-    plain = isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MAX_ANSWER)
-    return value if plain and isinstance(value, bool | int | float | str) else None
+    if isinstance(value, int | float) and abs(value) <= LARGEST:
+        return value
+    return value if isinstance(value, str) and len(value) <= MAX_ANSWER else None
 
 
 def _options(rules: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -216,4 +219,6 @@ def _span(least: float, most: float) -> str:
 
 def _bound(rules: Mapping[str, Any], key: str, otherwise: float) -> float:
     value = rules.get(key)
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else otherwise
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(-LARGEST, min(value, LARGEST))  # Beyond it `float` and `format` raise.
+    return value if isinstance(value, float) else otherwise

@@ -81,6 +81,9 @@ def test_answers_that_fit(rules: Any, text: str, value: Any) -> None:
         ({"type": "integer"}, "9" * 5000, "no number"),
         ({"type": "integer", "maximum": 3}, "4", "at most 3"),
         ({"type": "number"}, "nan", "a number, any"),
+        ({"type": "integer", "minimum": 10**400}, "5", "at least 1.79769e"),
+        ({"type": "number", "maximum": -(10**400)}, "5", "at most -1.79769e"),
+        ({"type": "string", "minLength": 10**400}, "5", "at least 1.79769e"),
         ({"type": "boolean"}, "perhaps", "y or n"),
         ({"type": "string", "enum": ["s", "m"]}, "3", "a number from 1 to 2"),
         ({"type": "array", "items": {"enum": ["s", "m"]}, "minItems": 2}, "1", "choose at least 2"),
@@ -103,6 +106,8 @@ def test_an_empty_line_is_the_default_or_leaves_the_field_out() -> None:
     (optional,) = fields_of({"properties": {"a": {"type": "integer"}}})
     assert optional.left_out() is None
     assert field(type="string", default={"not": "plain"}).default is None
+    assert field(type="boolean", default=False).default is False
+    assert field(type="integer", default=10**5000).default is None
 
 
 @pytest.mark.parametrize(

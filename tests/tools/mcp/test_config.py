@@ -197,6 +197,10 @@ def test_a_document_that_is_wrong(document: Any, said: str) -> None:
             "'headers': the value of 'a' has characters that a header cannot have",
         ),
         ({"url": "http://x", "oauth": {"callbackPort": "x"}}, "'oauth': 'callbackPort': 'x' is no port"),
+        (
+            {"url": "http://x", "oauth": {"callbackPort": "9" * 5000}},
+            f"'oauth': 'callbackPort': '{'9' * 99} is no port",
+        ),
         ({"url": "http://x", "oauth": "me"}, "'oauth': it is a string, not an object of strings"),
         ({"command": "x", "codeact": []}, "'codeact': it is an array, not an object"),
         ({"command": "x", "codeact": {"read": []}}, "'codeact': 'read' is not known; did you mean 'reads'?"),
@@ -211,6 +215,14 @@ def test_a_document_that_is_wrong(document: Any, said: str) -> None:
         (
             {"command": "x", "codeact": {"timeout_s": 0}},
             "'codeact': 'timeout_s': 0; give seconds, more than 0 and at most a day",
+        ),
+        (
+            {"command": "x", "codeact": {"timeout_s": 10**400}},
+            f"'codeact': 'timeout_s': 1{'0' * 99}; give seconds, more than 0 and at most a day",
+        ),
+        (
+            {"command": "x", "codeact": {"timeout_s": float("nan")}},
+            "'codeact': 'timeout_s': nan; give seconds, more than 0 and at most a day",
         ),
         (
             {"command": "x", "codeact": {"timeout_s": float("inf")}},
