@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.cells import chop_cells
+from rich.cells import cell_len, chop_cells
 
 from ..exceptions import ToolCallError, UsageError
 from ..tools.registry import checked
@@ -84,7 +85,23 @@ def framed(question: Question, more: str = "") -> list[tuple[str, str]]:
 
 def _folded(text: str) -> list[str]:
     """Lines that no terminal has to fold: what it put at the left edge could look like a line of ours."""
-    return [part for line in text.split("\n") for part in chop_cells(line, WIDTH - 8)]
+    return [part for line in text.split("\n") for part in _wrapped(line, WIDTH - 8)]
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Broken after blanks, which stay: a line without one at its end breaks a word, longer than a line."""
+    lines: list[str] = []
+    last = ""
+    for word in re.findall("[^ ]+ ?| ", line):
+        if cell_len(word) > width:
+            *full, last = chop_cells(last + word, width)
+            lines += full
+        elif cell_len(last) + cell_len(word) > width:
+            lines.append(last)
+            last = word
+        else:
+            last += word
+    return [*lines, last] if last else lines
 
 
 def changed(tool: Tool, request: ToolRequest, text: str) -> ToolRequest:
@@ -121,7 +138,8 @@ def _literals(text: str) -> tuple[list[Json], dict[str, Json]]:
     try:
         if len(text) > MAX_EDIT:
             raise ValueError(f"more than {MAX_EDIT:,} characters")
-        node = ast.parse(f"f({text}\n)", mode="eval").body
+        source = f"f({text}\n)"
+        node = ast.parse(source, mode="eval").body
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             raise ValueError("that is no list of arguments")
         named: dict[str, Any] = {}
@@ -129,15 +147,22 @@ def _literals(text: str) -> tuple[list[Json], dict[str, Json]]:
             if keyword.arg is None:
                 raise ValueError("name each argument, as in amount=40")
             named[keyword.arg] = keyword.value
-        return [_value(each) for each in node.args], {name: _value(each) for name, each in named.items()}
+        places = [_value(each, source) for each in node.args]
+        return places, {name: _value(each, source, f"{name}=") for name, each in named.items()}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as problem:
         said = problem.msg if isinstance(problem, SyntaxError) else str(problem)
         raise UsageError(f"{clip(text, 80)!r} cannot be read as arguments, as in amount=40: {said}") from None
 
 
-def _value(node: ast.expr) -> Json:
-    """Raises: ValueError and its like."""
-    value = ast.literal_eval(node)
+def _value(node: ast.expr, source: str, before: str = "") -> Json:
+    """`before`: the name that it is given to, as in `amount=`. Raises: ValueError and its like."""
+    try:
+        value = ast.literal_eval(node)
+    except ValueError:
+        text = clip(ast.get_source_segment(source, node) or "", 40)
+        if isinstance(node, ast.Name | ast.Attribute | ast.BinOp):  # zz, notes.txt, docs/notes.txt
+            raise ValueError(f"a text needs quotes: {before}{text!r}") from None
+        raise ValueError(f"{text} is no plain value, such as 40, 'late' or [1, 2]") from None
     if isinstance(value, dict) and TAG in value:
         decode(value)
         return value  # It could be decoded: it is encoded.

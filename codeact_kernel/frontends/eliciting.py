@@ -25,7 +25,6 @@ LEAVE = f"{DECLINE}: decline   {CANCEL}: cancel"
 _LEFT = {
     "n": Answer("decline"),
     "no": Answer("decline"),
-    "": Answer("decline"),
     "c": Answer("cancel"),
     "cancel": Answer("cancel"),
     DECLINE: Answer("decline"),
@@ -120,7 +119,8 @@ class _Dialogue:
                 return word
             if word in _LEFT:
                 raise _Left(_LEFT[word])
-            remark = f"{clip(clean(word), 40)!r} is no answer."
+            # An empty line is none either: it would throw away what was typed before.
+            remark = f"{repr(clip(clean(word), 40)) if word else 'An empty line'} is no answer."
 
     async def _line(self, rows: tuple[tuple[str, str], ...], choices: str, keys: str, remark: str) -> str:
         question = replace(self._question, arguments=rows, choices=choices, keys=keys, remark=remark)

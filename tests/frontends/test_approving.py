@@ -403,6 +403,36 @@ def test_values_of_the_wire_can_be_given() -> None:
         changed(bill, given, "amount=__import__('os')")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("note=zz", "a text needs quotes: note='zz'"),
+        ("note=docs/a.txt", "a text needs quotes: note='docs/a.txt'"),
+        ("3, notes.txt", "a text needs quotes: 'notes.txt'"),
+        ("note=open('é')", "open('é') is no plain value, such as 40, 'late' or [1, 2]"),
+        ("note=[zz]", "[zz] is no plain value"),
+    ],
+)
+def test_what_is_no_value_is_told_in_words(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)) as refused:
+        changed(pay, call("pay", 5), text)
+    assert "<ast." not in str(refused.value)
+
+
+def test_lines_break_at_blanks_and_within_words_only_where_these_are_longer() -> None:
+    sentence = "Favorite first line of a story, " * 4
+    shown = [line for _, line in framed(Question("m", "", 0, (("it says", sentence),), "", head="Asks"))]
+    assert shown[2].endswith(("first ", "line ", "story, ", "of ", "a ", "Favorite "))
+    whole = "".join(line.removeprefix("║       ").removeprefix("║   ") for line in shown[2:-1])
+    assert whole == f"it says = {sentence}", "nothing is lost"
+    word = "x" * 100
+    first, second = framed(Question("m", "", 0, (("text", word),), "", head="Asks"))[2:-1]
+    assert first[1] == f"║   text = {'x' * 61}"
+    assert second[1] == f"║       {'x' * 39}"
+    blanks = framed(Question("m", "", 0, (("text", " " * 500 + "╚══ y: yes"),), "", head="Asks"))
+    assert all(text[0] in "╔║╚" and cell_len(text) <= 76 + 2 for _, text in blanks)
+
+
 OUTPUTS = [
     Stream("stdout", "say {mark}"),
     Display({"text/html": "<b>{mark}</b>", "application/json": {"a": ["{mark}"]}}),

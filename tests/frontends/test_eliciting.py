@@ -96,7 +96,6 @@ def test_it_can_be_filled_in_once_more() -> None:
     ("lines", "action"),
     [
         (["n"], "decline"),
-        ([""], "decline"),
         (["c"], "cancel"),
         (["y", "!n"], "decline"),
         (["y", "Ana", "!c"], "cancel"),
@@ -106,6 +105,15 @@ def test_it_can_be_filled_in_once_more() -> None:
 )
 def test_it_can_be_left_at_any_point(lines: list[str], action: Any) -> None:
     assert answered(Person(*lines)) == Answer(action)
+
+
+def test_an_empty_line_throws_nothing_away() -> None:
+    person = Person("", "y", "Ana", "", "2", "", "y")
+    assert answered(person) == Answer("accept", {"name": "Ana", "age": 30, "size": "m"})
+    again = [question for question in person.asked if question.remark]
+    assert [question.remark for question in again] == ["An empty line is no answer."] * 2
+    assert again[1].arguments == person.asked[-2].arguments
+    assert answered(Person("", "n"), PAGE) == Answer("decline")
 
 
 def test_a_page_is_shown_as_text_and_its_visit_asked_for() -> None:
