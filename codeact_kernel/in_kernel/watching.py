@@ -37,9 +37,12 @@ class _Untold(Exception):
     """A value that cannot be told; why."""
 
 
-def watch(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it is, but its calls are told. What it does and raises stays the same."""
-    name = function.__name__
+def watch(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: calls of the function are told under this name. What it does and raises stays the same."""
+    return lambda function: _watched(name, function)
+
+
+def _watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -66,7 +69,7 @@ def watch(function: Callable[..., Any]) -> Callable[..., Any]:
 def call(function: Callable[..., Any], number: int) -> Any:
     """Calls a function with the arguments of an example, and tells what it gave."""
     args, kwargs = _values(_ask(AGAIN, number))
-    return watch(function)(*args, **kwargs)
+    return _watched("", function)(*args, **kwargs)  # The host asks for one function at a time.
 
 
 class _Call:

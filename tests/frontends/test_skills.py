@@ -62,6 +62,8 @@ CELLS = [
     "def counted(seen=[]):\n    'Another each time.'\n    seen.append(1)\n    return len(seen)\n"
     "counted(); counted()\nshaped(range(3)); None",
     "rows = orders(1)\ndef of_rows():\n    'Needs data.'\n    return rows",
+    "def doubling(g):\n    def wrapper(*a):\n        return 2 * g(*a)\n    return wrapper\n"
+    "@doubling\ndef plus(x):\n    'One more, twice.'\n    return x + 1\nplus(3)",
     "def undocumented(x):\n    return -x\nundocumented(2)",
 ]
 
@@ -218,6 +220,14 @@ def test_with_consent_the_file_says_that_it_is_untested(run: Path, folder: Path,
     assert done.returncode == 0, done.stderr
     assert "\nUntested: the run never called it.\n" in done.stdout
     assert command("skill", "list", "--skills", kept).stdout.splitlines()[1].endswith("untested")
+
+
+def test_a_function_is_watched_by_its_name_whatever_its_decorator_made_of_it(
+    run: Path, tmp_path: Path
+) -> None:
+    (new,) = saved(run, tmp_path, "plus")
+    assert (len(new.tests.tests), dict(new.refused)) == (1, {})
+    assert "result = skill.plus(3)\n    assert result == 8" in new.tests.source
 
 
 def test_what_does_something_else_by_itself_is_not_saved(tmp_path: Path) -> None:

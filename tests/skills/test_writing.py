@@ -147,8 +147,8 @@ def test_a_watched_function_has_a_decorator_and_all_else_stays() -> None:
     found = instrumented(run, [program.functions["f"], program.functions["g"]])
     codes = [step.action.code for step in found.steps if step.action is not None]
     assert codes == [
-        "x = 1\n@_codeact_watch\n@a\ndef f():\n    return 1\nf()",
-        "@_codeact_watch\ndef g(): return f()",
+        "x = 1\n@_codeact_watch('f')\n@a\ndef f():\n    return 1\nf()",
+        "@_codeact_watch('g')\ndef g(): return f()",
     ]
 
 
