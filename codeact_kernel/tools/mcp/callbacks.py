@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import mcp_types as types
@@ -43,12 +43,14 @@ class Callbacks:
         on_changed: the server says that a list is another now; at most every two seconds for each.
         authorize: shows a person the address where a login is done, and waits for a word of theirs: "" that
             it is done, else why it will not be. It is cancelled when the login is done without a word.
+        secrets: what is shown of the server's words has none of them.
     """
 
     elicit: Elicit | None = None
     sample: Sample | None = None
     on_changed: Callable[[List], None] | None = None
     authorize: Authorize | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Handlers:
@@ -58,6 +60,7 @@ class Handlers:
         self._callbacks = callbacks
         self._patience = patience
         self._tail = tail
+        tail.secrets = callbacks.secrets
         self._asking = 0
         self._due: dict[List, asyncio.TimerHandle] = {}
         self._told: dict[List, float] = {}
@@ -94,11 +97,11 @@ class Handlers:
             self._asking -= 1
 
     async def _log(self, params: types.LoggingMessageNotificationParams) -> None:
-        self._tail.note(f"[{params.level}] {params.data!s:.1000}")
+        self._tail.note(f"[{params.level}] {self._tail.masked(str(params.data)):.1000}")
 
     async def _message(self, message: IncomingMessage) -> None:
         if isinstance(message, Exception):
-            self._tail.note(f"[{type(message).__name__}] {message!s:.500}")
+            self._tail.note(f"[{type(message).__name__}] {self._tail.masked(str(message)):.500}")
         else:
             self.heard(message.method)
 

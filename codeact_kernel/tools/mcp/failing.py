@@ -32,5 +32,5 @@ def told(tool: str, secrets: Iterable[str], violation: str = PROTOCOL) -> Iterat
         raise Failure(violation, cut(without(f"{tool}(): {problem}", secrets))) from None
     except MCPError as problem:
         raise Failure(
-            PROTOCOL, f"{tool}(): {without(said(problem.message), secrets)} (code {problem.code})"
+            PROTOCOL, f"{tool}(): {said(without(problem.message, secrets))} (code {problem.code})"
         ) from None

@@ -104,8 +104,8 @@ class Link:
             self._problem = f"it did not answer within {self._start_s:g} s of its start{self.words()}"
         except BaseException as problem:
             if self._ready.done():
-                self._tail.ended = self._tail.ended or _told(problem)
-            self._problem = f"{_told(problem)}{self.words()}"
+                self._tail.ended = self._tail.ended or _told(problem, self._tail.masked)
+            self._problem = f"{_told(problem, self._tail.masked)}{self.words()}"
             if isinstance(problem, KeyboardInterrupt | SystemExit):
                 raise
         finally:
@@ -140,7 +140,7 @@ class Link:
                     async for _ in heard:
                         pass  # The message handler has been told.
             except (MCPError, SubscriptionLost) as problem:
-                self._tail.note(f"[its changes are not heard] {problem!s:.200}")
+                self._tail.note(f"[its changes are not heard] {self._tail.masked(str(problem)):.200}")
             await anyio.sleep(wait)
             wait = min(2 * wait, AGAIN_MOST_S)
             if tools:
@@ -175,7 +175,7 @@ class _Gated(AbstractAsyncContextManager[TransportStreams]):
         return await self._inner.__aexit__(*problem)
 
 
-def _told(problem: BaseException) -> str:
+def _told(problem: BaseException, masked: Callable[[str], str]) -> str:
     """What it says, of whatever groups of tasks have made of it."""
     leaves = list(_leaves(problem))
     for leaf in leaves:
@@ -185,12 +185,12 @@ def _told(problem: BaseException) -> str:
         if isinstance(leaf, MCPError):
             if leaf.code == types.CONNECTION_CLOSED:
                 return "it ended before it had answered"
-            return f"it refuses: {plain(leaf.message)}"
+            return f"it refuses: {plain(masked(leaf.message))}"
     for leaf in leaves:
         if isinstance(leaf, httpx2.HTTPStatusError):  # Its own words have the whole URL, secrets and all.
             return f"HTTP {leaf.response.status_code} {plain(leaf.response.reason_phrase)}"
         if isinstance(leaf, Exception):
-            return f"{type(leaf).__name__}: {plain(str(leaf))}"
+            return f"{type(leaf).__name__}: {plain(masked(str(leaf)))}"
     return "it was stopped"
 
 

@@ -53,7 +53,10 @@ class Running:
         self._around = around
         self._asking = asking
         callbacks = Callbacks(
-            elicit=asking.elicitation, on_changed=self._list_changed, authorize=asking.login
+            elicit=asking.elicitation,
+            on_changed=self._list_changed,
+            authorize=asking.login,
+            secrets=config.confidential,
         )
         self.connection = Connection(config, callbacks)
         self.allowed = Allowed(config.module, config.max_calls)

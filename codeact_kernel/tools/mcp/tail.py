@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .problems import MAX_WORDS, last
+from .words import without
 
 KEPT = 16 * 1024
 
@@ -14,6 +15,7 @@ class Tail:
         self._bytes = bytearray()
         self.ended = ""
         """How the server did, once it is known: "exit code 1"."""
+        self.secrets: tuple[str, ...] = ()
 
     def write(self, data: bytes) -> None:
         self._bytes += data[-KEPT:]
@@ -26,5 +28,9 @@ class Tail:
         self.write(("" if ended else "\n").encode() + line[-KEPT:].encode("utf-8", "replace") + b"\n")
 
     def words(self) -> str:
-        """As part of a message: clean, bounded; "" when there are none."""
-        return last(bytes(self._bytes[-KEPT:]).decode("utf-8", "replace").strip(), MAX_WORDS)
+        """As part of a message: clean, bounded, without secrets; "" when there are none."""
+        return last(self.masked(self._bytes.decode("utf-8", "replace")).strip(), MAX_WORDS)
+
+    def masked(self, text: str) -> str:
+        """`text` of the server without secrets. Before it is cut: of one that is cut a part would stay."""
+        return without(text, self.secrets)
