@@ -46,7 +46,8 @@ class SkillListApp(SkillApp):
 
     def start(self) -> int:
         folders = self.folders() if self.skills else [each for each in self.folders() if each.is_dir()]
-        found = read_folders(folders)
+        problems: list[str] = []
+        found = read_folders(folders, problems.append)
         with outlets(self.json) as (console, document):
             page = Page(console)
             entries: list[Json] = []
@@ -58,8 +59,11 @@ class SkillListApp(SkillApp):
                 entries.append({"name": skill.name, "text": line, "path": str(path), "tested": tested})
             if not found:
                 page.line(f"No skills in {', '.join(clean(str(each)) for each in self.folders())}", "dim")
+            for problem in problems:
+                page.line(clean(problem), "yellow")
             if document is not None:
-                print(dumps({"schema_version": SCHEMA_VERSION, "skills": entries}), file=document)
+                shown: dict[str, Json] = {"skills": entries, "problems": [*problems]}
+                print(dumps({"schema_version": SCHEMA_VERSION, **shown}), file=document)
         return 0
 
 

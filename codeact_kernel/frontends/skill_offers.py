@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from os import PathLike
 
 from ..exceptions import UsageError
@@ -20,11 +21,20 @@ from .imports import refused_imports
 Folders = str | PathLike[str] | Iterable[str | PathLike[str]]
 
 
-def skills_of(folders: Folders | None, allow_imports: Iterable[str]) -> tuple[Skill, ...]:
-    """The skills of one folder or several. Raises UsageError, which names file and line, for what is no
-    skill, or imports what action code may not."""
+@dataclass(frozen=True)
+class Found:
+    """What lies in folders of skills. `left_out`: what is to be told of each file that is no skill."""
+
+    skills: tuple[Skill, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def skills_of(folders: Folders | None, allow_imports: Iterable[str]) -> Found:
+    """What lies in one folder or several. Raises UsageError, which names file and line, for a skill that
+    imports what action code may not: one option allows it."""
     given = [folders] if isinstance(folders, str | PathLike) else [*(folders or ())]
-    found = read_folders(given)
+    left_out: list[str] = []
+    found = read_folders(given, left_out.append)
     allowed = (*allow_imports, PACKAGE, *TOOL_PACKAGES)
     for path, skill in found:
         for line, module in _imports(check_skill(skill)):
@@ -33,7 +43,7 @@ def skills_of(folders: Folders | None, allow_imports: Iterable[str]) -> tuple[Sk
                     f"skill {str(path)!r}, line {line}: module {module!r} is not on the list of modules that "
                     f"action code may import; --allow-import {module} allows it, --skills takes other folders"
                 )
-    return tuple(skill for _, skill in found)
+    return Found(tuple(skill for _, skill in found), tuple(left_out))
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -54,16 +64,18 @@ def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def usable(
-    skills: Sequence[Skill],
+    found: Found,
     tools: Iterable[ToolSpec],
     modules: Iterable[ToolModule],
     tell: Callable[[str], None],
 ) -> tuple[Skill, ...]:
-    """Those whose tools this run has; of the others the user is told."""
+    """Those whose tools this run has; of the others, and of files that are no skills, the user is told."""
+    for text in found.left_out:
+        tell(text)
     names = {tool.name for tool in tools}
     known = {f"{module.package}.{module.name}" for module in modules}
     kept = []
-    for skill in skills:
+    for skill in found.skills:
         lacking = sorted(_needed(skill) - names - known)
         if lacking:
             tell(

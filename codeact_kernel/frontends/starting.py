@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -22,13 +22,13 @@ from ..sandbox.session import KernelSession
 from ..trajectory import Observation, RunInfo, Step, Trajectory, Turn
 from ..wire.messages import ToolModule, ToolSpec
 from ..wire.setup import SetupSpec, setup_source
-from ..wire.setup_skills import Skill, skill_spec
+from ..wire.setup_skills import skill_spec
 from . import cage
 from .imports import allowed_imports
 from .origin import Origin
 from .recorded_data import hosted_setup, provided
 from .servers import Servers
-from .skill_offers import check_unmasked, kept, usable
+from .skill_offers import Found, check_unmasked, kept, usable
 
 SHOWN = 20
 
@@ -68,13 +68,13 @@ async def start(
     origin: Origin | None,
     tell: Callable[[str], None],
     servers: Servers,
-    skills: Sequence[Skill] = (),
+    skills: Found,
     launcher: Launcher | None = None,
 ) -> Started:
     """Starts the kernel, and restores what `origin` says. `servers`: of which `registry` gets tools.
     Raises: SandboxError, UsageError."""
     profile, held = settings.profile, ExitStack()
-    check_unmasked(skills, redactor)
+    check_unmasked(skills.skills, redactor)
     # For the notebook only: the kernel of this session has the data in its workspace.
     files = await asyncio.to_thread(record_data, profile.data, redactor)
 

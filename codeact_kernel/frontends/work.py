@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,6 @@ from ..sandbox.session import KernelSession, to_the_end
 from ..sandbox.workspace import Workspace
 from ..tools.registry import ToolRegistry
 from ..trajectory import OWN_CELL, Stop, Trajectory, Verdict
-from ..wire.setup_skills import Skill
 from . import brief
 from .answers import AnswerCheck
 from .approving import Desk
@@ -36,6 +35,7 @@ from .origin import Origin, check_task, without_pending
 from .person import PersonTools
 from .portal import AsyncDoor, EventPost, PortalRunner, SyncDoor
 from .servers import Servers
+from .skill_offers import Found
 from .starting import Offered, start, system
 from .verification import NOT_ASKED, Verification, expected
 
@@ -53,7 +53,7 @@ class Work:
         desk: Desk,
         launcher: Launcher | None,
         servers: Servers,
-        skills: Sequence[Skill] = (),
+        skills: Found,
         *,
         verify: bool,
     ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from codeact_kernel import Agent, ScriptedModel
 from codeact_kernel.exceptions import UsageError
 from codeact_kernel.frontends.cellrun import exec_cells
-from codeact_kernel.frontends.skill_offers import check_unmasked, kept, skills_of, usable
+from codeact_kernel.frontends.skill_offers import Found, check_unmasked, kept, skills_of, usable
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.prompt_skills import MAX_CHARS, skills_section
 from codeact_kernel.wire.messages import ToolModule, ToolSpec
@@ -49,21 +49,30 @@ def test_imports_that_are_allowed(tmp_path: Path) -> None:
     source = "import json, os.path as p, numpy.linalg\nfrom urllib.parse import quote\nfrom skills import g\n"
     source += "from toolkits import shop\ntry:\n    import ujson\nexcept ImportError:\n    ujson = json\n"
     file(tmp_path, f"{source}def f(): pass")
-    (skill,) = skills_of([tmp_path], ["os"])
+    (skill,) = skills_of([tmp_path], ["os"]).skills
     assert skill.name == "f"
-    assert skills_of(None, ()) == ()
+    assert skills_of(None, ()) == Found()
+
+
+def test_a_file_that_is_no_skill_is_told_and_left_out(tmp_path: Path) -> None:
+    file(file(tmp_path, "def f(): return 1"), "def bad(:", "bad")
+    told: list[str] = []
+    found = usable(skills_of(tmp_path, ()), (), (), told.append)
+    assert [skill.name for skill in found] == ["f"]
+    (text,) = told
+    assert "bad.py' cannot be used: line 1: " in text
 
 
 def test_skills_whose_tools_a_run_has_not_are_left_out() -> None:
-    skills = [
+    skills = (
         Skill("a", "def a(n): return fetch(n)"),
         Skill("b", "from toolkits import shop\ndef b(n): return shop.price(n)"),
         Skill("c", "import mcp_servers.files\ndef c(n): return n"),
         Skill("d", "def d(n): return helper(n)"),
         Skill("e", "def e(n): return len(n)"),
-    ]
+    )
     told: list[str] = []
-    found = usable(skills, [ToolSpec("fetch")], [ToolModule("shop", "toolkits")], told.append)
+    found = usable(Found(skills), [ToolSpec("fetch")], [ToolModule("shop", "toolkits")], told.append)
     assert [skill.name for skill in found] == ["a", "b", "e"]
     assert told == [
         "skill 'c' is left out: this run has no mcp_servers.files, which it calls",

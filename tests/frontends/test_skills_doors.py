@@ -85,6 +85,28 @@ def test_a_file_of_configuration_names_them(skills: Path, command: Command, fold
     assert (done.returncode, "\n  41\n" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+@pytest.mark.kernel
+def test_a_file_that_is_no_skill_does_not_stop_a_run(
+    skills: Path, command: Command, codeact: Command, folder: Path
+) -> None:
+    (skills / "bad.py").write_text("def bad(:\n")
+    (folder / "cells.py").write_text("from skills import one\nprint(one() + 40)\n")
+    done = command("exec", "cells.py", "--skills", str(skills))
+    assert (done.returncode, "\n  41\n" in done.stdout) == (0, True), done.stdout + done.stderr
+    assert "cannot be used: line 1: " in " ".join(done.stdout.split())
+    model = ScriptedModel([{"code": "from skills import one\none()"}, {"answer": "done"}])
+    told: list[str] = []
+    with Agent(model=model, skills=skills, out=folder / "run.ipynb", verify=False) as agent:
+        agent.run_sync("Give one.", on_event=lambda event: told.append(str(event)))
+    assert any("bad.py" in text and "it is left out" in text for text in told)
+    listed = command("skill", "list", "--skills", str(skills))
+    assert listed.returncode == 0
+    assert listed.stdout.startswith("one() — Gives one.\n")
+    assert "bad.py' cannot be used: line 1: " in listed.stdout
+    document = json.loads(codeact("skill", "list", "--skills", str(skills), "--json").stdout)
+    assert ([one["name"] for one in document["skills"]], len(document["problems"])) == (["one", "two"], 1)
+
+
 def test_all_doors_know_them() -> None:
     assert "--skills" in {flag.name for flag in FLAGS}
     assert "skills" in CodeActKernel.class_trait_names(config=True)
