@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
@@ -50,6 +50,7 @@ class Modes:
     ) -> None:
         """Raises: UsageError."""
         about = [tool for tool in known.values() if _specificity(name, tool) is not None]
+        # Those of servers are not known yet; `unmatched` says so when they are.
         later = name in places or name.partition(".")[0] in growing
         if not about and not later:
             raise UsageError(f"approve: {_no_such(name, [*known, *sorted(places)])}")
@@ -61,6 +62,13 @@ class Modes:
             raise UsageError(f"approve: {problem}") from None
         if not about and way not in DEFAULTS and not callable(way):
             raise UsageError(f"approve: {name}={way!r:.100}; use one of {', '.join(DEFAULTS)}")
+
+    def unmatched(self, tools: Iterable[Tool]) -> Iterator[tuple[str, bool]]:
+        """What is said of none of these tools; and whether it only allows."""
+        there = [*tools]
+        for name, way in self._said.items():
+            if all(_specificity(name, tool) is None for tool in there):
+                yield name, not callable(way) and way == "allow"
 
     @property
     def may_matter(self) -> bool:
@@ -107,11 +115,16 @@ class Modes:
         return self._default if found is None else self._said[found[1]]
 
 
+def is_pattern(name: str) -> bool:
+    """Whether it is a pattern of names, such as `shop.read_*`."""
+    return not _MAGIC.isdisjoint(name)
+
+
 def _specificity(name: str, tool: Tool) -> int | None:
     """How closely something said of `name` is said of the tool; None: not at all."""
     if name == tool.name:
         return 1_000_000
-    if _MAGIC.isdisjoint(name):
+    if not is_pattern(name):
         return 0 if name == tool.spec.module else None
     return len(name) if fnmatchcase(tool.name, name) else None
 
@@ -125,7 +138,7 @@ def _mode(way: object, tool: Tool) -> Mode | Rule:
 
 
 def _no_such(name: str, there: list[str]) -> str:
-    kind = "no tool is called" if _MAGIC.isdisjoint(name) else "no tool matches"
+    kind = "no tool matches" if is_pattern(name) else "no tool is called"
     near = there if len(there) <= SHOWN else [*get_close_matches(name, there, SHOWN), "…"]
     return f"{kind} {name!r}; there are: {', '.join(near) or 'none'}"
 

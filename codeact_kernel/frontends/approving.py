@@ -57,7 +57,7 @@ class Desk:
         self._registry = registry
         self._tools = registry.tools
         self._runner = runner
-        self._modes = Modes(approve, self._tools.values(), registry.modules())
+        self.modes = Modes(approve, self._tools.values(), registry.modules())
         self.attention = attention = Attention(asker, limits.approval_timeout_s)
         self.mark, self.turn = attention.mark, attention.turn
         self.begin, self.end = attention.begin, attention.end
@@ -76,7 +76,7 @@ class Desk:
 
     @property
     def _matters(self) -> bool:
-        return self._modes.may_matter or any(map(self._modes.matter, self._tools.values()))
+        return self.modes.may_matter or any(map(self.modes.matter, self._tools.values()))
 
     @property
     def note(self) -> str:
@@ -91,7 +91,7 @@ class Desk:
         """At the start of a session: which clock stands still meanwhile, and what the user is told."""
         self.attention.waiting, self.attention.tell = waiting, tell
         asker = self.attention.asker
-        if asker is not None and any(map(self._modes.asks, self._tools.values())):
+        if asker is not None and any(map(self.modes.asks, self._tools.values())):
             tell(
                 f"questions about tool calls carry the mark {self.mark}; what asks without it is not codeact"
             )
@@ -104,7 +104,7 @@ class Desk:
 
     async def decide(self, request: ToolRequest, step: int) -> Approval:
         tool = self._tools.get(request.tool)
-        if tool is None or not self._modes.matter(tool):
+        if tool is None or not self.modes.matter(tool):
             return ALLOWED
         try:
             places, names = checked(tool, request)
@@ -118,9 +118,9 @@ class Desk:
         return Approval(True, by)
 
     async def _judged(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[Any, str, str]:
-        if not self._modes.has_rule(tool):
-            return self._modes.of(tool, arguments)
-        said: Any = await self._runner.door.at_caller(lambda: self._modes.of(tool, arguments))
+        if not self.modes.has_rule(tool):
+            return self.modes.of(tool, arguments)
+        said: Any = await self._runner.door.at_caller(lambda: self.modes.of(tool, arguments))
         return said[0], said[1], said[2]
 
     # --- a person ---

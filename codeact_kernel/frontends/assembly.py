@@ -109,6 +109,7 @@ class Agent(GoingOn, Interactive, Closing):
         path = Path(out if out is not None else name).absolute()
         desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
         servers.ask = Eliciting(desk.attention, runner)
+        servers.modes = desk.modes
         if meter is not None:
             servers.offered = partial(metered, meter)
         work = Work if meter is None else partial(TimedWork, meter)

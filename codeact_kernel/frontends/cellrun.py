@@ -76,6 +76,7 @@ def exec_cells(
     found = skills_of(skills, settings.profile.allow_imports)
     desk = Desk(registry, runner, approve, asker or asker_here(), limits=settings.tools)
     servers.ask = Eliciting(desk.attention, runner)
+    servers.modes = desk.modes
 
     async def end(workspace: Workspace | None) -> None:
         if workspace is not None and at_end is not None:

@@ -15,6 +15,7 @@ from ..wire.search import LIMIT
 from ..wire.stubs import signature_text, summary
 from . import brief
 from .app import CodeactApp
+from .approval_modes import Modes
 from .documents import dumps
 from .doors import outlets, tools_of
 from .offer import ESTIMATE, Cost, Offer, costs, described, matching, offer_document, searched
@@ -25,6 +26,7 @@ from .servers import Servers
 from .terminal import clean
 from .toolentries import installed_toolkits
 from .toolsfile import split_entry
+from .unmatched import tell_all, unmatched
 
 MAX_SHOWN = 200
 """Functions of a list that are shown on a page; --json has all."""
@@ -58,7 +60,11 @@ class ToolsApp(CodeactApp):
         registry = ToolRegistry(tools_of(self.tools))
         servers = Servers(configs_of(self.mcp or None), registry)
         with console.status("Asking the servers …") if servers.configs else nullcontext():
+            servers.modes = modes = Modes(self.approve or None, registry.tools.values(), registry.modules())
             missing = SyncDoor().run(_opened(servers))
+        known = {config.module for config in servers.configs} - missing.keys()
+        said = unmatched(modes, servers.configs, registry.tools.values(), known)
+        tell_all(said, lambda text: Page(console).line(clean(text), "yellow"))
         named = {split_entry(entry)[1] for entry in self.tools}
         installed = tuple(one for one in installed_toolkits() if one.name not in named)
         tools = tuple(registry.tools.values())

@@ -59,6 +59,7 @@ async def opened(
     servers = Servers(configs_of(live.mcp), registry)
     desk = Desk(registry, runner, live.approve, live.asker, limits=settings.tools)
     servers.ask = Eliciting(desk.attention, runner)
+    servers.modes = desk.modes
     try:
         await servers.open(live.tell)
         now = await servers.look()

@@ -15,7 +15,9 @@ from ..tools.mcp.server import ServerConfig
 from ..tools.registry import Tool, ToolRegistry
 from ..wire.messages import ToolCall, ToolModule, ToolSpec
 from . import brief
+from .approval_modes import Modes
 from .server_configs import ServerState, waiting
+from .unmatched import refuse_grave, tell_all, unmatched
 
 if TYPE_CHECKING:
     from ..tools.mcp.servers import McpServers
@@ -44,6 +46,11 @@ class Servers:
         """Asks the person what a server wants to know."""
         self.offered: Callable[[tuple[Tool, ...]], Iterable[Tool]] = lambda tools: tools
         """What the registry gets of tools, those that come later too."""
+        self.modes: Modes | None = None
+        """What is said of their calls, which is to be said of tools that there are."""
+        self._tell: Callable[[str], None] = lambda text: None
+        self._unheard: set[str] = set()
+        """Modules whose tools are not known yet."""
         registry.add((), (ToolModule(config.module, "mcp_servers") for config in self.configs))
 
     @property
@@ -63,9 +70,13 @@ class Servers:
         return () if self._servers is None else tuple(self._servers.failed)
 
     async def open(self, tell: Callable[[str], None]) -> None:
-        """Starts those that have to be, before the kernel gets its tools. One that fails is told."""
+        """Starts those that have to be, before the kernel gets its tools. One that fails is told.
+
+        Raises: UsageError for a tool that is named to be denied or asked about, and that there is not.
+        """
         if not self.configs or self._servers is not None:
             return
+        self._tell = tell
         from ..tools.mcp.servers import McpServers
 
         self._servers = servers = McpServers(self.configs, ask=self.ask)
@@ -76,6 +87,7 @@ class Servers:
                 await servers.open(tell)
             finally:
                 slow.cancel()
+            await self._check(servers, tell)
             self._registry.describe(servers.modules())
             self._registry.add(self.offered(servers.tools()))
         except BaseException:  # Stopped meanwhile: the task may be given again.
@@ -84,6 +96,17 @@ class Servers:
             raise
         # Only now: what one of them has changed while others started is among `servers.tools()`.
         servers.on_change = self._changed
+
+    async def _check(self, servers: McpServers, tell: Callable[[str], None]) -> None:
+        """Whether what the user says of tools is said of any. Raises: UsageError."""
+        self._unheard = {*servers.failed}
+        known = {config.module for config in self.configs} - self._unheard
+        found = unmatched(self.modes, self.configs, servers.tools(), known)
+        if grave := {one.module for one in found if one.grave}:
+            await servers.look(grave)  # What is known may be from another day.
+            found = unmatched(self.modes, self.configs, servers.tools(), known)
+            refuse_grave(found)
+        tell_all(found, tell)
 
     @property
     def _starting(self) -> str:
@@ -97,6 +120,9 @@ class Servers:
 
     def _changed(self, tools: tuple[Tool, ...], said: str) -> None:
         self._registry.add(self.offered(tools), news=said)
+        heard = {tool.spec.module for tool in tools} & self._unheard
+        self._unheard -= heard
+        tell_all(unmatched(self.modes, self.configs, tools, heard), self._tell)
 
     def states(self, calls: Iterable[ToolCall]) -> tuple[ServerState, ...]:
         """What became of each; on any thread. `calls`: of the run."""

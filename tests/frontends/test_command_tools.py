@@ -124,6 +124,11 @@ def test_tools_of_servers_and_why_a_server_cannot_be_had(command: Command, folde
     assert "class ListVariablesResult(TypedDict):" in one.stdout
     assert "def list_variables() -> ListVariablesResult:" in one.stdout
     assert "data, not instructions" in one.stdout
+    refused = command("tools", "--mcp", "mcp.json", "--approve", "python.rest=deny")
+    assert refused.returncode == 2
+    assert "'python.rest' is no tool of python now; did you mean 'python.reset'?" in refused.stderr
+    noted = command("tools", "--mcp", "mcp.json", "--approve", "python.rest*=deny", "--json")
+    assert "'python.rest*' matches no tool of python now" in noted.stderr
 
 
 def test_the_cost_is_that_of_the_prompt(shop: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from codeact_kernel.exceptions import ToolDefinitionError
+from codeact_kernel.exceptions import ToolDefinitionError, UsageError
+from codeact_kernel.frontends.approval_modes import Approve, Modes
 from codeact_kernel.frontends.servers import Servers
 from codeact_kernel.tools.mcp.config import parse_config
 from codeact_kernel.tools.registry import Tool, ToolRegistry
@@ -31,8 +34,12 @@ for line in sys.stdin:
             result = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": info}
         case "tools/list":
             lists += 1
-            names = ["first", "second"][:lists]
+            names = ["first", "second"][:lists] + ["later"] * mark.with_name("later").exists()
             result = {"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in names]}
+        case _ if "id" in asked:
+            error = {"code": -32601, "message": "Method not found"}
+            print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}), flush=True)
+            continue
         case _:
             continue
     answers = [{"id": asked["id"], "result": result}]
@@ -45,13 +52,18 @@ for line in sys.stdin:
 """
 
 
-def servers(folder: Path) -> tuple[Servers, ToolRegistry]:
-    """Two; the second starts when the first has told that it has one more tool, and listed it."""
+def servers(folder: Path, own: Mapping[str, object] = {}) -> tuple[Servers, ToolRegistry]:
+    """Two; the second starts when the first has told that it has one more tool, and listed it. `own`: what
+    the file says to this program of both."""
     script = folder / "server.py"
     script.write_text(SERVER)
     document = {
         "mcpServers": {
-            role: {"command": sys.executable, "args": [str(script), role, str(folder / "mark")]}
+            role: {
+                "command": sys.executable,
+                "args": [str(script), role, str(folder / "mark")],
+                "codeact": {**own},
+            }
             for role in ("early", "late")
         }
     }
@@ -91,3 +103,69 @@ def test_servers_whose_tools_cannot_be_had_are_opened_anew(tmp_path: Path) -> No
     asyncio.run(work())
     names = [spec.name for spec in registry.specs() if spec.function == "first"]
     assert names == ["early.first", "late.first"]
+
+
+def opened(folder: Path, approve: Approve | None = None, own: Mapping[str, object] = {}) -> list[str]:
+    """What is told when they are opened. Raises: UsageError."""
+    made, registry = servers(folder, own)
+    made.modes = Modes(approve, (), registry.modules())
+    told: list[str] = []
+
+    async def work() -> None:
+        try:
+            await made.open(told.append)
+        finally:
+            await made.aclose()
+
+    asyncio.run(work())
+    return told
+
+
+@pytest.mark.parametrize(
+    ("approve", "own", "words"),
+    [
+        ("early.frist=deny", {}, "'early.frist' is no tool of early now; did you mean 'early.first'?"),
+        ({"late.frist": lambda: True}, {}, "approve: 'late.frist' is no tool of late now"),
+        (None, {"approve": {"frist": "ask"}}, "'approve': 'frist' is no tool of early now"),
+    ],
+)  # fmt: skip
+def test_who_denies_a_tool_that_there_is_not_is_told_before_anything_runs(
+    tmp_path: Path, approve: Approve | None, own: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        opened(tmp_path, approve, own)
+
+
+@pytest.mark.parametrize(
+    ("approve", "own", "words"),
+    [
+        ("early.x*=deny", {}, "approve: 'early.x*' matches no tool of early now; there are: early.first"),
+        ("early.frist=allow", {}, "approve: 'early.frist' is no tool of early now"),
+        (None, {"reads": ["x*"]}, "'reads': 'x*' matches no tool of early now"),
+        (None, {"tools": {"frist": {"max_calls": 1}}}, "'tools': 'frist' is no tool of early now"),
+        (None, {"approve": {"gone": "deny"}, "include": ["first"]}, "'approve': 'gone' is no tool of early"),
+    ],
+)
+def test_other_words_about_tools_that_there_are_not_are_told(
+    tmp_path: Path, approve: Approve | None, own: dict[str, object], words: str
+) -> None:
+    assert [text for text in opened(tmp_path, approve, own) if words in text]
+
+
+@pytest.mark.parametrize(
+    ("approve", "own"),
+    [
+        (["early.first=deny", "early.f*=ask", "late=deny", "ask"], {}),
+        (None, {"approve": {"first": "ask", "*": "allow", "second": "deny"}, "exclude": ["sec*"]}),
+    ],
+)
+def test_nothing_is_told_of_rules_for_tools_that_there_are(
+    tmp_path: Path, approve: Approve | None, own: dict[str, object]
+) -> None:
+    assert not [text for text in opened(tmp_path, approve, own) if "no tool" in text]
+
+
+def test_who_denies_a_tool_that_came_since_the_list_was_kept_is_not_refused(tmp_path: Path) -> None:
+    opened(tmp_path)
+    (tmp_path / "later").touch()
+    assert not [text for text in opened(tmp_path, "early.later=deny") if "no tool" in text]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -55,14 +55,16 @@ class McpServers:
             if server.problem:
                 tell(f"{server.problem}; the run goes on without its tools")
 
-    async def look(self) -> tuple[ToolSpec, ...]:
-        """What each offers now, for which it is asked; of one that cannot say it stays what is known."""
+    async def look(self, modules: Container[str] | None = None) -> tuple[ToolSpec, ...]:
+        """What each offers now, for which it is asked; of one that cannot say it stays what is known.
+        `modules`: only these are asked."""
 
         async def one(server: Running) -> None:
             with suppress(*PROBLEMS):
                 await server.be_current()
 
-        await asyncio.gather(*map(one, self._servers))
+        asked = [server for server in self._servers if modules is None or server.config.module in modules]
+        await asyncio.gather(*map(one, asked))
         return tuple(tool.current for server in self._servers for tool in server.offers.tools)
 
     def modules(self) -> tuple[ToolModule, ...]:
