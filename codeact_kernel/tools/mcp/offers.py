@@ -30,18 +30,25 @@ Caller = Callable[[ToolSpec], Call]
 
 @dataclass(frozen=True)
 class Changes:
-    """What another list of its tools has changed. `redefined`: these take or return something else now."""
+    """What another list of its tools has changed. `redefined`: these take or return something else now;
+    `back`: were not offered for a while."""
 
     new: tuple[RemoteTool, ...] = ()
     redefined: tuple[RemoteTool, ...] = ()
     gone: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
 
     def sentence(self, module: str) -> str:
         """What the model is told; "": nothing."""
         said = [
             _some(f"{module} has new tools", [tool.spec.function for tool in self.new]),
             _some(f"{module} has changed", [tool.spec.function for tool in self.redefined]),
+            _some(
+                "In this run these keep the parameters that they had, so calls of them may fail",
+                [tool.spec.function for tool in self.redefined if tool.is_outgrown],
+            ),
             _some(f"{module} does not offer any more", self.gone),
+            _some(f"{module} offers again", self.back),
         ]
         return " ".join(filter(None, said))
 
@@ -123,10 +130,15 @@ class Offers:
             for name in self._listed
             if name in self._tools and name not in found.specs
         )
+        back = tuple(
+            made.spec.function
+            for name, made in self._tools.items()
+            if name in found.specs and name not in self._listed
+        )
         self._tools |= found.new
         self._specs |= found.specs
         self._listed = dict(found.listed)
-        return Changes(tuple(found.new.values()), redefined, gone)
+        return Changes(tuple(found.new.values()), redefined, gone, back)
 
     def _is_offered(self, name: str) -> bool:
         config = self._config

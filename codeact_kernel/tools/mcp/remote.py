@@ -53,6 +53,11 @@ class RemoteTool(Tool):
         self._call, self.current = call, spec
         self.arguments = self._checked = Arguments(spec, self.signature, self._checked.names)
 
+    @property
+    def is_outgrown(self) -> bool:
+        """Whether it takes other arguments now than its function in the kernel, which stays what it was."""
+        return _takes(self.signature) != _takes(signature_of(self.current))
+
     def named(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, Any]:
         """As `Tool.named`: the checked ones have the server's names; what was left out is None."""
         python = {there: here for here, there in self._checked.names.items()}
@@ -69,6 +74,10 @@ class RemoteTool(Tool):
         if schema is None or schema.read_only is None:
             return ""
         return f"the server says that it {'only reads' if schema.read_only else 'changes something'}"
+
+
+def _takes(signature: inspect.Signature) -> list[object]:
+    return [(one.name, one.kind, one.default is one.empty) for one in signature.parameters.values()]
 
 
 class Arguments:

@@ -68,5 +68,32 @@ def test_a_mistake_of_ours_is_the_servers_problem_and_not_the_runs(
         signatures(tool("bad"))
 
 
+def told(*lists: list[types.Tool]) -> list[str]:
+    """What the model is told of each."""
+    made = Offers(ServerConfig("shop", "shop", Stdio("shop")), lambda spec: never)
+    return [made.take(made.prepared(listed)).sentence("shop") for listed in lists]
+
+
+def test_a_tool_that_takes_other_arguments_now_is_told_with_what_that_means() -> None:
+    number = {**X, "properties": {"x": {"type": "integer"}}}
+    wider = {**X, "properties": {"x": {}, "y": {}}, "required": ["x", "y"]}
+    keeps = "In this run these keep the parameters that they had, so calls of them may fail"
+    assert told([tool("a"), tool("b")], [tool("a", wider), tool("b", number)], [tool("a"), tool("b")])[
+        1:
+    ] == [
+        f"shop has changed: a, b. {keeps}: a.",
+        "shop has changed: a, b.",
+    ]
+
+
+def test_a_tool_that_comes_back_is_told() -> None:
+    both = [tool("a"), tool("b")]
+    assert told(both, [tool("a")], both, both)[1:] == [
+        "shop does not offer any more: b.",
+        "shop offers again: b.",
+        "",
+    ]
+
+
 def test_a_tool_whose_schema_is_too_large_can_be_called() -> None:
     assert signatures(tool("large", {**X, "title": "x" * MAX_SCHEMA})) == ["shop.large(**more: Any) -> Any"]
