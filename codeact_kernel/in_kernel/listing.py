@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,10 @@ from codeact_kernel.wire.media import ResourceLink
 SHOWN = 100
 LINE = 300
 """Characters of an item."""
+SAID = 200
+"""Characters of a quotation in it."""
+_PLAIN_WORD = re.compile(r"[!#-&(-~]+")
+"""Signs of ASCII that can be seen, no quotes, no spaces."""
 
 
 class Text(str):
@@ -35,7 +40,7 @@ class Hit:
     def __repr__(self) -> str:
         if not self.summary:
             return self.signature
-        said = f'server: "{self.summary}"' if self.strange else self.summary
+        said = _said(self.summary) if self.strange else self.summary
         return f"{self.signature} — {said}"
 
 
@@ -56,9 +61,10 @@ class Listing(list[Any]):
 def _line(item: object) -> str:
     match item:
         case ResourceLink():
-            text = _joined(item.uri, item.name, item.media_type, item.description)
+            words = (item.uri, item.name, item.media_type)
+            text = _joined(*(_word(word) for word in words if word), _said(item.description))
         case {"name": str(name), **rest}:
-            text = _joined(f"{name}({_arguments(rest)})", rest.get("description"))
+            text = _joined(f"{_word(name)}({_arguments(rest)})", _said(rest.get("description")))
         case str():
             text = item
         case _:
@@ -75,4 +81,20 @@ def _arguments(prompt: Mapping[object, object]) -> str:
     """Of a prompt; required ones have a star."""
     given = prompt.get("arguments")
     known = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
-    return ", ".join(f"{each.get('name')}{'*' if each.get('required') else ''}" for each in known)
+    return ", ".join(f"{_word(each.get('name'))}{'*' if each.get('required') else ''}" for each in known)
+
+
+def _word(text: object) -> str:
+    """A name that a server gives: as it is where it can be nothing else, else as a quotation."""
+    return str(text) if _PLAIN_WORD.fullmatch(str(text)) else _quotation(str(text))
+
+
+def _said(text: object) -> str:
+    """What a server says of a thing, led by who says it; "" for nothing."""
+    return f"server: {_quotation(text)}" if isinstance(text, str) and text.strip() else ""
+
+
+def _quotation(text: str) -> str:
+    from codeact_kernel.wire.schemas.texts import inline  # 20 ms, which not all runs need.
+
+    return inline(text, SAID)

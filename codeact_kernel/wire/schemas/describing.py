@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from ..messages import Json
 from .documents import Schema, items_of, mapping_of
-from .texts import one_line
+from .texts import inline, is_hidden, one_line
 
 LINE = 300
 """Characters of the description of a parameter."""
 VALUE = 80
 """Characters of a limit, such as a pattern."""
+_PLAIN_NAME = re.compile(r"[\w$@][\w.$-]*", re.ASCII)
 LINES = 50
 """Parameters or keys that are described."""
 _LIMITS = (
@@ -19,6 +21,7 @@ _LIMITS = (
     *("minLength", "maxLength", "pattern", "format", "contentEncoding", "contentMediaType"),
     *("minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties"),
 )
+_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 _SAYING = frozenset({"description", *_LIMITS})
 
 
@@ -28,10 +31,9 @@ def members_doc(schema: Schema, keys: Iterable[str]) -> str:
     lines = described({key: properties.get(key) for key in keys})
     others = schema.get("additionalProperties")
     if isinstance(others, Mapping) or others is True:
-        kinds = mapping_of(others).get("type")
-        lines.append(
-            f"Further keys are allowed{f': {one_line(kinds, VALUE)}' if isinstance(kinds, str) else '.'}"
-        )
+        kind = mapping_of(others).get("type")
+        known = isinstance(kind, str) and kind in _TYPES
+        lines.append(f"Further keys are allowed{f': {kind}' if known else '.'}")
     return "\n".join(lines)
 
 
@@ -40,7 +42,7 @@ def described(schemas: Mapping[str, Json]) -> list[str]:
     said = [
         name for name, each in schemas.items() if isinstance(each, Mapping) and not _SAYING.isdisjoint(each)
     ]
-    lines = [f"- {one_line(name, VALUE)}: {remark(schemas[name])}" for name in said[:LINES]]
+    lines = [f"- {_name(name)}: {remark(schemas[name])}" for name in said[:LINES]]
     return [*lines, f"- … ({len(said) - LINES} more)"] if len(said) > LINES else lines
 
 
@@ -49,8 +51,14 @@ def remark(schema: Json) -> str:
     known = mapping_of(schema)
     text = known.get("description")
     limits = [f"{word} {_value(known[word])}" for word in _LIMITS if word in known]
-    said = ['"' + one_line(text, LINE).replace('"', "'") + '"'] if isinstance(text, str) else []
+    said = [inline(text, LINE)] if isinstance(text, str) else []
     return " ".join([*said, *([f"({', '.join(limits)})"] if limits else [])])
+
+
+def _name(name: str) -> str:
+    """Of a parameter as it is; a key of a record may be any text of the server's."""
+    fine = _PLAIN_NAME.fullmatch(name) or (name.isidentifier() and not is_hidden(name))
+    return name if fine and len(name) <= VALUE else inline(name, VALUE)
 
 
 def _value(value: Json) -> str:

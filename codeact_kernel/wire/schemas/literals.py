@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from .texts import is_hidden
+
 LENGTH = 60
 """Characters of a default that is shown."""
 
 
 def literal(value: object) -> str:
-    """The source of a value; "": it is none of JSON, too long, or nothing that has a literal."""
+    """The source of a value; "": it is none of JSON, too long, or nothing that has a literal. Also of one
+    that has signs which nobody sees: `help` shows what a default is, not its source."""
     if not _is_small(value, LENGTH):
         return ""
     text = repr(value)
-    return text if len(text) <= LENGTH else ""
+    return text if len(text) <= LENGTH and not is_hidden(text) else ""
 
 
 def _is_small(value: object, most: int) -> bool:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 
 from .kinds import Alias, Choice, DictOf, ListOf, Named, OneOf, Plain, Record, Table, TupleOf, Type
-from .texts import docstring
+from .texts import docstring, is_hidden, source
 
 
 class Renderer:
@@ -71,12 +71,14 @@ class Renderer:
         if all(map(_is_attribute, members)):
             lines = [f"    {key}: {text}" for key, text in members.items()]
             return "\n".join([f"class {record.name}({self.word('TypedDict')}):", *doc, *lines])
-        lines = [f"        {key!r}: {text}," for key, text in members.items()]
+        lines = [f"        {source(key)}: {text}," for key, text in members.items()]
         head = f"{record.name} = {self.word('TypedDict')}("
         return "\n".join([head, f"    {record.name!r},", "    {", *lines, "    },", ")"])
 
 
 def _is_attribute(key: str) -> bool:
     """Whether a key can stand as a name in a class: Python changes some names there."""
-    fine = key.isidentifier() and not keyword.iskeyword(key) and not key.startswith("__")
+    fine = (
+        key.isidentifier() and not keyword.iskeyword(key) and not key.startswith("__") and not is_hidden(key)
+    )
     return fine and unicodedata.normalize("NFKC", key) == key

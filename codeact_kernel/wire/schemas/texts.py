@@ -39,6 +39,23 @@ def _cut(text: str, limit: int, length: int) -> str:
     return text[: max(limit - len(note), 0)].rstrip() + note
 
 
+def inline(text: str, limit: int) -> str:
+    """A text of a server as a quotation within a line."""
+    return '"' + one_line(text, limit).replace('"', "'") + '"'
+
+
+def is_hidden(text: str) -> bool:
+    """Whether it has signs that nobody can see, though Python prints them."""
+    return _HIDDEN.search(text) is not None
+
+
+def source(value: object) -> str:
+    """As `repr`, of plain values: source of the same value, in which every sign can be seen.
+
+    A sign that `repr` lets through stands for itself there, so that its escape can take its place."""
+    return _HIDDEN.sub(lambda found: _shown(found[0]), repr(value))
+
+
 def quoted(description: str) -> str:
     """A description as a quotation, each line led by `> `; "" for none."""
     known = plain(description)

@@ -25,6 +25,7 @@ from .kinds import (
     one_of,
 )
 from .names import title_name, type_name
+from .texts import source
 
 TOOL_NODES = 2_000
 """Schemas of a tool that are looked at; what is beyond is Any."""
@@ -152,7 +153,7 @@ class Translator:
         if len(listed) > MOST_CHOICES or not values:
             return one_of([PLAIN.get(kind, _WIDE.get(kind, ANY)) for kind in kinds])
         if len(values) <= CHOICES and all(map(_short, values)) and self._budget.take(len(values)):
-            return one_of([NONE if each is None else Choice((repr(each),)) for each in values])
+            return one_of([NONE if each is None else Choice((source(each),)) for each in values])
         return one_of([PLAIN.get(kind, _WIDE.get(kind, ANY)) for kind in map(_kind_of, values)])
 
     def _array(self, schema: Schema, wish: str) -> Type:
