@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from ..events import ToolProgress
 from ..notebook.recover import Recovered
 from ..outputs import MimeBundle, WorkspaceFile
 from ..trajectory import Usage
+from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.values import decode
 from .terminal import clean, clip
@@ -46,6 +47,25 @@ def call(entry: ToolCall) -> str:
     return f"{called(entry)}  {seconds(entry.duration_s)}{by}"
 
 
+def listed(entry: ToolCall) -> bool:
+    """Whether people are shown it as a call: not what only we ask of a module, nor the answer, which is shown
+    at the end; but that it was refused is shown."""
+    if entry.tool == FINAL_ANSWER:
+        return isinstance(entry.outcome, Raised)
+    return not ours(entry.tool)
+
+
+def counted(calls: Iterable[ToolCall]) -> int:
+    """How many calls of tools the code made, as people count them."""
+    return sum(entry.tool != FINAL_ANSWER and not ours(entry.tool) for entry in calls)
+
+
+def ours(tool: str) -> bool:
+    """Whether it is what the kernel asks of a module beside its tools: `filesystem._updates`."""
+    module, _, function = tool.rpartition(".")
+    return bool(module) and function.startswith("_")
+
+
 def called(entry: ToolCall) -> str:
     """`refund(7, amount=Decimal('12.50')) = Refund(…)`; a short line."""
     made = f", changed to ({_listed(*entry.edited)})" if entry.edited is not None else ""
@@ -53,7 +73,8 @@ def called(entry: ToolCall) -> str:
         case Returned(result):
             outcome = f"= {value(result)}"
         case Raised(kind, message):
-            outcome = f"raised {clip(clean(f'{kind[:1000]}: {message[:1000]}'), 100)}"
+            said = clean(f"{kind[:1000]}: {message[:1000]}").replace("\n", " ")
+            outcome = f"raised {clip(said, 100)}"
         case None:
             outcome = "never came back"
     return f"{name(entry.tool)}({_listed(entry.args, entry.kwargs)}){made} {outcome}"

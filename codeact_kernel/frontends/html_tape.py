@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..wire.frames import FINAL_ANSWER
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from . import brief
 from .html_text import Room, esc, json_text, line, note, passage
@@ -16,8 +15,8 @@ MAX_VALUE = 20_000
 
 
 def call_lines(calls: Sequence[ToolCall]) -> str:
-    """The first calls of a step. The answer is shown at the end, but that it was refused is shown here."""
-    shown = [call for call in calls if call.tool != FINAL_ANSWER or isinstance(call.outcome, Raised)]
+    """The first calls of a step."""
+    shown = [call for call in calls if brief.listed(call)]
     if not shown:
         return ""
     items = [f"<li>{esc(brief.call(call))}</li>" for call in shown[:LINES_SHOWN]]

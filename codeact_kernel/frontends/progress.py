@@ -45,9 +45,9 @@ class Progress:
         self.thought = self.code = ""
         self.phase("running")
 
-    def called(self) -> None:
-        """A tool call of the running cell came back."""
-        self.calls += 1
+    def called(self, count: int = 1) -> None:
+        """A tool call of the running cell came back. `count`: 0 for one that is not counted."""
+        self.calls += count
         self.phase("running", keep_time=True)
 
     def phase(self, name: str, *, keep_time: bool = False) -> None:
@@ -76,9 +76,11 @@ class Progress:
             yield Text("  " + self.partial[: self._console.width - 4], no_wrap=True)
 
     def _status(self) -> RenderableType:
-        parts = [self._phase, self._label, brief.seconds(max(1.0, monotonic() - self._since))]
+        parts = [self._phase, self._label]
         if self.calls:
-            parts.insert(2, brief.count(self.calls, "tool call"))
+            parts.append(brief.count(self.calls, "tool call"))
+        if (seconds := monotonic() - self._since) >= 1:  # Below, each redrawing would show another number.
+            parts.append(brief.seconds(seconds))
         self._spinner.update(text=Text(" · ".join(part for part in parts if part), style="dim"))
         return self._spinner
 

@@ -35,8 +35,6 @@ from ..events import (
 from ..notebook.cage import UNSANDBOXED, cage_line
 from ..outputs import Status
 from ..trajectory import Observation, Step, Stop
-from ..wire.frames import FINAL_ANSWER
-from ..wire.messages import Raised
 from . import brief
 from .cellview import CellView
 from .page import Page
@@ -130,14 +128,14 @@ class Renderer:
                 self._cell.output(output)
                 self._progress.partial = self._cell.partial
             case ToolStarted(tool):
-                self._progress.phase(f"in {brief.name(tool)}", keep_time=True)
+                if not brief.ours(tool):
+                    self._progress.phase(f"in {brief.name(tool)}", keep_time=True)
             case ToolProgress():
                 self._progress.phase(brief.under_way(event), keep_time=True)
             case ToolFinished(call):
-                # The answer itself is shown at the end; that it was refused is shown here.
-                if call.tool != FINAL_ANSWER or isinstance(call.outcome, Raised):
+                if brief.listed(call):
                     self._cell.tool(call)
-                self._progress.called()
+                self._progress.called(brief.counted([call]))
             case StepFinished(step):
                 self._finish_step(step)
             case Notice(text):
@@ -195,8 +193,7 @@ class Renderer:
 def ended(step: Step) -> str:
     """How a step ended, on one line: `✓ 0.2 s · 3 tool calls · model 2.1 s · 900 tokens in …`."""
     parts = [f"{STATUS[step.observation.status][0]} {brief.seconds(step.observation.duration_s)}"]
-    calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
-    if calls:
+    if calls := brief.counted(step.observation.tool_calls):
         parts.append(brief.count(calls, "tool call"))
     if step.reply.duration_s:
         parts.append(f"model {brief.seconds(step.reply.duration_s)}")

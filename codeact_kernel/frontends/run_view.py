@@ -165,7 +165,8 @@ class RunView:
             case ActionReady(action=action):
                 step.ready(action.code)
             case ToolStarted(tool):
-                step.phase(f"in {brief.name(tool)}")
+                if not brief.ours(tool):
+                    step.phase(f"in {brief.name(tool)}")
             case ToolFinished(call):
                 self.flush()
                 step.call(call)

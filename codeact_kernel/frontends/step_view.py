@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from ..outputs import MimeBundle
 from ..trajectory import Step
-from ..wire.frames import FINAL_ANSWER
-from ..wire.messages import Raised, ToolCall
+from ..wire.messages import ToolCall
 from . import brief, notebook_view, render
 from .publishing import Publish, Style
 from .relay import new_id
@@ -82,8 +81,7 @@ class StepView:
 
     def call(self, call: ToolCall) -> None:
         """A tool call came back."""
-        # The answer itself is shown at the end; that it was refused is shown here.
-        if call.tool == FINAL_ANSWER and not isinstance(call.outcome, Raised):
+        if not brief.listed(call):
             return
         if len(self._calls) < notebook_view.CALLS:
             self._calls.append(brief.call(call))

@@ -8,11 +8,19 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from codeact_kernel.events import ActionReady, StepStarted, ToolFinished, ToolProgress, ToolStarted
+from codeact_kernel.events import (
+    ActionReady,
+    StepFinished,
+    StepStarted,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
 from codeact_kernel.frontends import brief
 from codeact_kernel.frontends.html_tape import call_lines, tape
 from codeact_kernel.frontends.html_text import Room
 from codeact_kernel.frontends.progress import Progress
+from codeact_kernel.frontends.publishing import LIVE
 from codeact_kernel.frontends.render import Renderer
 from codeact_kernel.frontends.run_view import RunView
 from codeact_kernel.frontends.server_configs import Named, ServerState, configs_of, listed
@@ -20,8 +28,8 @@ from codeact_kernel.frontends.servers import Servers
 from codeact_kernel.notebook.tape_table import tape_source
 from codeact_kernel.tools.mcp.server import Http, ServerConfig, Stdio
 from codeact_kernel.tools.registry import ToolRegistry
-from codeact_kernel.trajectory import Action
-from codeact_kernel.wire.messages import Returned, ToolCall
+from codeact_kernel.trajectory import Action, Observation, Reply, Step
+from codeact_kernel.wire.messages import Raised, Returned, ToolCall
 from tests.frontends.screen import Clock, Screen
 
 LONG = "everything.trigger_long_running_operation"
@@ -56,6 +64,39 @@ def test_progress_is_in_the_live_line_of_a_terminal_and_leaves_nothing() -> None
     assert isinstance(console.file, io.StringIO)
     assert "30/100" not in console.file.getvalue()
     assert f"→ {LONG}" in console.file.getvalue()
+
+
+OURS = (
+    ToolCall(1, 1, "gone._updates", (), {}, Raised("ToolUnavailable", "gone._updates(): it has ended"), 0.1),
+    ToolCall(1, 2, "everything._read_resource", ("demo://1",), {}, Returned("text"), 0.1),
+)
+
+
+def test_what_only_the_kernel_asks_is_no_call_to_people() -> None:
+    console = Console(file=io.StringIO(), width=80, markup=False, highlight=False)
+    screen = Screen()
+    view = RunView(screen, lambda output: output, style=LIVE, clock=Clock())
+    step = Step(1, Reply("", "look()"), Action("look()"), Observation("ok", tool_calls=(*OURS, CALL)))
+    with Renderer(console) as show:
+        for see in (show, view):
+            see(StepStarted(1))
+            see(ActionReady(1, Action("look()")))
+            for call in (*OURS, CALL):
+                see(ToolStarted(call.tool, call.index))
+                if call in OURS and see is show:
+                    assert f"in {call.tool}" not in _text(show._progress)
+                see(ToolFinished(call))
+            if see is show:
+                assert "running · step 1 · 1 tool call" in _text(show._progress)
+            see(StepFinished(step))
+    assert isinstance(console.file, io.StringIO)
+    shown = "\n".join((console.file.getvalue(), *screen.texts, call_lines(step.observation.tool_calls)))
+    assert "_updates" not in shown
+    assert "_read_resource" not in shown
+    assert shown.count(f"{LONG}(") == 3
+    assert shown.count(" · 1 tool call") == 2
+    assert call_lines(OURS) == ""
+    assert len(list(tape(OURS, Room()))) > 3, "the tape keeps them"
 
 
 def _text(progress: Progress) -> str:

@@ -25,6 +25,7 @@ from codeact_kernel.events import (
     TurnStarted,
 )
 from codeact_kernel.frontends import brief
+from codeact_kernel.frontends.progress import Progress
 from codeact_kernel.frontends.render import Renderer
 from codeact_kernel.frontends.show import events_of
 from codeact_kernel.outputs import ClearOutput, Display, DisplayUpdate, Error, Result, Stream, WorkspaceFile
@@ -168,7 +169,7 @@ def test_a_shown_call_is_one_short_line() -> None:
     call = ToolCall(1, 1, long, tuple(range(200_000)), many, Raised(long, long))
     for shown in (brief.call(call), show_call(call)):
         assert len(shown) < 1000
-    assert "\n" not in brief.call(call).partition(" raised ")[0]
+    assert "\n" not in brief.call(call)
     assert "… 199,997 more" in brief.call(call)
     assert brief.call(ToolCall(1, 1, "f", (1, 2), {"a": 3}, None, 1)) == "f(1, 2, a=3) never came back  1.0 s"
 
@@ -211,6 +212,17 @@ def test_the_live_region_is_gone_at_the_end() -> None:
     # The region's line is erased before each finished line, and at the end the cursor is back.
     last_screen = text_of(shown).rpartition("\x1b[2K")[2]
     assert last_screen.strip() == "\x1b[?25h"
+
+
+def test_the_status_line_has_no_time_that_stands_still() -> None:
+    shown = console(tty=False)
+    progress = Progress(shown)
+    progress.begin("step 2")
+    shown.print(progress)
+    assert text_of(shown).rstrip().endswith("thinking · step 2")
+    progress._since -= 61
+    shown.print(progress)
+    assert text_of(shown).rstrip().endswith("thinking · step 2 · 1 min 01 s")
 
 
 def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
