@@ -26,7 +26,8 @@ MAX_PARTS = 200
 _IPYTHON = frozenset({"In", "Out", "exit", "get_ipython", "quit", "_obs", "_", "__", "___", "_i", "_dh"})
 _DISPLAY = "from IPython.display import display"
 _BUILTINS = frozenset(dir(builtins))
-_MODULE = frozenset({"__name__", "__doc__", "__file__"})
+_MODULE = frozenset({"__name__", "__doc__", "__file__", "__annotations__", "__module__", "__qualname__"})
+"""What modules and the bodies of classes have by themselves."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,15 @@ class _Gathering:
     tools: set[str] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)
     kernel: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)
+    """What the parts bind by `global`."""
+    missing: dict[str, Binding] = field(default_factory=dict)
+    """Names that no cell defines -> who needs it."""
 
     def result(self, function: Binding) -> Gathered:
+        for name, binding in self.missing.items():
+            if name not in self.given:
+                raise self._missing(name, binding)
         imports = sorted(self.imports, key=lambda line: (not line.startswith("import "), line))
         future = [f"from __future__ import {name}" for name in sorted(self.program.future)]
         return Gathered(
@@ -109,6 +117,10 @@ class _Gathering:
             needs = needs_of(binding.source)
         except ValueError as problem:
             raise UsageError(f"{self._of(binding)} cannot be saved: {problem}") from None
+        self.given |= needs.given
+        for node in ast.walk(parsed_source(binding.source)):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self._note_modules(node, binding)
         for needed in [*self._resolved(needs.now | needs.later, binding)]:
             self.add(needed)
         self.parts.append(binding)
@@ -148,7 +160,7 @@ class _Gathering:
             uses = dotted_uses(parsed_source(binding.source), name)
             self.kernel |= {".".join(use.split(".")[:2]) for use in uses}
         elif name not in _BUILTINS and name not in _MODULE:
-            raise self._missing(name, binding)
+            self.missing.setdefault(name, binding)
 
     def _missing(self, name: str, binding: Binding) -> UsageError:
         where = self._of(binding)
@@ -203,8 +215,21 @@ class _Gathering:
                     self.modules.add(module)
             case ast.Import(names=aliases):
                 for alias in aliases:
-                    if alias.name.partition(".")[0] in TOOL_PACKAGES and "." in alias.name:
+                    package, _, module = alias.name.partition(".")
+                    if package in TOOL_PACKAGES and module:
                         self.modules.add(alias.name)
+                    if package in TOOL_PACKAGES and not (module and alias.asname):
+                        self._note_attributes(package, alias.asname or package, binding)
+
+    def _note_attributes(self, package: str, name: str, binding: Binding) -> None:
+        """The modules that a definition uses as attributes of a package: `mcp_servers.asana.good(1)`."""
+        uses = dotted_uses(parsed_source(binding.source), name)
+        self.modules |= {f"{package}.{use.split('.')[1]}" for use in uses - {name}}
+        if name in uses and package not in by_package(self.modules):
+            raise UsageError(
+                f"{self._of(binding)} uses {package!r} without naming a module of it; import the module in a "
+                f"cell (from {package} import NAME), and use that, then save again"
+            )
 
     def _of(self, binding: Binding) -> str:
         """`'total' (step 3)`, or a helper of it."""
@@ -228,6 +253,16 @@ def _only(node: ast.Import | ast.ImportFrom, chosen: ast.alias) -> ast.Import | 
     return ast.ImportFrom(node.module, [chosen], node.level)
 
 
+def imports_tools(node: ast.AST) -> bool:
+    """Whether it imports a module of tools, or their package."""
+    match node:
+        case ast.Import(names=aliases):
+            return any(alias.name.partition(".")[0] in TOOL_PACKAGES for alias in aliases)
+        case ast.ImportFrom(module=str(module), level=0):
+            return module.partition(".")[0] in TOOL_PACKAGES
+    return False
+
+
 def by_package(modules: Iterable[str]) -> Mapping[str, list[str]]:
     """`mcp_servers` -> the modules of it."""
     found: dict[str, list[str]] = {}
@@ -241,5 +276,5 @@ def free_names(source: str) -> tuple[str, ...]:
     """The names that a file loads and nobody gives it but a kernel: tools. Sorted. `source`: parses."""
     needs = needs_of(source)
     bound = {symbol for node in parsed_source(source).body for symbol in stored(node)}
-    left = (needs.now | needs.later) - bound - _BUILTINS - _MODULE - KERNEL_NAMES
+    left = (needs.now | needs.later) - bound - needs.given - _BUILTINS - _MODULE - KERNEL_NAMES
     return tuple(sorted(left - {"display", TOOLS}))

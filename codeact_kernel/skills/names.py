@@ -13,10 +13,12 @@ _AT_ONCE = frozenset({"genexpr", "listcomp", "setcomp", "dictcomp"})
 
 
 class Needs(NamedTuple):
-    """`now`: decorators, defaults, bases, the value of a constant. `later`: in the bodies of functions."""
+    """`now`: decorators, defaults, bases, the value of a constant. `later`: in the bodies of functions.
+    `given`: what it binds there by `global`."""
 
     now: frozenset[str]
     later: frozenset[str]
+    given: frozenset[str]
 
 
 def needs_of(source: str) -> Needs:
@@ -25,7 +27,7 @@ def needs_of(source: str) -> Needs:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # As `parsed_source`.
             top = symtable.symtable(source, "<cell>", "exec")
-        now, later = set[str](), set[str]()
+        now, later, given = set[str](), set[str](), set[str]()
         tables = [(top, True)]
         while tables:
             table, at_once = tables.pop()
@@ -34,12 +36,14 @@ def needs_of(source: str) -> Needs:
                 outside = symbol.is_global() and not symbol.is_local()
                 if symbol.is_referenced() and (table is top or outside):
                     (now if at_once else later).add(symbol.get_name())
+                if symbol.is_declared_global() and (symbol.is_assigned() or symbol.is_imported()):
+                    given.add(symbol.get_name())
             for child in table.get_children():
                 runs = child.get_type() == "class" or child.get_name() in _AT_ONCE
                 tables.append((child, at_once and runs))
     except UNREADABLE as problem:
         raise ValueError(f"its names cannot be told: {problem}") from None
-    return Needs(frozenset(now), frozenset(later - now))
+    return Needs(frozenset(now), frozenset(later - now), frozenset(given))
 
 
 def mentioned(tree: ast.AST) -> frozenset[str]:

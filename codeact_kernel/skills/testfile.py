@@ -20,7 +20,7 @@ from . import stand_ins
 from .awaited import Awaited
 from .examples import MAX_EXAMPLES, Example
 from .frames import comparison, holds_frame, is_frame
-from .gathering import KERNEL_NAMES, TOOLS, Gathered, by_package
+from .gathering import KERNEL_NAMES, TOOLS, Gathered, by_package, imports_tools
 from .layout import joined
 from .literals import Literals
 from .names import mentioned
@@ -48,6 +48,8 @@ def tests_of(
     tree = parsed_source(source)
     known = {spec.name: spec for spec in specs}
     work = _Writing(gathered.function.name, gathered, known, Awaited(tree), mentioned(tree))
+    inner = (node for part in tree.body for node in ast.walk(part) if node is not part)
+    work.later = bool(gathered.modules) and any(map(imports_tools, inner))
     for example in examples:
         work.add(example)
     return work.result(where) if work.bodies else SkillTests("", (), work.refused, ())
@@ -66,6 +68,8 @@ class _Writing:
     """Tools."""
     errors: bool = False
     """Whether a tool raised what only a kernel knows."""
+    later: bool = False
+    """Whether it imports modules of tools when it is called: another test file may have made its own then."""
     refused: dict[str, int] = field(default_factory=dict)
 
     def add(self, example: Example) -> None:
@@ -147,9 +151,10 @@ class _Writing:
         raise ValueError(f"has a call of {call.tool} whose outcome is not known")
 
     def result(self, where: str) -> SkillTests:
+        begin = "    sys.modules.update(modules)\n" if self.later else ""
         names = [f"test_{self.name}_{number}" for number in range(1, len(self.bodies) + 1)]
         tests = [
-            f"def {name}():\n{textwrap.indent(body, '    ')}"
+            f"def {name}():\n{begin}{textwrap.indent(body, '    ')}"
             for name, body in zip(names, self.bodies, strict=True)
         ]
         source = "\n\n\n".join([*self._head(where), *tests]) + "\n"
@@ -196,6 +201,9 @@ class _Writing:
                 functions = ", ".join(f"{spec.function}={self._stand_in(spec)}" for spec in self._own(module))
                 yield f"{package}.{module} = types.SimpleNamespace({functions})"
                 yield f"sys.modules[{f'{package}.{module}'!r}] = {package}.{module}"
+        if self.later:
+            made = [*by_package(self.gathered.modules), *self.gathered.modules]
+            yield f"modules = {{name: sys.modules[name] for name in {made!r}}}"
 
     def _own(self, module: str) -> Iterator[ToolSpec]:
         """Also what no example called: it is imported by its name."""

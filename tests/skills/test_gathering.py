@@ -111,6 +111,38 @@ def test_tools_by_name_and_modules_of_tools() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cells", "modules"),
+    [
+        (["import mcp_servers", "def f(): return mcp_servers.asana.good(1), mcp_servers.b"], ["asana", "b"]),
+        (["import mcp_servers as m", "def f(): return m.asana.good(1)"], ["asana"]),
+        (["import mcp_servers as m", "def f(): return g()\ndef g(): return m.asana"], ["asana"]),
+        (["import mcp_servers", "import mcp_servers.b", "def f(): return mcp_servers.asana"], ["asana"]),
+        (["import mcp_servers.b", "def f(): return mcp_servers.asana"], ["asana", "b"]),
+        (["import mcp_servers.asana as a", "def f(): return a.good(1)"], ["asana"]),
+        (["def f():\n    import mcp_servers\n    return mcp_servers.asana.good(1)"], ["asana"]),
+        (["def f():\n    from mcp_servers import asana as a, b\n    return a.good(1)"], ["asana", "b"]),
+        (["def f():\n    from mcp_servers.asana import good\n    return good(1)"], ["asana"]),
+    ],
+)
+def test_modules_of_tools_however_they_are_reached(cells: list[str], modules: list[str]) -> None:
+    assert of("f", *cells).modules == tuple(f"mcp_servers.{one}" for one in modules)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["def f(n):\n    global SEEN\n    SEEN = n\n    return SEEN"],
+        ["def start():\n    global SEEN, re\n    import re\n    SEEN = 1\ndef f(): start(); return re, SEEN"],
+        ["class A:\n    name = __qualname__, __module__\ndef f(): return A"],
+        ["def f(): return __annotations__"],
+    ],
+)
+def test_names_that_the_code_itself_brings(cells: list[str]) -> None:
+    found = of("f", *cells)
+    assert free_names("\n".join(texts(found))) == ()
+
+
+@pytest.mark.parametrize(
     ("cells", "imports"),
     [
         (["import a.b.c", "import a.d", "def f(): return a.b.c.x()"], ["a.b.c"]),
@@ -174,6 +206,11 @@ def test_what_a_kernel_gives_beside_tools() -> None:
         (["def f(): return final_answer(1)"], "let it return the value instead"),
         (["def f(): return Out[1]"], "uses 'Out', which only a notebook has"),
         (["def f():\n    %time fetch(1)\n    return 1"], "holds IPython's own syntax"),
+        (["def f():\n    global A\n    A = B"], "uses 'B', which no cell"),
+        (
+            ["import toolkits", "def f(): return getattr(toolkits, 'shop')"],
+            "uses 'toolkits' without naming a module of it; import the module in a cell (from toolkits",
+        ),
         (["from . import x", "def f(): return x"], "which means nothing in a file of its own"),
         (["f = lambda: 1"], "'f' is no function"),
         (["x = 1"], "no step that ended well defines a function 'f'. The run defines: none"),

@@ -234,6 +234,12 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         "def fields(n):\n    'Doc.'\n    order = fetch(n)\n"
         "    return [*order.items, *order['keys'], order.get]",
     )
+    packaged = of(
+        "packaged",
+        "import toolkits",
+        "def packaged(n):\n    'Doc.'\n    import mcp_servers as m\n"
+        "    return m.files.read(n), toolkits.shop.price(n)",
+    )
     shaped = Record("Order", {"items": ["a"], "keys": ["b"], "get": 5})
     order = Record("Order", {"total": 5})
     calls = (
@@ -258,6 +264,16 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         "def named(n):\n    'Doc.'\n    return st(n) if n > 100 else price(n)",
     )
     for found, examples in [
+        (
+            packaged,
+            [
+                example(
+                    1,
+                    gives=("a", 2),
+                    calls=(call("files.read", 1, gives="a"), call("shop.price", 1, gives=2)),
+                )
+            ],
+        ),
         (fields, [example(1, gives=["a", "b", 5], calls=(call("fetch", 1, gives=shaped),))]),
         (
             mapped,
@@ -292,10 +308,10 @@ def test_the_tests_of_a_skill_run_as_they_stand(tmp_path: Path) -> None:
         assert len(made.tests) == {"plain": 2, "guarded": 3}.get(found.function.name, 1)  # Twice is one.
         write_skill(tmp_path, Skill(found.function.name, source), made.source)
     done = pytest_of(tmp_path)
-    assert "10 passed" in done.stdout, done.stdout
+    assert "11 passed" in done.stdout, done.stdout
     wrong = tmp_path / "plain.py"
     wrong.write_text(wrong.read_text().replace("[a, b]", "[b, a]"))
-    assert "2 failed, 8 passed" in pytest_of(tmp_path).stdout
+    assert "2 failed, 9 passed" in pytest_of(tmp_path).stdout
 
 
 @pytest.mark.parametrize(
