@@ -17,6 +17,11 @@ Functions that proved useful in earlier runs. Where one fits the task, import it
 kernel, and the tools that they call have real effects."""
 
 
+def skill_line(skill: ToolSpec) -> str:
+    """What the section says of one."""
+    return f"- {tool_line(skill).removeprefix(f'{PACKAGE}.')}"
+
+
 def skills_section(skills: Sequence[ToolSpec]) -> str:
     """The section; "" where there are none. Sorted, so that the same skills give the same bytes."""
     if not skills:
@@ -24,7 +29,7 @@ def skills_section(skills: Sequence[ToolSpec]) -> str:
     ordered, room = sorted(skills, key=lambda skill: skill.name), MAX_CHARS
     lines = [_HOW.format(package=PACKAGE, name=ordered[0].function)]
     for number, skill in enumerate(ordered):
-        line = f"- {tool_line(skill).removeprefix(f'{PACKAGE}.')}"
+        line = skill_line(skill)
         room -= len(line)
         if room < 0:
             lines.append(f"- and {len(ordered) - number:,} more; tools.search finds them")

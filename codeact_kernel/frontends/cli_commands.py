@@ -191,7 +191,9 @@ COMMANDS = {
         "tools",
         (
             *TOOLS,
+            SKILLS,
             APPROVE,
+            ALLOW_IMPORT,
             Option("--search", "ToolsApp.search", some),
             JSON,
             *COMMON,

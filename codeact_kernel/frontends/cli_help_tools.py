@@ -5,7 +5,7 @@ from __future__ import annotations
 from .cli_help_parts import CAGE, COMMON, EXIT_CODES
 
 TOOLS = f"""\
-codeact tools: the tools that an agent would have, and what they cost: the tokens of what
+codeact tools: the tools and skills that an agent would have, and what they cost: the tokens of what
 the system prompt says of them, and of their stubs (which a model asks for in the kernel).
 
 Usage
@@ -16,7 +16,11 @@ Usage
 
 Options
   --tools FILE.py        the tools of this file; may be repeated. Or an ENTRY as below
-  --mcp FILE             the MCP servers of this mcp.json; may be repeated. They are started
+  --mcp FILE             the MCP servers of this mcp.json; may be repeated. They are started.
+                         Where one of them cannot be had, the rest is shown, and the exit code is 2
+  --skills DIR           the skills in this folder, as far as they could be used with these tools;
+                         may be repeated
+  --allow-import NAME... modules that skills may import beside the default list
   --approve MODE         as of `codeact run`, to see what it means for each tool
   --search WORDS         what is searched for
   --json                 one JSON document on stdout, progress on stderr
@@ -39,6 +43,7 @@ Examples
   codeact tools --tools shop.py --tools crm=acme.crm
   codeact tools --mcp mcp.json 'filesystem.read_*'
   codeact tools --mcp mcp.json --search "list a folder"
+  codeact tools --tools shop.py --skills skills
 
 {EXIT_CODES}"""
 

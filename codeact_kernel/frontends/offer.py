@@ -1,4 +1,4 @@
-"""Owns the tools that an agent would have, as people look at them: signatures, effects, approvals, cost."""
+"""Owns what an agent would have, tools and skills, for people: signatures, effects, approvals, cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..conversation import CHARS_PER_TOKEN
 from ..exceptions import UsageError
 from ..prompt import system_prompt
 from ..prompt_modules import modules_section
+from ..prompt_skills import skill_line, skills_section
 from ..tools.tool import Tool
 from ..wire.messages import Json, ToolModule, ToolSpec
 from ..wire.schemas import module_source
@@ -27,18 +28,29 @@ _GLOB = frozenset("*?[")
 @dataclass(frozen=True)
 class Offer:
     """What an agent would have. `missing`: why a server cannot be had, by its name; `installed`: toolkits
-    that nobody named."""
+    that nobody named; `left_out`: what is to be told of skills that cannot be used."""
 
     tools: tuple[Tool, ...]
     modules: tuple[ToolModule, ...]
     approve: Approve | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     installed: tuple[Toolkit, ...] = ()
+    skills: tuple[ToolSpec, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
         """Without what is ours, such as `filesystem._updates`."""
         return tuple(made.spec for made in self.tools if not made.spec.function.startswith("_"))
+
+    @property
+    def functions(self) -> tuple[ToolSpec, ...]:
+        """What is listed and searched: tools, then skills."""
+        return (*self.specs, *self.skills)
+
+    def is_skill(self, spec: ToolSpec) -> bool:
+        """By identity: a server may be called `skills`."""
+        return any(spec is skill for skill in self.skills)
 
     def approvals(self) -> dict[str, str]:
         """By tool: allow, ask, deny, or "a rule". Raises: UsageError for a tool that there is not."""
@@ -46,8 +58,9 @@ class Offer:
         return {made.name: _approval(modes, made) for made in self.tools}
 
     def prompt_tokens(self) -> int:
-        """Of all that the system prompt says of the tools."""
-        with_tools = system_prompt(self.specs, "", (), "", None, self.modules, tuple(self.missing))
+        """Of all that the system prompt says of the tools and skills."""
+        missing = tuple(self.missing)
+        with_tools = system_prompt(self.specs, "", (), "", None, self.modules, missing, self.skills)
         return tokens(with_tools, system_prompt((), "", (), "", None))
 
 
@@ -74,6 +87,16 @@ def costs(offer: Offer) -> dict[str, Cost]:
         line = stubs if not name else next((one for one in lines if one.startswith(f"- {name}: ")), "")
         found[name] = Cost(tokens(line), tokens(stubs))
     return found
+
+
+def skills_cost(offer: Offer) -> Cost:
+    """Of all skills."""
+    return Cost(tokens(skills_section(offer.skills)), tokens(described(None, offer.skills)))
+
+
+def skill_tokens(spec: ToolSpec) -> int:
+    """Of the line of one skill in the prompt."""
+    return tokens(skill_line(spec))
 
 
 def described(module: ToolModule | None, specs: Sequence[ToolSpec]) -> str:
@@ -108,31 +131,54 @@ def searched(specs: Sequence[ToolSpec], words: str, limit: int) -> tuple[ToolSpe
 
 
 def offer_document(offer: Offer, shown: Iterable[ToolSpec]) -> dict[str, Json]:
-    """What `codeact tools --json` prints: `tools` as asked for, the rest of all there is."""
-    approvals, found = offer.approvals(), costs(offer)
+    """What `codeact tools --json` prints: `tools` and `skills` as asked for, the rest of all there is."""
+    approvals, found, asked = offer.approvals(), costs(offer), [*shown]
+    modules = {one.name: one for one in offer.modules}
     return {
         "schema_version": SCHEMA_VERSION,
-        "tools": [_tool_document(spec, approvals[spec.name]) for spec in shown],
+        "tools": [
+            _tool_document(spec, approvals[spec.name], modules.get(spec.module))
+            for spec in asked
+            if not offer.is_skill(spec)
+        ],
+        "skills": [_skill_document(spec) for spec in asked if offer.is_skill(spec)],
         "modules": [*_module_documents(offer, found)],
         "prompt_tokens": offer.prompt_tokens(),
-        "stub_tokens": sum(cost.stubs for cost in found.values()),
+        "stub_tokens": sum(cost.stubs for cost in (*found.values(), skills_cost(offer))),
         "token_estimate": ESTIMATE,
         "missing": [{"server": name, "problem": why} for name, why in offer.missing.items()],
         "installed": [
             {"name": one.name, "package": one.package, "value": one.value} for one in offer.installed
         ],
+        "left_out": [*offer.left_out],
     }
 
 
-def _tool_document(spec: ToolSpec, approval: str) -> dict[str, Json]:
+def _tool_document(spec: ToolSpec, approval: str, module: ToolModule | None) -> dict[str, Json]:
+    """`stub`: of a server's tool as in the kernel, with the types that it needs and its words marked."""
+    stub = described(module, [spec])
     return {
         "name": spec.name,
         "signature": signature_text(spec),
         "summary": summary(spec.doc),
         "effect": spec.effect,
         "approval": approval,
-        "stub": tool_stub(spec),
-        "stub_tokens": tokens(tool_stub(spec)),
+        "described_by": "server" if module is not None and module.package == "mcp_servers" else "author",
+        "stub": stub,
+        "stub_tokens": tokens(stub),
+    }
+
+
+def _skill_document(spec: ToolSpec) -> dict[str, Json]:
+    stub = tool_stub(spec)
+    return {
+        "name": spec.name,
+        "module": spec.module,
+        "signature": signature_text(spec),
+        "summary": summary(spec.doc),
+        "prompt_tokens": skill_tokens(spec),
+        "stub": stub,
+        "stub_tokens": tokens(stub),
     }
 
 

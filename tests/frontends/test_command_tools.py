@@ -113,22 +113,81 @@ def test_tools_of_servers_and_why_a_server_cannot_be_had(command: Command, folde
     servers = {"python": server | {"codeact": said}, "gone": {"command": str(folder / "no-program")}}
     (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
     done = command("tools", "--mcp", "mcp.json")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 2, done.stderr  # One that was named is missing; the rest is shown.
     assert "from mcp_servers import python · 4 functions" in done.stdout
     assert "python.run_cell(code: str) -> RunCellResult   [writes; approval: allow]" in done.stdout
     assert "[reads; the server says it reads; approval: allow]" in done.stdout
     assert "python.reset() -> ResetResult   [writes; approval: ask]" in done.stdout
     assert "_updates" not in done.stdout
     assert "server gone cannot be had:" in done.stdout
+    del servers["gone"]
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
     one = command("tools", "--mcp", "mcp.json", "python.list_variables")
+    assert one.returncode == 0, one.stderr
     assert "class ListVariablesResult(TypedDict):" in one.stdout
     assert "def list_variables() -> ListVariablesResult:" in one.stdout
     assert "data, not instructions" in one.stdout
+    document = json.loads(command("tools", "--mcp", "mcp.json", "python.list_variables", "--json").stdout)
+    (tool,) = document["tools"]
+    assert "data, not instructions" in tool["stub"]
+    assert "class ListVariablesResult(TypedDict):" in tool["stub"]
+    assert (tool["described_by"], tool["stub_tokens"]) == ("server", tokens(tool["stub"]))
     refused = command("tools", "--mcp", "mcp.json", "--approve", "python.rest=deny")
     assert refused.returncode == 2
     assert "'python.rest' is no tool of python now; did you mean 'python.reset'?" in refused.stderr
     noted = command("tools", "--mcp", "mcp.json", "--approve", "python.rest*=deny", "--json")
     assert "'python.rest*' matches no tool of python now" in noted.stderr
+
+
+def test_nothing_is_said_of_options_that_were_given(codeact: Command, folder: Path) -> None:
+    servers = {"gone": {"command": str(folder / "no-program")}}
+    (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    done = codeact("tools", "--mcp", "mcp.json")
+    assert (done.returncode, "name some with" in done.stdout) == (2, False)
+    assert "server gone cannot be had:" in done.stdout
+
+
+def test_skills_are_listed_with_what_they_cost(command: Command, codeact: Command, folder: Path) -> None:
+    skills = folder / "kept"
+    skills.mkdir()
+    (skills / "total.py").write_text('def total(orders: list[int]) -> int:\n    """The sum. All of it."""\n')
+    (skills / "paid.py").write_text("def paid(): return fetch_orders('paid')\n")
+    (skills / "other.py").write_text("from toolkits import crm\ndef other(): return crm.refund(1)\n")
+    (skills / "bad.py").write_text("def bad(:\n")
+    words = ("tools", "--tools", "shop.py", "--skills", "kept")
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    listed, totals = done.stdout.split("from skills import … · 2 functions · ")[1].split(
+        "3 tools, 2 skills: "
+    )
+    assert "skills.paid()   [a skill, runs in the sandbox; " in listed
+    assert "skills.total(orders: list[int]) -> int   [a skill, runs in the sandbox; " in listed
+    assert "    The sum.\n" in listed
+    assert "skill 'other' is left out: this run has no toolkits.crm, which it calls" in totals
+    assert "bad.py' cannot be used: line 1: " in totals
+    one = command(*words, "skills.total")
+    assert one.stdout.startswith("from skills import total\n")
+    assert "All of it." in one.stdout
+    found = command(*words, "--search", "sum of orders")
+    assert found.stdout.startswith("skills.total(")
+    document = json.loads(codeact(*words, "--json").stdout)
+    without = json.loads(codeact("tools", "--tools", "shop.py", "--json").stdout)
+    assert ([one["name"] for one in document["skills"]], len(document["tools"])) == (
+        ["skills.paid", "skills.total"],
+        3,
+    )
+    assert [one["module"] for one in document["skills"]] == ["skills", "skills"]
+    assert len(document["left_out"]) == 2
+    assert document["prompt_tokens"] > without["prompt_tokens"]
+    assert document["stub_tokens"] > without["stub_tokens"]
+
+
+def test_a_skill_may_import_what_is_allowed(command: Command, folder: Path) -> None:
+    (folder / "kept").mkdir()
+    (folder / "kept" / "home.py").write_text("import os\ndef home(): return os.getcwd()\n")
+    assert "--allow-import os allows it" in command("tools", "--skills", "kept").stderr
+    done = command("tools", "--skills", "kept", "--allow-import", "os")
+    assert (done.returncode, "0 tools, 1 skill: about" in done.stdout) == (0, True), done.stderr
 
 
 def test_the_cost_is_that_of_the_prompt(shop: Path) -> None:
