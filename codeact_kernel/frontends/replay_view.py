@@ -48,7 +48,7 @@ def show_verdict(page: Page, report: ReplayReport) -> None:
 def _show(page: Page, where: str, drift: Drift, counted: Set[DriftKind]) -> None:
     detail = clean(clip(drift.detail, DETAIL))
     first, *others = f"\n{detail}".split("\n") if drift.kind == "output" else detail.split("\n")
-    said = "versions, allow-list or cage" if drift.kind == "profile" else drift.kind
+    said = "what it ran on" if drift.kind == "profile" else drift.kind
     if drift.kind in counted:
         page.line(f"{where}  ✗ {said} differs: {first}".rstrip(), "red")
     else:

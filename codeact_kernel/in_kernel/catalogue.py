@@ -123,7 +123,12 @@ class Catalogue:
 
     def _outcome(self, module: str, function: str, *args: object) -> ToolOutcome:
         encoded = tuple(encode(value, blobs=True) for value in args)
-        return self.caller.call(f"{module}.{function}", encoded, {})
+        match self.caller.call(tool := f"{module}.{function}", encoded, {}):
+            case Raised(kind, message) if message.startswith(f"{tool}(): "):
+                # Of a name that no code has called; the server's is what says something.
+                return Raised(kind, f"{module}: {message.removeprefix(f'{tool}(): ')}")
+            case outcome:
+                return outcome
 
     def _added(self, module: str, value: object) -> tuple[ToolSpec, ...]:
         """Appends: what is known stays as it is."""

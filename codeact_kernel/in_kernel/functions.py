@@ -20,6 +20,8 @@ from codeact_kernel.wire.stubs import parameters_hint
 
 AWAITABLE = "__codeact_awaitable__"
 """Name of `awaitable` among the builtins of action code."""
+REFUSED = "(max_calls)"
+"""In what is said of a call that was one too many: its arguments are not to blame."""
 _SHOWN = 5
 _tools: WeakKeyDictionary[Callable[..., Any], ToolFunction] = WeakKeyDictionary()
 """Of each function its tool. Not an attribute of it: `functools.wraps` would copy that."""
@@ -44,7 +46,8 @@ class ModuleTool(ToolFunction):
 
     def _unwrap(self, outcome: ToolOutcome) -> object:
         __tracebackhide__ = True
-        return value_of(outcome, parameters_hint(self._spec) if isinstance(outcome, Raised) else "")
+        hint = isinstance(outcome, Raised) and REFUSED not in outcome.message
+        return value_of(outcome, parameters_hint(self._spec) if hint else "")
 
     def _bound(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:
         """The arguments by name, in the order of the signature. Raises TypeError."""

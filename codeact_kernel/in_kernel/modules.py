@@ -46,7 +46,12 @@ class ToolPackage(ModuleType):
         _hooked(self, absent, lambda: [*modules])
 
 
-class ToolsModule(ModuleType):
+class TellingModule(ModuleType):
+    """A module in memory that says in words that help what it has not. The import statement would drop them:
+    `check_import`."""
+
+
+class ToolsModule(TellingModule):
     """A module of tools. `__all__`: its functions; a server may offer more, of which a name that is not there
     yet is asked for.
 
@@ -206,8 +211,11 @@ def _is_type(value: object) -> bool:
 
 def check_import(module: object, name: str) -> None:
     """For `from mcp_servers.filesystem import nope`. Raises ImportError, which says what there is."""
-    if isinstance(module, ToolsModule) and name != "*" and not hasattr(module, name):
-        raise ImportError(f"cannot import name {name!r}: {missing(module, name)}", name=module.__name__)
+    if isinstance(module, TellingModule) and name != "*":
+        try:
+            getattr(module, name)
+        except AttributeError as problem:
+            raise ImportError(f"cannot import name {name!r}: {problem}", name=module.__name__) from None
 
 
 def missing(module: ToolsModule, name: str) -> str:

@@ -16,11 +16,12 @@ from typing import Any, cast
 
 from codeact_kernel.in_kernel.awaiting import AwaitTools
 from codeact_kernel.in_kernel.guard import Guard
+from codeact_kernel.in_kernel.modules import TellingModule
 from codeact_kernel.in_kernel.tools import ToolFunction
 from codeact_kernel.wire.setup_skills import PACKAGE, Skill
 
 
-class SkillPackage(ModuleType):
+class SkillPackage(TellingModule):
     """`skills`. `__all__`: what there is; each function is made when it is looked up first."""
 
     def __init__(self, skills: Skills) -> None:

@@ -126,6 +126,11 @@ class Toolbox:
         return f"<tools: {len(catalogue.specs()):,} functions in {modules}; help(tools) tells more>"
 
 
+for _method in ("search", "describe", "refresh", "resources", "read", "prompts", "prompt"):
+    # For messages: what is called is `tools.read`, and the name of its class is nowhere else.
+    getattr(Toolbox, _method).__qualname__ = f"tools.{_method}"
+
+
 class _Index:
     """The index of what is known now; made when something is searched for, and again when more is known."""
 

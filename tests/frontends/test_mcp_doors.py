@@ -258,7 +258,8 @@ def test_a_live_replay_calls_the_servers_and_says_what_has_changed(
     configuration(folder / "mcp.json", {"shop": {**server, "args": [*server["args"], "2"]}})
     again = command("replay", "run.ipynb", "--live", "--yes", "--mcp", "mcp.json")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "shop.refund: its server says something else now of its arguments" in again.stdout
+    said = "shop.refund: its server says something else now of its arguments"
+    assert f"what it ran on differs (not counted): {said}" in again.stdout
     assert log.read_text() == "8\n8\n"
     assert none_is_left(log)
 

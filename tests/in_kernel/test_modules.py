@@ -262,11 +262,15 @@ def test_what_is_called_in_place_of_an_awaited_function(files: Any) -> None:
     assert awaitable(wrapped) is wrapped
 
 
+MANY = "it may be called 2 times in a run (max_calls), and was"
+
+
 def test_failures(here: Place, files: Any) -> None:
     hint = "\nParameters (* = required): path*"
     for kind, error, message, said in (
         ("ToolError", ToolError, "no such folder", f"no such folder{hint}"),
         ("ToolError", ToolError, f"no{hint}", f"no{hint}"),
+        ("ToolError", ToolError, f"f(): {MANY}", f"f(): {MANY}"),
         ("ToolUnavailable", ToolUnavailable, "it has ended", "it has ended"),
         ("ToolDenied", ToolDenied, "by hand", "by hand"),
         ("TimeoutError", TimeoutError, "too late", "too late"),
@@ -353,6 +357,9 @@ def test_a_server_that_has_failed_says_why() -> None:
         broken = importlib.import_module("mcp_servers.files")
         with pytest.raises(AttributeError, match="'read': ToolUnavailable: the server 'files' did not start"):
             broken.read("a")
+        made.host.fails("files._updates", "ToolUnavailable", "files._updates(): it did not start")
+        with pytest.raises(AttributeError, match="'dir': ToolUnavailable: files: it did not start"):
+            broken.dir("a")
 
 
 # --- a hostile server ---

@@ -131,7 +131,7 @@ def test_a_kernel_without_skills_says_how_to_get_some(tmp_path: Path) -> None:
 def test_a_skill_that_is_not_there(tmp_path: Path) -> None:
     ran = run(tmp_path, setup(TOTAL), "import skills\nskills.nope", "from skills import nope").cells
     assert "there is no skill 'nope'; there are: total" in ran[1][1]
-    assert "cannot import name 'nope'" in ran[2][1]
+    assert "cannot import name 'nope': there is no skill 'nope'; there are: total" in ran[2][1]
 
 
 def test_a_server_of_an_older_notebook_may_be_called_as_the_package_is(tmp_path: Path) -> None:

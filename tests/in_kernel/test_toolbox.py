@@ -117,6 +117,14 @@ def test_refresh_raises_what_the_server_says(box: Box) -> None:
     box.host.fails("files._updates", "ToolUnavailable", "it has ended")
     with pytest.raises(ToolUnavailable, match="it has ended"):
         box.tools.refresh()
+    box.host.fails("files._resources", "ToolUnavailable", "files._resources(): it has ended")
+    with pytest.raises(ToolUnavailable, match=r"^files: it has ended$"):
+        box.tools.resources("files")
+
+
+def test_a_call_that_does_not_fit_is_told_by_the_name_that_code_uses(box: Box) -> None:
+    with pytest.raises(TypeError, match=r"^tools\.resources\(\) missing 1 required"):
+        getattr(box.tools, "resources")()  # noqa: B009  # a type checker sees that it does not fit
 
 
 def test_a_server_that_is_gone_does_not_keep_others_from_telling() -> None:
