@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..exceptions import CodeActError, UsageError
+from ..notebook.cells import setup_spec
 from ..notebook.recover import Recovered, goes_on, journals, notebook_of, recover
+from ..resuming import cut_off_step, doubtful
 from ..wire.messages import Json
 from ..wire.tape import show_call
 from . import brief
@@ -15,6 +17,7 @@ from .cli import ENDED
 from .documents import call_document, dumps
 from .doors import outlets
 from .page import Page
+from .person import PROMPTS
 from .terminal import clean
 
 
@@ -75,8 +78,32 @@ def show_recovered(page: Page, found: Recovered) -> None:
     if found.kept is not None:
         page.line(f"  what was changed in it by hand is in {clean(str(found.kept))}", "yellow")
     if trajectory.stop is None:
-        tools = " --tools FILE.py" if calls else ""
-        page.line(f"  To go on: codeact resume {clean(str(found.path))}{tools}", "dim")
+        page.line(f"  To go on: codeact resume {clean(str(found.path))}{''.join(_options(found))}", "dim")
+        if _undecided(found):
+            page.line("  (or --in-doubt retry, which makes the calls in doubt again)", "dim")
+
+
+def _options(found: Recovered) -> Iterator[str]:
+    """What resuming it takes: the tools that it had, and what becomes of calls in doubt."""
+    spec = setup_spec(found.trajectory.info.setup)
+    tools = () if spec is None else spec.tools
+    servers = (
+        {one.name for one in spec.modules if one.package == "mcp_servers"} if spec is not None else set()
+    )
+    if any(tool.module not in servers and tool.name not in PROMPTS for tool in tools):
+        yield " --tools FILE.py"
+    if servers:
+        yield " --mcp FILE"
+    if _undecided(found):
+        yield " --in-doubt skip"
+
+
+def _undecided(found: Recovered) -> bool:
+    """Whether resuming it asks what becomes of a call; a reading one is just made again."""
+    spec, cut = setup_spec(found.trajectory.info.setup), cut_off_step(found.trajectory)
+    if spec is None or cut is None or cut.action is None:
+        return False
+    return any(True for _ in doubtful(cut, {tool.name: tool.effect for tool in spec.tools}))
 
 
 def _document(found: Sequence[Recovered], problems: Sequence[str]) -> dict[str, Json]:

@@ -23,7 +23,8 @@ from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.notebook.replacing import half_written
 from codeact_kernel.notebook.writer import write
 from codeact_kernel.trajectory import Reply, Stop, Verdict
-from codeact_kernel.wire.messages import Returned
+from codeact_kernel.wire.messages import Effect, Returned, ToolCall, ToolModule, ToolSpec
+from codeact_kernel.wire.setup import SetupSpec, setup_source
 
 from .cut_off import FIRST, info, killed_after, open_run
 
@@ -200,13 +201,41 @@ def test_recover_tells_what_it_found_and_how_to_go_on(command: Command, folder: 
     assert shown.stdout.splitlines() == [
         "Recovered run.ipynb: 2 steps, 4 tool calls done",
         "  in doubt, may have been done: step 2, refund(3)",
-        "  To go on: codeact resume run.ipynb --tools FILE.py",
+        "  To go on: codeact resume run.ipynb --tools FILE.py --in-doubt skip",
+        "  (or --in-doubt retry, which makes the calls in doubt again)",
     ]
     again = command("recover", "run.ipynb")
     assert again.stdout.splitlines() == [
         "run.ipynb: nothing to recover, its run was not cut off",
         "No run was cut off here.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "effect", "options"),
+    [
+        ("shop.refund", "write", " --mcp FILE --in-doubt skip"),
+        ("shop.refund", "read", " --mcp FILE"),
+        ("crm.refund", "write", " --tools FILE.py --mcp FILE --in-doubt skip"),
+        ("", "write", " --mcp FILE"),
+    ],
+)
+def test_how_to_go_on_names_what_the_run_had(
+    tool: str, effect: Effect, options: str, command: Command, folder: Path
+) -> None:
+    specs = (ToolSpec("input", effect="read"), *([ToolSpec(tool, effect=effect)] if tool else []))
+    modules = (ToolModule("shop", "mcp_servers"), ToolModule("crm", "toolkits"))
+    setup = setup_source(SetupSpec("", (), specs, (), modules))
+    recorder = JournalRecorder(folder / "run.ipynb", Redactor({}))
+    recorder.begin(replace(info([]), setup=setup))
+    recorder.begin_turn("refund it")
+    recorder.begin_step(1, Reply("Now.", "refund(1)"))
+    if tool:
+        recorder.tool_intent(ToolCall(1, 1, tool, (1,), {}, None))
+    recorder.close()
+    shown = command("recover").stdout
+    assert f"  To go on: codeact resume run.ipynb{options}\n" in shown
+    assert ("--in-doubt retry" in shown) == ("--in-doubt" in options)
 
 
 def test_recover_as_a_document(command: Command, folder: Path) -> None:
