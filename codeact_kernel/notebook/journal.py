@@ -159,9 +159,10 @@ class JournalRecorder:
             raise UsageError(f"the folder {str(folder)!r} does not exist; make it, or choose another --out")
         for path in self._mine:
             if os.path.lexists(path):
-                raise UsageError(
-                    f"{str(path)!r} exists already and is kept; choose another --out, or move it away"
-                )
+                way = "choose another --out, or move it away"
+                if path == self.journal:
+                    way += f"; if its run was cut off, codeact recover {str(self.path)!r} saves it"
+                raise UsageError(f"{str(path)!r} exists already and is kept; {way}")
 
 
 class _Known(NamedTuple):

@@ -159,8 +159,10 @@ def test_a_host_that_is_killed_leaves_every_effect_on_record(tmp_path: Path) -> 
 @pytest.mark.parametrize("name", ["run.ipynb", "run.codeact.jsonl"])
 def test_an_existing_run_is_never_touched(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("precious")
-    with pytest.raises(UsageError, match="exists already and is kept; choose another --out"):
+    with pytest.raises(UsageError, match="exists already and is kept; choose another --out") as caught:
         JournalRecorder(tmp_path / "run.ipynb")
+    way = f"codeact recover {str(tmp_path / 'run.ipynb')!r} saves it"
+    assert (way in str(caught.value)) == (name == "run.codeact.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "precious"
 
