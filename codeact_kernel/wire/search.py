@@ -1,8 +1,8 @@
 """Owns the search for tools: ranked by words of module, name, parameters and description.
 
 BM25 over fields (Robertson, Zaragoza: The Probabilistic Relevance Framework, 2009): a word counts more in a
-name than in a description, and more when few tools have it. Words are cut out of snake_case and camelCase;
-a word that is asked for finds those that begin with it, and where nothing is found, those spelled nearly so.
+name than in a description, and more when few tools have it. Words are cut out of snake_case and camelCase; a
+word that is asked for finds those that begin with it, and where there are none, those spelled nearly so.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import difflib
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from heapq import nsmallest
 from itertools import islice
@@ -21,8 +21,10 @@ from typing import TypeAlias
 from .messages import ToolSpec
 
 LIMIT = 10
-_Like: TypeAlias = "Callable[[str], Iterable[tuple[str, float]]]"
-"""The words that tools have for one that is asked for, and how much each counts."""
+_Asked: TypeAlias = "tuple[str, tuple[str, ...]]"
+"""A word of a query, and what it is made of, where that is camelCase."""
+_Scores: TypeAlias = "dict[int, float]"
+"""By the place of a tool."""
 _MODULE, _NAME, _PARAMETER, _DOC = 3.0, 4.0, 1.5, 1.0
 """How much a word counts, by where it stands."""
 _PREFIX, _NEARLY = 0.5, 0.3
@@ -31,10 +33,14 @@ _K1, _B = 1.2, 0.5
 _DOC_CHARS = 2_000
 _PARAMETERS = 100
 _QUERY_WORDS = 16
+_SPELLED = 3
+"""Words of a query for which those spelled nearly so are looked for: that takes long."""
 _EXPANDED = 100
 """Words of the tools that one word of a query may stand for."""
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_PLURAL = re.compile(r"(?:.ch|.sh|.x|.ss|.zz|[^aeof]us)(?=es$)|..ch(?=e$)")
+"""Branches, boxes, statuses, but houses and causes; and cache, so that it is what is left of caches."""
 
 
 def words(text: str) -> list[str]:
@@ -46,6 +52,8 @@ def words(text: str) -> list[str]:
 def _stem(word: str) -> str:
     if len(word) > 4 and word.endswith("ies"):
         return f"{word[:-3]}y"
+    if len(word) > 4 and (plural := _PLURAL.search(word)):
+        word = word[: plural.end()]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -71,24 +79,37 @@ class SearchIndex:
 
     def search(self, query: str, limit: int = LIMIT) -> tuple[ToolSpec, ...]:
         """The tools that fit best, at most `limit`, the best first; none when no word fits."""
-        asked = [*dict.fromkeys(words(query[:_DOC_CHARS]))][:_QUERY_WORDS]
-        scores = self._scores(asked, self._beginning)
-        scores = scores or self._scores(asked, self._nearly)
+        asked = [*dict.fromkeys(self._asked(query[:_DOC_CHARS]))][:_QUERY_WORDS]
+        found = {each: self._found(*each) for each in asked}
+        strange = [each for each in asked if not found[each]]
+        if len(strange) < len(asked):  # A short one is near to too much to say anything beside others.
+            strange = [(word, parts) for word, parts in strange if len(word) > 3]
+        found |= {each: self._of_word(self._nearly(each[0])) for each in strange[:_SPELLED]}
+        scores = _together([*found.values()])
         exact = self._by_name.get(query.strip().lower())
         ranked = nsmallest(limit, scores, key=lambda place: (place != exact, -scores[place], place))
         return tuple(self._specs[place] for place in ranked)
 
-    def _scores(self, asked: Sequence[str], like: _Like) -> Mapping[int, float]:
-        """By place; a tool that has more of the words comes before one that has a word more often."""
-        total: dict[int, float] = defaultdict(float)
-        matched: dict[int, int] = defaultdict(int)
-        for word in asked:
-            for place, score in self._of_word(like(word)).items():
-                total[place] += score
-                matched[place] += 1
-        return {place: score * matched[place] / len(asked) for place, score in total.items()}
+    def _asked(self, query: str) -> Iterator[_Asked]:
+        """The words of a query. GitHub is one word, where a tool has it; else it is two, git and hub."""
+        for text in _WORDS.findall(query):
+            parts, whole = words(text), _stem(text.lower())
+            if len(parts) > 1 and any(True for _ in self._beginning(whole)):
+                yield whole, tuple(parts)
+            else:
+                yield from ((part, ()) for part in parts)
 
-    def _of_word(self, expanded: Iterable[tuple[str, float]]) -> Mapping[int, float]:
+    def _found(self, word: str, parts: tuple[str, ...]) -> _Scores:
+        """By place, how well a tool fits the word, or all of its parts."""
+        best = self._of_word(self._beginning(word))
+        if parts:
+            first, *others = [self._of_word(self._beginning(part)) for part in parts]
+            for place in [place for place in first if all(place in each for each in others)]:
+                score = (first[place] + sum(each[place] for each in others)) / len(parts)
+                best[place] = max(best.get(place, 0.0), score)
+        return best
+
+    def _of_word(self, expanded: Iterable[tuple[str, float]]) -> _Scores:
         """By place: how well it fits one word of a query, by the best of the words that stands for."""
         best: dict[int, float] = {}
         known = [(self._weights[word], factor) for word, factor in expanded]
@@ -129,6 +150,17 @@ class SearchIndex:
             yield found, _NEARLY
 
 
+def _together(found: Sequence[_Scores]) -> Mapping[int, float]:
+    """By place; a tool that has more of the words comes before one that has a word more often."""
+    total: dict[int, float] = defaultdict(float)
+    matched: dict[int, int] = defaultdict(int)
+    for scores in found:
+        for place, score in scores.items():
+            total[place] += score
+            matched[place] += 1
+    return {place: score * matched[place] / len(found) for place, score in total.items()}
+
+
 def nearest(name: str, names: Iterable[str], most: int = 3) -> tuple[str, ...]:
     """The names that somebody who wrote `name` may have meant, the nearest first."""
     return tuple(difflib.get_close_matches(name[:_DOC_CHARS], names, n=most, cutoff=0.6))
@@ -141,7 +173,10 @@ def _counts(spec: ToolSpec) -> Mapping[str, float]:
         counts[_stem(word)] += times * _DOC
     parameters = " ".join(islice(_parameters(spec), _PARAMETERS))
     for weight, text in ((_MODULE, spec.module), (_NAME, spec.function), (_PARAMETER, parameters)):
-        for word in words(text):
+        cut = words(text)
+        # As descriptions are read, and as somebody may ask: in one.
+        whole = {*map(_stem, _WORDS.findall(text.lower()))}.difference(cut) if _CAMEL.search(text) else ()
+        for word in (*cut, *whole):
             counts[word] += weight
     return counts
 

@@ -52,6 +52,49 @@ def test_what_is_meant_comes_first(query: str, first: str) -> None:
     assert INDEX.search(query)[0].name == first
 
 
+NAMED = SearchIndex(
+    (
+        spec("git.git_status", "Shows the working tree."),
+        spec("git.git_log", "Shows the commits of a hub."),
+        spec("github.create_issue", "Creates an issue in a GitHub repository.", "owner"),
+        spec("github.listPullRequests", "Lists pull requests.", "owner"),
+        spec("jira.createIssue", "Makes an issue."),
+        spec("youtube.search_videos", "Searches videos.", "query"),
+        spec("memory.add_note", "Adds what you want to remember; you can list it. See createIssue.", "text"),
+        spec("vcs.remove_branch", "Removes a branch, with its caches.", "name"),
+        spec("files.delete_file", "Deletes a file, or clears a cache; tells the status."),
+        spec("app.remove_user"),
+        spec("web.delete_page", "Deletes a page and the statuses of it."),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("GitHub", ["github.create_issue", "github.listPullRequests", "git.git_log"]),
+        ("YouTube", ["youtube.search_videos"]),
+        ("listPullRequests", ["github.listPullRequests"]),
+        ("createIssue", ["github.create_issue", "jira.createIssue", "memory.add_note"]),
+        ("removeBranch", ["vcs.remove_branch"]),
+        ("delete branches", ["vcs.remove_branch", "files.delete_file", "web.delete_page"]),
+        ("cache", ["vcs.remove_branch", "files.delete_file"]),
+        ("statuses", ["git.git_status", "files.delete_file", "web.delete_page"]),
+        ("remove brunch", ["vcs.remove_branch"]),
+        ("pull reqeusts", ["github.listPullRequests"]),
+        ("videos zebra", ["youtube.search_videos"]),
+        ("xy zq remove", ["app.remove_user", "vcs.remove_branch"]),
+    ],
+)
+def test_camel_case_plurals_and_misspelled_words_beside_others(query: str, found: list[str]) -> None:
+    assert {tool.name for tool in NAMED.search(query)[: len(found)]} == set(found)
+    assert NAMED.search(query)[0].name == found[0]
+
+
+def test_parts_of_a_known_name_say_nothing() -> None:
+    assert len(NAMED.search("YouTube")) == 1
+
+
 def test_all_words_count_more_than_one_word_often() -> None:
     one, both = (
         spec("a.copy", "copy copy copy copy"),
@@ -78,6 +121,12 @@ def test_how_many_and_none() -> None:
 def test_words_of_names() -> None:
     assert words("listHTTPServers2 read_text-file") == ["list", "http", "server", "2", "read", "text", "file"]
     assert words("queries address class Straße größe") == ["query", "address", "class", "straße", "größe"]
+
+
+def test_one_word_for_one_and_several() -> None:
+    one = words("branch bush box class address process status virus house cause use cache bus query cash")
+    several = "branches bushes boxes classes addresses processes statuses viruses houses causes uses caches"
+    assert words(f"{several} buses queries cashes") == one
 
 
 def test_the_same_question_has_the_same_answer() -> None:
@@ -111,6 +160,7 @@ def test_2500_tools() -> None:
         "rules of the zone",
         "delete",
         "acount",
+        "acount invioce custmoer ordr reprot tickte brnach",
         "get list create update delete",
         "r",
     ):
