@@ -14,6 +14,7 @@ from ..exceptions import UsageError
 from ..notebook.redact import Redactor
 from ..skills.folder import read_folders
 from ..skills.gathering import TOOL_PACKAGES, free_names
+from ..skills.names import dotted_uses
 from ..wire.messages import ToolModule, ToolSpec
 from ..wire.setup_skills import PACKAGE, Skill, check_skill
 from .imports import refused_imports
@@ -88,10 +89,12 @@ def usable(
 
 def _needed(skill: Skill) -> set[str]:
     """The tools that a skill calls by name, and the modules of tools that it imports."""
-    needed = set(free_names(skill.source))
-    for _, dotted in _imports(check_skill(skill)):
-        package, _, rest = dotted.partition(".")
-        if package in TOOL_PACKAGES and rest:
+    needed, tree = set(free_names(skill.source)), check_skill(skill)
+    dotted = {dotted for _, dotted in _imports(tree)}
+    for package in dotted.intersection(TOOL_PACKAGES):
+        dotted |= dotted_uses(tree, package)  # `import toolkits`, then `toolkits.shop.price(1)`.
+    for package, _, rest in (each.partition(".") for each in dotted):
+        if package in TOOL_PACKAGES and rest and not rest.startswith("_"):
             needed.add(f"{package}.{rest.partition('.')[0]}")
     return needed
 

@@ -70,13 +70,17 @@ def test_skills_whose_tools_a_run_has_not_are_left_out() -> None:
         Skill("c", "import mcp_servers.files\ndef c(n): return n"),
         Skill("d", "def d(n): return helper(n)"),
         Skill("e", "def e(n): return len(n)"),
+        Skill("g", "import toolkits\ndef g(n): return toolkits.shop.price(n), toolkits.__all__"),
+        Skill("h", "import mcp_servers\ndef h(n): return mcp_servers.files.read(n)"),
+        Skill("i", "def i(n):\n    try: return fetch(n)\n    except tools.ToolError: return None"),
     )
     told: list[str] = []
     found = usable(Found(skills), [ToolSpec("fetch")], [ToolModule("shop", "toolkits")], told.append)
-    assert [skill.name for skill in found] == ["a", "b", "e"]
+    assert [skill.name for skill in found] == ["a", "b", "e", "g", "i"]
     assert told == [
         "skill 'c' is left out: this run has no mcp_servers.files, which it calls",
         "skill 'd' is left out: this run has no helper, which it calls",
+        "skill 'h' is left out: this run has no mcp_servers.files, which it calls",
     ]
 
 
