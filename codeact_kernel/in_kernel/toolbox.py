@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import groupby
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
 
 from codeact_kernel.in_kernel import tools as raised
 from codeact_kernel.in_kernel.catalogue import Catalogue
 from codeact_kernel.in_kernel.listing import Hit, Listing, Text
-from codeact_kernel.in_kernel.modules import ToolsModule, make_functions
+from codeact_kernel.in_kernel.modules import PACKAGES, ToolsModule, make_functions
+from codeact_kernel.in_kernel.tools import ToolFunction
 from codeact_kernel.wire.media import ResourceLink
 from codeact_kernel.wire.messages import ToolSpec
 from codeact_kernel.wire.search import LIMIT, SearchIndex, nearest
+from codeact_kernel.wire.setup_skills import PACKAGE as SKILLS
 from codeact_kernel.wire.stubs import signature_text, summary, tool_stub
 
 MOST = 100
@@ -67,8 +70,9 @@ class Toolbox:
         ]
         return Listing(hits, f"No tool of {len(index.now()):,} fits {query[:100]!r}; try other words.")
 
-    def describe(self, *patterns: str) -> Text:
+    def describe(self, *patterns: str | ModuleType | Callable[..., Any]) -> Text:
         """Functions as source text, with their types: by name, by module, or by a pattern ("*.read_*").
+        Also functions and modules themselves.
 
         Raises: ValueError when there is none of that name; it says which are spelled nearly so.
         """
@@ -154,21 +158,37 @@ def read_resource(toolbox: Toolbox) -> None:
 
 def _name(what: object) -> str:
     """Of a module or a function, or the text itself. Raises TypeError."""
-    if isinstance(what, ToolsModule):
-        return what.__name__.rpartition(".")[2]
-    if isinstance(what, str):
-        return what
+    match what:
+        case ToolsModule():
+            return what.__name__.rpartition(".")[2]
+        case str():
+            return what
+        case ToolFunction():
+            return what._spec.name
+        case FunctionType() if name := _function_name(what):
+            return name
     raise TypeError(f"a name is a text, such as 'filesystem', not {type(what).__name__}")
 
 
+def _function_name(function: FunctionType) -> str:
+    """Of a function that was imported from one of our packages; "" for another."""
+    package, _, module = str(function.__module__).partition(".")
+    if package == SKILLS:  # Each is a module of its own.
+        return f"{SKILLS}.{function.__name__}"
+    return f"{module}.{function.__name__}" if package in PACKAGES else ""
+
+
 def _matching(catalogue: Catalogue, pattern: str) -> Sequence[ToolSpec]:
-    """Raises ValueError when there are none."""
+    """By the name of the function alone where nothing else is called so. Raises ValueError when there are
+    none."""
     pattern = pattern.removeprefix("mcp_servers.").removeprefix("toolkits.")
     specs = catalogue.specs()
     found = [spec for spec in specs if fnmatchcase(spec.name, pattern) or spec.module == pattern != ""]
+    found = found or [spec for spec in specs if spec.function == pattern]
     if found:
         return found
-    meant = nearest(pattern, [*catalogue.modules, *(spec.name for spec in specs)])
+    functions = [] if "." in pattern else [spec.function for spec in specs]
+    meant = nearest(pattern, [*catalogue.modules, *(spec.name for spec in specs), *functions])
     said = f" Did you mean {' or '.join(map(repr, meant))}?" if meant else ""
     raise ValueError(f"no tool is called {pattern[:100]!r}.{said} tools.search('words') finds tools.")
 

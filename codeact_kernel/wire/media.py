@@ -24,7 +24,7 @@ MAX_PLAYED = 8 * 1024 * 1024
 """Bytes that are put into a page to be played there."""
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,80}")
 _PLAYED = ("audio", "video")
-_VARIABLE = re.compile(r"\{(\w+)\}")
+_EXPRESSION = re.compile(r"\{([^{}]*)\}")
 
 
 def media_type_of(text: str | None) -> str:
@@ -66,7 +66,8 @@ class Media:
 @dataclass(frozen=True)
 class ResourceLink:
     """A resource of the MCP server whose module is `server`. `read` gets it; `template`: its `uri` has
-    variables, `{id}`, which `read(id=3)` fills in. `size` in bytes, where the server says it."""
+    variables, `{id}`, which `read(id=3)` fills in; what else RFC 6570 has, `{+path}`, it does not understand.
+    `size` in bytes, where the server says it."""
 
     server: str
     uri: str
@@ -83,10 +84,10 @@ class ResourceLink:
     def read(self, **variables: object) -> object:
         """What the resource holds: text, a picture, media, or a list of such. A call of the server.
 
-        Raises: ToolError, ValueError for a variable that is missing."""
+        Raises: ToolError, ValueError for a variable that is missing, or not a plain one."""
         uri, read = self.uri, type(self).reader
         if self.template:
-            uri = _VARIABLE.sub(lambda found: quote(str(_given(found[1], variables)), safe=""), uri)
+            uri = _EXPRESSION.sub(lambda found: quote(str(_given(found[1], variables)), safe=""), uri)
         if read is None:
             raise RuntimeError(f"{self.uri!r} cannot be read here; that works in the kernel of a run")
         return read(self.server, uri)
@@ -145,6 +146,11 @@ def _show(parts: list[object]) -> None:
 
 
 def _given(name: str, variables: Mapping[str, object]) -> object:
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(
+            f"{{{name:.100}}} is more than a plain variable, which is all that read() fills in; "
+            "give the whole address: tools.read(server, uri)"
+        )
     if name not in variables:
         raise ValueError(f"the resource needs {name!r}: read({name}=…)")
     return variables[name]

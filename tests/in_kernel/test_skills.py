@@ -77,6 +77,7 @@ def test_a_skill_calls_the_tools_of_the_kernel(tmp_path: Path) -> None:
         "dir(skills), total.__module__, total.__doc__",
         "[hit.name for hit in tools.search('sum rounded')][:1]",
         "str(tools.describe('skills.total')).splitlines()[0]",
+        "tools.describe(total) == tools.describe('skills.total')",
     ]
     ran = run(tmp_path, *cells).cells
     assert [error for _, error in ran] == [""] * len(cells)
@@ -86,6 +87,7 @@ def test_a_skill_calls_the_tools_of_the_kernel(tmp_path: Path) -> None:
         "(['prices', 'total'], 'skills.total', 'The sum of all, rounded up.')",
         "['skills.total']",
         "'def total(ids: list[int], *, scale: float = 1.0) -> float:'",
+        "True",
     ]
 
 

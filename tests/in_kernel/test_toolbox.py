@@ -83,9 +83,21 @@ def test_patterns(box: Box, pattern: str, names: set[str]) -> None:
 
 def test_a_module_and_several_patterns(box: Box) -> None:
     files = importlib.import_module("mcp_servers.files")
-    assert box.tools.describe(files) == box.tools.describe("files")  # type: ignore[arg-type]  # as a program might
+    assert box.tools.describe(files) == box.tools.describe("files")
     both = box.tools.describe("greet", "shop", "greet")
     assert both.count("def greet(") == both.count("def refund(") == 1
+
+
+def test_a_function_itself_or_its_name_alone(box: Box) -> None:
+    files = importlib.import_module("mcp_servers.files")
+    shop = importlib.import_module("toolkits.shop")
+    for name, function in (("files.read_text", files.read_text), ("shop.refund", shop.refund)):
+        assert box.tools.describe(function) == box.tools.describe(name)
+        assert box.tools.describe(name.partition(".")[2]) == box.tools.describe(name)
+    with pytest.raises(ValueError, match=r"no tool is called 'refnd'\. Did you mean .*'refund'"):
+        box.tools.describe("refnd")
+    with pytest.raises(TypeError, match="not function"):
+        box.tools.describe(lambda: None)
 
 
 def test_describe_of_nothing_names_what_is_near(box: Box) -> None:

@@ -118,3 +118,21 @@ def test_they_can_be_copied_and_looked_at() -> None:
 )
 def test_media_types_of_strangers(text: str | None, kind: str) -> None:
     assert media_type_of(text) == kind
+
+
+def test_a_template_is_filled_in_or_says_that_it_cannot_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ResourceLink, "reader", lambda server, uri: f"{server}: {uri}")
+
+    def read(uri: str, template: bool = True, **variables: object) -> object:
+        return ResourceLink("shop", uri, template=template).read(**variables)
+
+    assert read("shop://{id}/{part}", id=3, part="a b/ü") == "shop: shop://3/a%20b%2F%C3%BC"
+    assert read("shop://{+path}", template=False) == "shop: shop://{+path}"
+    with pytest.raises(ValueError, match=r"the resource needs 'id': read\(id=…\)"):
+        read("shop://{id}", path=3)
+    for operator in ("{+path}", "{path*}", "{?path}", "{path:3}", "{path,id}", "{}"):
+        with pytest.raises(
+            ValueError, match=r"more than a plain variable.*tools\.read\(server, uri\)"
+        ) as said:
+            read(f"shop://{operator}", path="a", id=3)
+        assert operator in str(said.value)
