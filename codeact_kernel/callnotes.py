@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from .trajectory import Observation
 from .wire.frames import FINAL_ANSWER
-from .wire.messages import Json, Raised, Returned, ToolCall
+from .wire.messages import Json, Made, Raised, Returned, ToolCall
 from .wire.tape import show_call, show_value
 from .wire.weight import weight
 
@@ -24,8 +24,8 @@ def calls_notes(observation: Observation) -> Iterator[str]:
     if observation.status == "ok":
         return
     calls = [call for call in observation.tool_calls if _counts(call)]
-    done = [call for call in calls if call.outcome is not None]
-    doubt = [call for call in calls if call.outcome is None]
+    done = [call for call in calls if _made(call) == "yes"]
+    doubt = [call for call in calls if _made(call) == "unknown"]
     if done:
         yield f"Before it failed these calls were made, and count: {_listed(done)}."
     if doubt:
@@ -36,6 +36,15 @@ def _counts(call: ToolCall) -> bool:
     """Not what was never made, nor what only we ask."""
     ours = call.tool == FINAL_ANSWER or call.tool.rpartition(".")[2].startswith("_")
     return not ours and not call.denied_by
+
+
+def _made(call: ToolCall) -> Made:
+    match call.outcome:
+        case None:
+            return "unknown"
+        case Raised(made=made):
+            return made
+    return "yes"
 
 
 def _listed(calls: Sequence[ToolCall]) -> str:

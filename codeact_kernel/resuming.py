@@ -77,11 +77,12 @@ class Earlier:
 def skipped(call: ToolCall) -> Raised:
     """What the code gets for a call in doubt that is not made again."""
     if call.denied_by:  # It was not made; only that was not recorded any more.
-        return Raised(DENIED, f"{called(call.tool)}: denied by {call.denied_by}")
+        return Raised(DENIED, f"{called(call.tool)}: denied by {call.denied_by}", "no")
     return Raised(
         "RuntimeError",
         f"in doubt: {show_call(call)} began before the run was cut off and may have been done; "
         "it is not called again",
+        "unknown",
     )
 
 

@@ -50,7 +50,7 @@ def _is_there(tool: str, tools: ToolSource) -> bool:
 def _refused(call: ToolCall, approval: Approval) -> Raised:
     """What the code gets for a call that is not made."""
     said = [called(call.tool), f"denied by {approval.by}" if approval.by else "", approval.reason]
-    return Raised(approval.error, ": ".join(filter(None, said)))
+    return Raised(approval.error, ": ".join(filter(None, said)), "no")
 
 
 def _recorded(outcome: ToolOutcome) -> ToolOutcome:

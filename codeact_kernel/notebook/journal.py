@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from ..exceptions import CodeActError, UsageError
 from ..trajectory import Reply, RunInfo, Step, Stop, Turn
-from ..wire.entries import call_to_json, decision_to_json, outcome_to_json
+from ..wire.entries import call_to_json, decision_to_json, outcome_entry
 from ..wire.lines import dump_line
 from ..wire.messages import Json, ToolCall
 from .codec import to_json
@@ -197,7 +197,7 @@ def _outcome_entry(call: ToolCall) -> dict[str, Json]:
         "t": "outcome",
         "step": call.step,
         "call": call.index,
-        **outcome_to_json(call.outcome),
+        **outcome_entry(call.outcome),
         "seconds": call.duration_s,
     }
 

@@ -6,24 +6,25 @@ import re
 from functools import cache
 from pathlib import Path
 
-from ..wire.messages import Raised
+from ..wire.messages import Made, Raised
 
 MAX_MESSAGE = 2000
 """Characters."""
 
 
 class Failure(Exception):
-    """A failure whose `kind` and message are what the code gets: both were made for it."""
+    """A failure whose `kind` and message are what the code gets, made for it. `made`: as of `Raised`."""
 
-    def __init__(self, kind: str, message: str) -> None:
+    def __init__(self, kind: str, message: str, made: Made = "yes") -> None:
         super().__init__(message)
         self.kind = kind
+        self.made = made
 
 
 def raised(problem: BaseException, tool: str) -> Raised:
     """The outcome for what `tool` raised."""
     if isinstance(problem, Failure):
-        return Raised(problem.kind, cut(str(problem)))
+        return Raised(problem.kind, cut(str(problem)), problem.made)
     if isinstance(problem, SystemExit):
         said = f"{tool}() tried to end the host process: SystemExit({problem.code!r})"
         return Raised("RuntimeError", cut(said))

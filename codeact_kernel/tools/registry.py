@@ -102,7 +102,7 @@ class ToolRegistry:
         try:
             args, kwargs = checked(made, request)
         except ToolCallError as problem:
-            return Raised(problem.kind, cut(str(problem)))
+            return Raised(problem.kind, cut(str(problem)), "no")
         try:
             runner = self._here if made.here else self._runner
             outcome = await runner.run(made, partial(_attempt, made, args, kwargs))
@@ -152,7 +152,7 @@ def _here(made: Tool, context: Context, request: ToolRequest) -> ToolOutcome | L
     try:
         args, kwargs = checked(made, request)
     except ToolCallError as problem:
-        return Raised(problem.kind, cut(str(problem)))
+        return Raised(problem.kind, cut(str(problem)), "no")
     return context.copy().run(_attempt, made, args, kwargs)
 
 

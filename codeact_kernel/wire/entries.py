@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .lines import canonical
-from .messages import Arguments, Json, Raised, Returned, ToolCall, ToolOutcome
+from .messages import Arguments, Json, Made, Raised, Returned, ToolCall, ToolOutcome
 
 _MAX_SECONDS = 2**63
 
@@ -32,7 +32,7 @@ def call_to_json(call: ToolCall, *, seconds: bool = True) -> dict[str, Json]:
         "name": call.tool,
         "args": call.args,
         "kwargs": call.kwargs,
-        **outcome_to_json(call.outcome),
+        **outcome_entry(call.outcome),
     }
     entry |= decision_to_json(call)
     if seconds and call.duration_s:
@@ -89,6 +89,12 @@ def _edited(entry: Mapping[str, Json]) -> Arguments:
     raise ValueError(f"'edited' needs a list 'args' and an object 'kwargs', not {entry['edited']!r:.100}")
 
 
+def outcome_entry(outcome: ToolOutcome | None) -> dict[str, Json]:
+    """As `outcome_to_json`, and whether the call was made: no part of a digest, which older versions make."""
+    made = outcome.made if isinstance(outcome, Raised) else "yes"
+    return outcome_to_json(outcome) | ({} if made == "yes" else {"made": made})
+
+
 def outcome_to_json(outcome: ToolOutcome | None) -> dict[str, Json]:
     """The part of an entry that says how the call went."""
     match outcome:
@@ -111,11 +117,21 @@ def outcome_from_json(entry: Mapping[str, Json]) -> ToolOutcome | None:
         case ["raises"]:
             match entry["raises"]:
                 case {"type": str() as kind, "message": str() as message}:
-                    return Raised(kind, message)
+                    return Raised(kind, message, _made(entry))
             raise ValueError(
                 f"'raises' needs a type and a message, both strings, not {entry['raises']!r:.100}"
             )
     raise ValueError(f"a tape entry has one of 'returns', 'raises', 'in_doubt'; this one has {found!r}")
+
+
+def _made(entry: Mapping[str, Json]) -> Made:
+    """What is not known counts as made: so it was before there were such words."""
+    match entry.get("made"):
+        case "no":
+            return "no"
+        case "unknown":
+            return "unknown"
+    return "yes"
 
 
 def _count(entry: Mapping[str, Json], key: str) -> int:

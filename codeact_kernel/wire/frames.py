@@ -147,10 +147,11 @@ def unknown(tool: str, names: Sequence[str]) -> Raised:
             "ToolUnavailable",
             f"{tool[:_MAX_CALLED]}(): {module} is not there now; who runs this can give it again, with --mcp "
             "FILE for a server, --tools for a toolkit",
+            "no",
         )
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     there = ", ".join(names[:_LISTED]) + more or "none"
-    return Raised("NameError", f"no tool is called {tool[:_MAX_CALLED]!r}; there are: {there}")
+    return Raised("NameError", f"no tool is called {tool[:_MAX_CALLED]!r}; there are: {there}", "no")
 
 
 def structure_of(data: bytes | bytearray | str, enough: int | None = None) -> int:

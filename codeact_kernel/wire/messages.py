@@ -106,12 +106,20 @@ class Returned:
     value: Json
 
 
+Made: TypeAlias = Literal["yes", "no", "unknown"]
+"""Whether a call was made. no: it never reached its tool. unknown: it may or may not have been done."""
+
+
 @dataclass(frozen=True)
 class Raised:
-    """The call raised. `type` is the builtin's name where it is one, else the class name."""
+    """The call raised. `type` is the builtin's name where it is one, else the class name.
+
+    `made`: what the host knows of it; nothing that the code gets.
+    """
 
     type: str
     message: str
+    made: Made = field(default="yes", compare=False)
 
 
 ToolOutcome: TypeAlias = Returned | Raised

@@ -51,6 +51,16 @@ def test_what_was_not_made_does_not_count() -> None:
     assert notes(denied, made("pay", 6))[0].endswith("count: pay(6) → None.")
 
 
+def test_what_never_reached_its_tool_does_not_count_and_what_nobody_knows_is_in_doubt() -> None:
+    refused = made("pay", "x", outcome=Raised("ValueError", "pay(): argument 'n': no number", "no"))
+    lost = made("pay", 1, outcome=Raised("ToolUnavailable", "whether it did is not known", "unknown"))
+    assert not notes(refused)
+    assert notes(refused, lost, made("pay", 6)) == [
+        "Before it failed these calls were made, and count: pay(6) → None.",
+        "It is in doubt whether these were done: pay(1) raised ToolUnavailable. Look before you repeat one.",
+    ]
+
+
 def test_one_that_raised_was_made_and_one_in_doubt_is_called_so() -> None:
     said = notes(made("pay", 1, outcome=Raised("ToolError", "x" * 5000)), made("pay", 2, outcome=None))
     assert said == [

@@ -138,6 +138,7 @@ def test_a_call_in_doubt_is_not_made_again_unless_somebody_says_so() -> None:
     assert outcome == skipped(doubt)
     assert isinstance(outcome, Raised)
     assert "in doubt: refund(4) began before the run was cut off" in outcome.message
+    assert outcome.made == "unknown"
     # That it was skipped is settled: another kill does not bring the question back.
     assert recorder.calls[-1] == calls.calls[0] == replace(doubt, outcome=outcome)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pytest
 
 from codeact_kernel.config import ToolLimits
 from codeact_kernel.events import Event, ToolFinished, ToolStarted
 from codeact_kernel.interfaces import ToolSource
+from codeact_kernel.notebook.null import NullRecorder
 from codeact_kernel.toolcalls import FinalCheck, StepCalls, accept_any
+from codeact_kernel.tools.registry import ToolRegistry, tool
 from codeact_kernel.trajectory import Approval, Refusal, Reply, RunInfo, Step, Stop
 from codeact_kernel.wire.frames import HEADER, answer, too_large
 from codeact_kernel.wire.messages import (
@@ -84,6 +87,10 @@ def step(log: Log, *, check: FinalCheck = accept_any, events: list[Event] | None
     )
 
 
+def made(calls: StepCalls) -> list[str]:
+    return [call.outcome.made for call in calls.calls if isinstance(call.outcome, Raised)]
+
+
 def test_order_of_one_call() -> None:
     log, events = Log(), list[Event]()
     calls = step(log, events=events)
@@ -122,6 +129,7 @@ def test_what_the_user_forbids_is_recorded_and_not_run() -> None:
     assert log.said == ["approve a", "intent 1", "outcome 1"]
     (call,) = calls.calls
     assert (call.outcome, call.denied_by, call.approved_by) == (refused, "a person", "")
+    assert made(calls) == ["no"]
     assert events == [ToolFinished(call)]
 
 
@@ -267,6 +275,23 @@ def test_a_call_of_a_module_that_is_gone_is_recorded() -> None:
     assert outcome.type == "ToolUnavailable"
     assert [(call.tool, call.outcome) for call in calls.calls] == [("shop.refund", outcome)]
     assert log.said == ["intent 1", "outcome 1"]
+    assert made(calls) == ["no"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_call_whose_arguments_are_refused_was_not_made_and_one_whose_tool_raised_was(at_once: bool) -> None:
+    def pay(n: int) -> None:
+        raise ValueError("no money")
+
+    thread: Literal["loop", "caller"] = "loop" if at_once else "caller"
+    registry = ToolRegistry([tool(pay, thread=thread)])
+    calls = StepCalls(1, registry, NullRecorder(), limits=ToolLimits())
+    for value in ("x", 1):
+        if at_once:
+            assert isinstance(calls.at_once(request(value, "pay")), Raised)
+        else:
+            assert isinstance(asyncio.run(calls.call(request(value, "pay"))), Raised)
+    assert made(calls) == ["no", "yes"]
 
 
 def test_weight_is_about_the_bytes() -> None:

@@ -23,7 +23,7 @@ from codeact_kernel.notebook.journal import JournalRecorder, journal_path, read_
 from codeact_kernel.notebook.progress import progress_of
 from codeact_kernel.notebook.redact import Redactor
 from codeact_kernel.trajectory import Observation, Reply, RunInfo, Step, Trajectory
-from codeact_kernel.wire.messages import Json, Returned, ToolCall
+from codeact_kernel.wire.messages import Json, Made, Raised, Returned, ToolCall
 
 INFO = RunInfo("r", "scripted", "2026-11-22T10:00:00Z", "")
 
@@ -94,6 +94,21 @@ def test_a_step_that_was_cut_off_keeps_its_calls(tmp_path: Path) -> None:
     assert step.observation.tool_calls == (done, doubt)
     assert step.action is not None
     assert step.action.code == "refund(1)"
+
+
+@pytest.mark.parametrize("made", ["yes", "no", "unknown"])
+def test_whether_a_call_was_made_is_kept(made: Made, tmp_path: Path) -> None:
+    recorder = JournalRecorder(tmp_path / "run.ipynb", Redactor({}))
+    recorder.begin(INFO)
+    recorder.begin_turn("t")
+    recorder.begin_step(1, Reply(code="refund(1)"))
+    call = ToolCall(1, 1, "refund", (1,), {}, Raised("ToolUnavailable", "gone", made), 0.5)
+    recorder.tool_intent(replace(call, outcome=None))
+    recorder.tool_outcome(call)
+    ((kept,),) = (step.observation.tool_calls for step in read_journal(recorder.journal).steps)
+    recorder.close()
+    assert isinstance(kept.outcome, Raised)
+    assert kept.outcome.made == made
 
 
 def test_an_outcome_after_the_end_of_its_step_is_kept(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codeact_kernel.wire.entries import call_from_json, call_to_json
+from codeact_kernel.wire.entries import call_digest, call_from_json, call_to_json
 from codeact_kernel.wire.lines import canonical, dump_line, load_line
 from codeact_kernel.wire.messages import Json, Raised, Returned, ToolCall
 from codeact_kernel.wire.tape import Tape, TapeMiss
@@ -219,3 +219,14 @@ def test_lines_take_what_json_has_no_word_for() -> None:
 def test_a_line_is_one_json_object(text: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # the messages are json's own
         load_line(text)
+
+
+@pytest.mark.parametrize(("made", "read"), [("no", "no"), ("unknown", "unknown"), (None, "yes"), (7, "yes")])
+def test_whether_a_call_was_made_stands_in_its_entry_and_in_no_digest(made: Json, read: str) -> None:
+    plain = ToolCall(1, 1, "pay", (7,), {}, Raised("ToolError", "no"))
+    entry = call_to_json(plain) | ({} if made is None else {"made": made})
+    call = call_from_json(entry)
+    assert isinstance(call.outcome, Raised)
+    assert call.outcome.made == read
+    assert call_digest(call) == call_digest(plain)
+    assert call_to_json(call).get("made") == (made if made in ("no", "unknown") else None)

@@ -20,7 +20,7 @@ from .listing import listed
 from .lives import Lives
 from .output_checks import OutputChecks
 from .patience import Patience
-from .problems import Violation, plain
+from .problems import Lost, Violation, plain
 from .server import ServerConfig, Stdio
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ class Connection:
 
     Every method that asks the server starts it first where it does not run. Raises of all of them:
 
-        Unavailable: it cannot be started, or ended meanwhile: whether it did what it was asked is not known,
-            and is not tried again here.
+        Unavailable: it cannot be started. Lost: it ended meanwhile: whether it did what it was asked is not
+            known, and is not tried again here.
         TimeoutError: no answer in time; the server was told to stop.
         MCPError: the server's own error.
         Violation: an answer that the protocol, or the server's own schema, does not allow.
@@ -130,9 +130,8 @@ class Connection:
                 await link.stop()
                 return await self._asked(what, ask, seconds)  # It was refused unseen.
             if (how := await self._lost(link, problem)) is not None:
-                raise self._lives.unavailable(
-                    f"it ended before it had answered to: {what}; whether it did is not known{how}"
-                ) from None
+                said = f"it ended before it had answered to: {what}; whether it did is not known{how}"
+                raise Lost(f"{self._lives.name}: {said}") from None
             raise
         except ValidationError as problem:
             raise Violation(f"{self._lives.name}: {_shape(what, problem)}") from None

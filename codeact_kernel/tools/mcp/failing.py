@@ -25,9 +25,9 @@ def told(tool: str, secrets: Iterable[str], violation: str = PROTOCOL) -> Iterat
     try:
         yield
     except Unavailable as problem:
-        raise Failure(UNAVAILABLE, cut(without(f"{tool}(): {problem}", secrets))) from None
+        raise Failure(UNAVAILABLE, cut(without(f"{tool}(): {problem}", secrets)), problem.made) from None
     except TimeoutError as problem:
-        raise Failure("TimeoutError", cut(f"{tool}(): {problem}")) from None
+        raise Failure("TimeoutError", cut(f"{tool}(): {problem}"), "unknown") from None
     except Violation as problem:
         raise Failure(violation, cut(without(f"{tool}(): {problem}", secrets))) from None
     except MCPError as problem:

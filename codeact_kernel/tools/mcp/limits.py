@@ -38,4 +38,4 @@ class Allowed:
 def _check(tool: str, which: str, calls: int, most: int | None) -> None:
     if most is not None and calls >= most:
         said = f"{tool}(): {which} may be called {most:,} times in a run (max_calls), and was"
-        raise Failure(ERROR, said)
+        raise Failure(ERROR, said, "no")

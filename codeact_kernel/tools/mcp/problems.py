@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from ...exceptions import CodeActError, UsageError
+from ...wire.messages import Made
 
 MAX_WORDS = 2000
 NEEDED = "MCP servers need the library mcp: pip install 'codeact_kernel[mcp]'"
 
 
 class Unavailable(CodeActError):
-    """A server that cannot be started or reached, or that ended; what became of a call is then unknown."""
+    """A server that cannot be started or reached: what it was to be asked it never was."""
+
+    made: Made = "no"
+
+
+class Lost(Unavailable):
+    """The server ended before it had answered: what became of the call is unknown."""
+
+    made = "unknown"
 
 
 class Violation(RuntimeError):

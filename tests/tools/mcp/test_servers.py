@@ -269,7 +269,8 @@ def test_a_server_that_fails_is_told_and_the_others_go_on(tmp_path: Path) -> Non
     async def work(host: Host) -> Any:
         assert list(host.servers.failed) == ["gone"]
         assert [module.name for module in host.servers.modules()] == ["gone", "hostile_server"]
-        assert (await host.call("gone._updates")).type == "ToolUnavailable"
+        unavailable = await host.call("gone._updates")
+        assert (unavailable.type, unavailable.made) == ("ToolUnavailable", "no")
         assert (await host.call("gone._resources")).type == "ToolUnavailable"
         return host.told, await host.call("hostile_server.fine")
 
@@ -299,6 +300,7 @@ def test_a_server_that_dies_in_a_call_is_unavailable_then_and_there_again_afterw
     async def work(host: Host) -> Any:
         died = await host.call("hostile_server.die")
         assert (died.type, "out of …" in died.message) == ("ToolUnavailable", True), "no secrets"
+        assert died.made == "unknown"
         return await host.call("hostile_server.fine")
 
     config = hostile("calls", confidential=("cheese", "of"))
@@ -314,7 +316,7 @@ def test_calls_of_a_run_are_limited_by_server() -> None:
 
     made, refused, counted = within(Host(hostile("calls", max_calls=3)), work)
     assert made == ["fine"] * 3
-    assert refused.type == "ToolError"
+    assert (refused.type, refused.made) == ("ToolError", "no")
     assert "hostile_server may be called 3 times in a run (max_calls)" in refused.message
     assert counted == {"hostile_server": 3}
 
