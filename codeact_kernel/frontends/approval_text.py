@@ -29,6 +29,7 @@ MAX_SHOWN = 1_000_000
 MAX_ARGUMENTS = 40
 MAX_EDIT = 100_000
 WIDTH = 76
+_PYTHON = {"true": "True", "false": "False", "null": "None", "none": "None"}
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ def _value(node: ast.expr, source: str, before: str = "") -> Json:
         value = ast.literal_eval(node)
     except ValueError:
         text = clip(ast.get_source_segment(source, node) or "", 40)
+        if text.lower() in _PYTHON:
+            raise ValueError(f"{text} is written {_PYTHON[text.lower()]}") from None
         if isinstance(node, ast.Name | ast.Attribute | ast.BinOp):  # zz, notes.txt, docs/notes.txt
             raise ValueError(f"a text needs quotes: {before}{text!r}") from None
         raise ValueError(f"{text} is no plain value, such as 40, 'late' or [1, 2]") from None

@@ -409,6 +409,7 @@ def test_values_of_the_wire_can_be_given() -> None:
         ("note=zz", "a text needs quotes: note='zz'"),
         ("note=docs/a.txt", "a text needs quotes: note='docs/a.txt'"),
         ("3, notes.txt", "a text needs quotes: 'notes.txt'"),
+        ("n=true", "true is written True"),
         ("note=open('é')", "open('é') is no plain value, such as 40, 'late' or [1, 2]"),
         ("note=[zz]", "[zz] is no plain value"),
     ],
