@@ -190,7 +190,8 @@ class CodeActKernel(Lookup, Kernel):  # type: ignore[misc]  # ipykernel is untyp
         """On the control thread: the agent is ended on the main loop."""
         closing = asyncio.run_coroutine_threadsafe(self._closed(), self.io_loop.asyncio_loop)
         try:
-            await asyncio.wait_for(asyncio.wrap_future(closing), SHUTDOWN_S)
+            async with asyncio.timeout(SHUTDOWN_S):
+                await asyncio.wrap_future(closing)
         except TimeoutError:
             self.log.warning("The sandbox did not end in time; it ends with this process")
         return {"status": "ok", "restart": restart}

@@ -200,7 +200,8 @@ class AgentDesk:
         if not isinstance(self._model, NoModel):
             self._model = None  # It is closed with its agent.
         try:
-            await asyncio.wait_for(agent.aclose(), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await agent.aclose()
         except TimeoutError:
             pass  # The replay was cut off, and the notebook says so.
 

@@ -51,7 +51,8 @@ class Wire:
     async def aclose(self) -> None:
         self._writer.close()
         try:
-            await asyncio.wait_for(self._writer.wait_closed(), DRAIN_S)
+            async with asyncio.timeout(DRAIN_S):
+                await self._writer.wait_closed()
         except (OSError, TimeoutError):
             pass  # The client is gone, or reads no more.
 

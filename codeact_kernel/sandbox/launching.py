@@ -224,7 +224,9 @@ async def kernel_for(
     order = launcher.fork(folder, profile)
     if isinstance(order, Order):
         try:
-            if await asyncio.wait_for(order.report(), READY_S) is not None or order.pid:
+            async with asyncio.timeout(READY_S):
+                report = await order.report()
+            if report is not None or order.pid:
                 return order
             problem = "the launcher ended meanwhile"
         except TimeoutError:

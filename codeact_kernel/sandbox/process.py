@@ -63,7 +63,8 @@ class KernelProcess:
     async def start(self) -> Mailbox:
         """Waits for the cage and connects. Raises: SandboxError, with the kernel's last words."""
         try:
-            report = await asyncio.wait_for(self._supervised.report(), START_S)
+            async with asyncio.timeout(START_S):
+                report = await self._supervised.report()
         except TimeoutError:
             raise SandboxError(f"the sandbox kernel did not start within {START_S:.0f} s") from None
         if report is None:
