@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ..inert.text import coloured
@@ -11,7 +12,7 @@ from ..interfaces import Attendant
 from ..outputs import CommMessage, Output
 from ..sandbox.session import KernelSession
 from ..sandbox.translate import completion_of, inspection_of
-from ..wire.messages import Json
+from ..wire.messages import Json, ToolSpec
 from .portal import AsyncDoor, portal
 from .server_configs import ServerState
 from .work import Work
@@ -67,7 +68,11 @@ class Interactive:
         """The MCP servers of this agent: how each is, its tools, and its calls so far."""
         trajectory = self._work.trajectory
         steps = () if trajectory is None else trajectory.steps
-        return self._work.servers.states(call for step in steps for call in step.observation.tool_calls)
+        states = self._work.servers.states(call for step in steps for call in step.observation.tool_calls)
+        functions: dict[str, list[ToolSpec]] = {state.config.module: [] for state in states}
+        for spec in self._work.person.specs():
+            functions.get(spec.module, []).append(spec)
+        return tuple(replace(state, functions=tuple(functions[state.config.module])) for state in states)
 
     def interrupt(self) -> None:
         """Stops the task or cell that runs, and keeps the state; whoever awaits it gets CancelledError after

@@ -83,8 +83,13 @@ async def _tools(argument: str, place: Place) -> None:
         for name in _words(argument):
             await place.desk.add_tools(await asyncio.to_thread(load_trusted_tools, name))
     tools = await place.desk.tools()
-    stubs = "\n\n".join(tool_stub(tool.spec) for tool in tools)
-    place.say(stubs or "no tools; name tools files in codeact_config.py: c.CodeActKernel.tools = ['shop.py']")
+    said = [tool_stub(tool.spec) for tool in tools]
+    if servers := ", ".join(config.module for config in place.desk.servers.configs):
+        said.append(f"modules of MCP servers: {servers}; %mcp says how they are")
+    place.say(
+        "\n\n".join(said)
+        or "no tools; name tools files in codeact_config.py: c.CodeActKernel.tools = ['shop.py']"
+    )
 
 
 async def _mcp(argument: str, place: Place) -> None:

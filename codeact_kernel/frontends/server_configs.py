@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from ..exceptions import UsageError
 from ..tools.mcp.config import load_config, parse_config, together
 from ..tools.mcp.server import ServerConfig
+from ..wire.messages import ToolSpec
 from . import brief
 
 Mcp: TypeAlias = "str | Path | Mapping[str, Any] | ServerConfig | Iterable[Any]"
@@ -56,13 +57,14 @@ def _configs(mcp: Any) -> Iterator[ServerConfig]:
 @dataclass(frozen=True)
 class ServerState:
     """A server, for people. `tools`: how many it offers, None: not known yet; `calls`: that were made so far;
-    `problem`: why it cannot be had."""
+    `problem`: why it cannot be had; `functions`: the tools, where an agent was asked."""
 
     config: ServerConfig
     state: str
     tools: int | None = None
     calls: int = 0
     problem: str = ""
+    functions: tuple[ToolSpec, ...] = ()
 
 
 def waiting(config: ServerConfig) -> ServerState:

@@ -39,9 +39,17 @@ def test_the_magic_starts_the_servers_that_are_named(
             "b = %codeact --mcp mcp.json five"
         ).raise_error()  # The same ones: nothing starts anew.
         assert (str(shell.user_ns["a"]), shell.user_ns["b"], log.read_text()) == ("refunded 4", 5, "4\n")
+        said = capsys.readouterr().out
+        configuration(tmp_path / "more.json", {"later": shop(log)})
+        shell.run_cell("%codeact --dry --model scripted:script.jsonl --mcp more.json six").raise_error()
+        dry = capsys.readouterr().out
+        assert (
+            "\nModules  shop (6 tools); later: not started yet, so the prompt below lacks the tools\n" in dry
+        )
+        assert "  - shop: count, grow, " in dry
+        assert "- later" not in dry
         wrong = shell.run_cell("%codeact --mcp nowhere.json more").error_in_exec
         assert "nowhere.json" in str(wrong)
-    said = capsys.readouterr().out
     assert "No MCP servers; name a file: %mcp mcp.json" in said
     assert "shop  starts with the first task" in said
     assert "shop  there · 6 tools · 1 call" in said
@@ -66,6 +74,7 @@ def test_the_kernel_starts_what_its_notebook_names_only_if_it_is_trusted(
         own = front.run("%%python\nfrom mcp_servers import shop\nshop.refund(order_id=7)")
         assert own.result == {"text/plain": "'refunded 7'"}
         assert "shop  there · 6 tools · 1 call" in front.run("%mcp").text()
+        assert front.run("%tools").text() == "modules of MCP servers: shop; %mcp says how they are\n"
         assert "%reset first" in front.run("%mcp mcp.json").reply["evalue"]
         front.run("%reset")
         assert none_is_left(log)
