@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.in_kernel.tools import value_of
@@ -124,9 +125,10 @@ class Catalogue:
     def _outcome(self, module: str, function: str, *args: object) -> ToolOutcome:
         encoded = tuple(encode(value, blobs=True) for value in args)
         match self.caller.call(tool := f"{module}.{function}", encoded, {}):
-            case Raised(kind, message) if message.startswith(f"{tool}(): "):
+            case Raised(_, message) as outcome if message.startswith(f"{tool}(): "):
                 # Of a name that no code has called; the server's is what says something.
-                return Raised(kind, f"{module}: {message.removeprefix(f'{tool}(): ')}")
+                said = message.removeprefix(f"{tool}(): ")
+                return replace(outcome, message=said if repr(module) in said else f"{module}: {said}")
             case outcome:
                 return outcome
 

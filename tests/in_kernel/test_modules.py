@@ -360,6 +360,9 @@ def test_a_server_that_has_failed_says_why() -> None:
         made.host.fails("files._updates", "ToolUnavailable", "files._updates(): it did not start")
         with pytest.raises(AttributeError, match="'dir': ToolUnavailable: files: it did not start"):
             broken.dir("a")
+        made.host.fails("files._updates", "ToolUnavailable", "files._updates(): MCP server 'files': no")
+        with pytest.raises(AttributeError, match="'ls': ToolUnavailable: MCP server 'files': no"):
+            broken.ls("a")
 
 
 # --- a hostile server ---
