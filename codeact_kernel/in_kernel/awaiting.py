@@ -1,25 +1,28 @@
 """Owns the awaiting of tools: `await f(x)` and `gather(f(x), …)` work for a tool, which is synchronous.
 
-A call `f(…)` of a tool becomes `f.aio(…)` where the program is bound to await it. Without the
-rewriting each of these places would be a TypeError (a plain value is not awaitable), so no program
-that worked changes its meaning.
+A call `f(…)` of a tool becomes `f.aio(…)` where the program is bound to await it. Without the rewriting each
+of these places would be a TypeError (a plain value is not awaitable), so no program that worked changes its
+meaning.
 
-What a name of the action namespace stands for is known when the cell is read. Functions of modules come by
-imports, attributes and variables of any kind; where a run has modules, what is called there becomes
-`helper(what)(…)`, and the helper finds out when it runs.
+What cannot be known when the cell is read is found out when it runs, by helpers (`deferring`): whether what
+is called is a tool; whether `x.create_task` is that of a loop or of a class of the program's own; and whether
+what is awaited in the end is a value, which is then let through: its calls came one after another, but came.
 """
 
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
+from codeact_kernel.in_kernel.awaited_variables import Operand, Use, parts, sources
+from codeact_kernel.in_kernel.deferring import ALL_GIVEN, GIVEN, LATER, STARTING
+from codeact_kernel.in_kernel.scopes import Cell
+
 _ALL = {"gather"}
-_FIRST = {"create_task", "ensure_future", "wait_for", "wait", "as_completed", "shield"}
+_FIRST = {"create_task", "ensure_future", "wait_for", "shield"}
+_EACH = {"wait", "as_completed"}
 _KEYWORDS = {"arg", "aw", "coro", "coro_or_future", "fs", "fut"}
-_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class AwaitTools:
@@ -42,176 +45,203 @@ class AwaitTools:
         self._is_tool = is_tool
         self._helper = helper
         self._found = found
+        self._tools_met = bool(helper)
 
     def visit(self, tree: ast.AST) -> ast.AST:
         """Called by IPython with each parsed cell; changes it in place."""
-        nodes = list(ast.walk(tree))
-        if not self._helper and not any(isinstance(n, ast.Name) and self._is_tool(n.id) for n in nodes):
-            return tree
-        names = _Names(nodes, self._found)
-        for scope in [tree, *(node for node in nodes if isinstance(node, _SCOPES))]:
-            self._scope(list(_own_nodes(scope)), names)
+        cell = Cell(tree)
+        # Functions of earlier cells may call tools.
+        self._tools_met |= any(isinstance(n, ast.Name) and self._is_tool(n.id) for n in cell.nodes)
+        if self._tools_met:
+            _Rewriting(cell, _Names(cell, self._is_tool, self._found), self._helper).rewrite()
         return ast.fix_missing_locations(tree)
 
-    def _scope(self, nodes: Sequence[ast.AST], names: _Names) -> None:
-        awaited = [operand for node in nodes for operand in names.awaited_by(node)]
-        known = [node for operand in awaited for node in _parts(operand) if isinstance(node, ast.Name)]
-        variables = {node.id for node in known} - _also_read(nodes, known)
-        for node in nodes:
-            awaited += _flows_into(node, variables)
-        for operand in awaited:
-            for part in _parts(operand):
-                self._rewrite(part, names)
 
-    def _rewrite(self, node: ast.expr, names: _Names) -> None:
-        match node:
-            case ast.Call(func=ast.Name(id="map"), args=[called, *_]):
-                node.args[0] = self._aio(called, names)
-            case ast.Call(func=called) if not names.is_asyncio(called):
-                node.func = self._aio(called, names)
+class _Rewriting:
+    """Of one cell."""
 
-    def _aio(self, called: ast.expr, names: _Names) -> ast.expr:
-        """What is called in place of it."""
-        if isinstance(called, ast.Name) and self._is_tool(called.id) and called.id not in names.bound:
-            return ast.copy_location(ast.Attribute(called, "aio", ast.Load()), called)
-        if not self._helper or isinstance(called, ast.Starred) or self._is_done(called):
-            return called
-        helper = ast.copy_location(ast.Name(self._helper, ast.Load()), called)
-        return ast.copy_location(ast.Call(helper, [called], []), called)
+    def __init__(self, cell: Cell, names: _Names, helper: str) -> None:
+        self._cell = cell
+        self._names = names
+        self._helper = helper
+        self._done: set[int] = set()
 
-    def _is_done(self, called: ast.expr) -> bool:
-        """Whether it was rewritten as part of something else."""
-        match called:
-            case ast.Call(func=ast.Name(id=name)):
-                return name == self._helper
+    def rewrite(self) -> None:
+        operands = [each for node in self._cell.nodes for each in self._names.awaited_by(node)]
+        # These first: they are found by what the cell says, which is something else afterwards.
+        variables = [*sources(self._cell, operands)]
+        for node in self._cell.nodes:
+            if isinstance(node, ast.Call) and self._names.may_start(node.func):
+                self._start(node)
+        for operand in variables:
+            self._await(operand)
+        for operand in operands:
+            self._await(operand)
+            self._let_values_through(operand)
+
+    def _await(self, operand: Operand) -> None:
+        """What is called in it gives an awaitable, if it is a tool."""
+        for part in parts(operand):
+            match part.node:
+                case ast.Call(func=ast.Name(id="map"), args=[called, *_]) as call if part.use == Use.EACH:
+                    call.args[0] = self._aio(called)
+                case ast.Call() as call if part.use == Use.SELF:
+                    call.func = self._aio(call.func)
+
+    def _let_values_through(self, operand: Operand) -> None:
+        for part in [*parts(operand)]:
+            if part.use != Use.VALUES and not self._is_awaitable(part):
+                part.put(_call(GIVEN if part.use == Use.SELF else ALL_GIVEN, part.node))
+
+    def _is_awaitable(self, part: Operand) -> bool:
+        """Whether it, or each of its elements, is known to be no value."""
+        match part.node:
+            case ast.Call(func=ast.Name(id="map"), args=[called, *_]) if part.use == Use.EACH:
+                return self._gives_awaitable(called)
+            case ast.Call(func=called):
+                return part.use == Use.SELF and self._gives_awaitable(called)
+            case ast.Constant():
+                return True
         return False
+
+    def _gives_awaitable(self, called: ast.expr) -> bool:
+        match called:
+            case ast.Attribute(value=ast.Name() as name, attr="aio") if self._names.is_tool(name):
+                return True
+            case ast.Call(func=ast.Name(id=helper), args=[inner]) if helper == self._helper:
+                return self._names.is_asynchronous(inner)
+        return self._names.is_asynchronous(called)
+
+    def _aio(self, called: ast.expr) -> ast.expr:
+        """What is called in place of it."""
+        if isinstance(called, ast.Starred) or id(called) in self._done:
+            return called
+        if isinstance(called, ast.Name) and self._names.is_tool(called):
+            made: ast.expr = ast.copy_location(ast.Attribute(called, "aio", ast.Load()), called)
+        elif self._helper and not self._names.is_asynchronous(called):
+            made = _call(self._helper, called)
+        else:
+            return called
+        self._done.add(id(made))
+        return made
+
+    def _start(self, node: ast.Call) -> None:
+        """`x.create_task(f(1))`, whatever `x` is."""
+        given = [Operand(node, "args", index, Use.SELF) for index in range(len(node.args[:1]))]
+        given += [Operand(k, "value", None, Use.SELF) for k in node.keywords if k.arg == "coro"]
+        calls = [part.node for part in parts(given[0])] if given else []
+        if not calls or isinstance(calls[0], ast.Starred):
+            return
+        if all(isinstance(c, ast.Call) and self._names.is_asynchronous(c.func) for c in calls):
+            return
+        node.func = _call(STARTING, node.func)
+        self._done.add(id(node.func))
+        # The call comes after the other arguments then.
+        others = [*node.args, *(k.value for k in node.keywords)]
+        if any(other is not given[0].node and not _is_simple(other) for other in others):
+            return
+        for call in calls:
+            if isinstance(call, ast.Call) and self._may_be_tool(call.func):
+                call.func = _call(LATER, call.func)
+                self._done.add(id(call.func))
+
+    def _may_be_tool(self, called: ast.expr) -> bool:
+        if id(called) in self._done or self._names.is_asynchronous(called):
+            return False
+        return bool(self._helper) or self._names.is_tool(called)
 
 
 class _Names:
-    """What the cell binds, and which of its calls await their arguments."""
+    """Which names of a cell are tools, or of asyncio, and which of its calls await their arguments."""
 
-    def __init__(self, nodes: Sequence[ast.AST], found: Callable[[str], object]) -> None:
-        self.bound: set[str] = set()
+    def __init__(self, cell: Cell, is_tool: Callable[[str], bool], found: Callable[[str], object]) -> None:
+        self._cell = cell
+        self._is_tool = is_tool
         self._found = found
-        self._asyncio = {"asyncio"}
-        self._others: set[str] = set()
-        """What the cell imports that is not of asyncio."""
-        for node in nodes:
-            match node:
-                case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
-                    self.bound.add(name)
-                case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                    self.bound.add(name)
-                case ast.Import(names=aliases):
-                    self._asyncio |= {a.asname for a in aliases if a.name == "asyncio" and a.asname}
-                    named = {a.asname or a.name.partition(".")[0] for a in aliases}
-                    self._others |= named - self._asyncio
-                case ast.ImportFrom(module=module, names=aliases) if module != "asyncio":
-                    self._others |= {a.asname or a.name for a in aliases}
 
-    def awaited_by(self, node: ast.AST) -> Sequence[ast.expr]:
+    def is_tool(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and self._is_tool(node.id) and not self._cell.is_bound(node)
+
+    def is_asynchronous(self, called: ast.expr) -> bool:
+        """Whether it is no tool by how it is written, and what it gives can be awaited if anything can."""
+        match called:
+            case ast.Attribute(value=ast.Name() as module):
+                return self._of_asyncio(module) == ""
+            case ast.Name(id=name):
+                bound = self._cell.owner(called).bound.get(name, [])
+                return bool(bound) and all(
+                    isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list for node in bound
+                )
+        return False
+
+    def awaited_by(self, node: ast.AST) -> Iterator[Operand]:
         """The expressions that `node` awaits, or hands to asyncio to be awaited."""
         if isinstance(node, ast.Await):
-            return [node.value]
+            yield Operand(node, "value", None, Use.SELF)
         if not isinstance(node, ast.Call):
-            return []
+            return
         name = self._asyncio_function(node.func)
-        if name in _ALL:
-            return node.args
-        if name in _FIRST:
-            return [*node.args[:1], *(k.value for k in node.keywords if k.arg in _KEYWORDS)]
-        return []
+        use = Use.SELF if name in _ALL | _FIRST else Use.LISTED if name == "wait" else Use.EACH
+        if name in _ALL | _FIRST | _EACH:
+            places = len(node.args) if name in _ALL else min(1, len(node.args))
+            for index in range(places):
+                if not isinstance(node.args[index], ast.Starred):
+                    yield Operand(node, "args", index, use)
+                elif name in _ALL:
+                    yield Operand(node.args[index], "value", None, Use.EACH)
+        if name in _FIRST | _EACH:
+            yield from (Operand(k, "value", None, use) for k in node.keywords if k.arg in _KEYWORDS)
 
-    def is_asyncio(self, func: ast.expr) -> bool:
-        """Whether it is a function of asyncio by how it is written, and so no tool."""
+    def may_start(self, func: ast.expr) -> bool:
+        """Whether it is `create_task` of something that only running the cell can tell."""
         match func:
-            case ast.Attribute(value=ast.Name(id=module)):
-                return module in self._asyncio and module not in self.bound
+            case ast.Attribute(value=ast.Name() as name, attr="create_task"):
+                known = not self._cell.is_bound(name) and isinstance(self._found(name.id), ModuleType)
+                return not known and self._of_asyncio(name) != ""
+            case ast.Attribute(attr="create_task"):
+                return True
         return False
 
     def _asyncio_function(self, func: ast.expr) -> str | None:
         match func:
-            case ast.Attribute(value=ast.Name(id=module), attr=name) if module in self._asyncio:
+            case ast.Attribute(value=ast.Name() as module, attr=name) if self._of_asyncio(module) == "":
                 return name
-            case ast.Attribute(value=owner, attr="create_task") if not self._is_module(owner):
-                return "create_task"  # of a TaskGroup or a loop, whatever they are called
-            case ast.Name(id=name) if name not in self.bound and not self._is_other(name):
-                return name
+            case ast.Name():
+                return self._of_asyncio(func)
         return None
 
-    def _is_module(self, node: ast.expr) -> bool:
-        """Whether it is a module, or in one, such as `mcp_servers.asana`, which may have any functions."""
-        while isinstance(node, ast.Attribute):
-            node = node.value
-        if not isinstance(node, ast.Name) or node.id in self.bound:
-            return False
-        return node.id in self._others or isinstance(self._found(node.id), ModuleType)
-
-    def _is_other(self, name: str) -> bool:
-        """Whether it stands for something that is not of asyncio."""
-        value = self._found(name)
-        other = value is not None and not str(getattr(value, "__module__", "")).startswith("asyncio")
-        return other or name in self._others
-
-
-def _flows_into(node: ast.AST, variables: set[str]) -> list[ast.expr]:
-    """What a statement puts into variables that are awaited: `tasks = [f(x) for x in xs]`."""
-    match node:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in variables:
-            return [value]
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in variables:
-            return [value]
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append")) if name in variables:
-            return node.args
-    return []
+    def _of_asyncio(self, node: ast.Name) -> str | None:
+        """What a name means: "" for asyncio, "gather" for that function of it; None: for something else."""
+        bound = self._cell.owner(node).bound.get(node.id)
+        if bound:
+            meant = {_imported(binding, node.id) for binding in bound}
+            return meant.pop() if len(meant) == 1 else None
+        value = self._found(node.id)
+        if isinstance(value, ModuleType):
+            return "" if value.__name__ == "asyncio" else None
+        if value is None:  # Perhaps of `from asyncio import *`.
+            return "" if node.id == "asyncio" else node.id
+        own = str(getattr(value, "__module__", "")).startswith("asyncio")
+        return str(getattr(value, "__name__", "")) or None if own else None
 
 
-def _also_read(nodes: Sequence[ast.AST], awaited: Sequence[ast.Name]) -> set[str]:
-    """Variables that have been given something else in between, and are read before that: values, then tasks,
-    `xs = [f(x) for x in xs]`, `xs = [create_task(go(x)) for x in xs]`."""
-    given, harmless = Counter[str](), {id(name) for name in awaited}
-    for node in nodes:
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if not _is_empty(value):
-                given[name] += 1
-            case ast.Attribute(value=ast.Name() as named, attr="append"):
-                harmless.add(id(named))
-            case ast.Call(func=ast.Name(id="len"), args=[ast.Name() as named]):
-                harmless.add(id(named))
-    read = {
-        n.id
-        for n in nodes
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in harmless
-    }
-    return {name for name, times in given.items() if times > 1 and name in read}
+def _imported(binding: ast.AST, name: str) -> str | None:
+    match binding:
+        case ast.Import(names=aliases):
+            same = [a for a in aliases if (a.asname or a.name.partition(".")[0]) == name]
+            own = all(a.name == "asyncio" or (not a.asname and a.name.startswith("asyncio.")) for a in same)
+            return "" if own else None
+        case ast.ImportFrom(module="asyncio", names=aliases):
+            return next(a.name for a in aliases if (a.asname or a.name) == name)
+    return None
 
 
-def _is_empty(value: ast.expr) -> bool:
-    return isinstance(value, ast.List) and not value.elts
+def _call(name: str, argument: ast.expr) -> ast.expr:
+    helper = ast.copy_location(ast.Name(name, ast.Load()), argument)
+    return ast.copy_location(ast.Call(helper, [argument], []), argument)
 
 
-def _parts(operand: ast.expr) -> Iterator[ast.expr]:
-    """The expressions whose values are awaited when `operand`, or each of its elements, is."""
-    match operand:
-        case ast.Starred(value=inner):
-            yield from _parts(inner)
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            for item in items:
-                yield from _parts(item)
-        case ast.ListComp(elt=item) | ast.SetComp(elt=item) | ast.GeneratorExp(elt=item):
-            yield from _parts(item)
-        case ast.IfExp(body=first, orelse=second):
-            yield from _parts(first)
-            yield from _parts(second)
-        case _:
-            yield operand
-
-
-def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a scope without those of the functions and classes inside it."""
-    waiting = list(ast.iter_child_nodes(scope))
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, _SCOPES):
-            waiting.extend(ast.iter_child_nodes(node))
+def _is_simple(node: ast.expr) -> bool:
+    """Whether evaluating it does nothing else."""
+    doing = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+    return not any(isinstance(each, doing) for each in ast.walk(node))

@@ -91,9 +91,15 @@ def function_of(tool: ToolFunction, stub: FunctionType) -> Callable[..., Any]:
 
 def awaitable(function: Any) -> Any:
     """What is called in place of `function` where its result is awaited: `aio`, where it is a tool."""
+    tool = tool_of(function)
+    return function if tool is None else tool.aio
+
+
+def tool_of(function: Any) -> ToolFunction | None:
+    """The tool that `function` is, or calls."""
     if isinstance(function, FunctionType):
-        function = _tools.get(function, function)
-    return function.aio if isinstance(function, ToolFunction) else function
+        return _tools.get(function)
+    return function if isinstance(function, ToolFunction) else None
 
 
 def _listed(names: Iterable[str]) -> str:

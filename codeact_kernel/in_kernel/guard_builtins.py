@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import ModuleType
 from typing import Any, NoReturn
 
-from codeact_kernel.in_kernel.functions import AWAITABLE, awaitable
+from codeact_kernel.in_kernel.deferring import HELPERS
 from codeact_kernel.in_kernel.guard_check import SHELL_COMMANDS
 from codeact_kernel.in_kernel.guard_lists import AllowLists
 from codeact_kernel.in_kernel.guard_refusals import SHOWN, Kind, refusal
@@ -143,7 +143,7 @@ def action_builtins(shell: Any, warden: Warden) -> dict[str, Any]:
     space |= _reflection(warden, shell.user_ns)
     facade = ShellFacade(shell, warden)
     space["get_ipython"] = lambda: facade
-    space[AWAITABLE] = awaitable
+    space.update(HELPERS)
     space["allowed_imports"] = lambda: tuple(sorted(warden.lists.imports))
     return space
 

@@ -65,7 +65,7 @@ class ToolFunction:
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         __tracebackhide__ = True
-        if self._spec.is_async and _called_from_coroutine():
+        if gives_awaitable(self):
             return self.aio(*args, **kwargs)
         return self._unwrap(self._caller.call(self._spec.name, *self._encode(args, kwargs)))
 
@@ -136,8 +136,13 @@ def _exception(raised: Raised) -> Exception:
     return ToolError(f"{raised.type}: {raised.message}")
 
 
+def gives_awaitable(tool: ToolFunction) -> bool:
+    """Whether a plain call gives an awaitable, made where the function that asks is called."""
+    return tool._spec.is_async and _called_from_coroutine()
+
+
 def _called_from_coroutine() -> bool:
-    frame = sys._getframe(2)
+    frame = sys._getframe(3)
     while frame.f_code.co_name in _INLINE and frame.f_back is not None:
         frame = frame.f_back
     return bool(frame.f_code.co_flags & _COROUTINE)

@@ -5,46 +5,51 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
-from collections.abc import Awaitable
+from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
 import pytest
 
 from codeact_kernel.in_kernel.awaiting import AwaitTools
+from codeact_kernel.in_kernel.deferring import HELPERS
+from codeact_kernel.in_kernel.tools import ToolFunction
+from codeact_kernel.wire.messages import Json, Returned, ToolOutcome, ToolParameter, ToolSpec
+
+F = ToolSpec("f", (ToolParameter("x"),), "int", "")
 
 
-class Tool:
-    """Synchronous when called, awaitable through `aio`, as the stubs of tools are."""
+class Host:
+    """A Caller that answers ten times the argument, and counts."""
 
     def __init__(self) -> None:
         self.direct = 0
         self.awaited = 0
 
-    def __call__(self, x: int = 0) -> int:
+    def call(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
         self.direct += 1
-        return x * 10
+        return Returned(int(str(args[0])) * 10)
 
-    def aio(self, x: int = 0) -> Awaitable[int]:
-        async def call() -> int:
-            await asyncio.sleep(0)
-            self.awaited += 1
-            return x * 10
+    async def acall(self, tool: str, args: tuple[Json, ...], kwargs: Mapping[str, Json]) -> ToolOutcome:
+        await asyncio.sleep(0)
+        self.awaited += 1
+        return Returned(int(str(args[0])) * 10)
 
-        return call()
+    def refused(self, kind: str, name: str) -> None:
+        raise AssertionError("nothing is refused here")
 
 
 def transform(code: str) -> str:
     return ast.unparse(AwaitTools({"f", "g"}.__contains__).visit(ast.parse(code)))
 
 
-def run(code: str, *, rewrite: bool = True) -> tuple[Any, Tool]:
+def run(code: str, *, rewrite: bool = True) -> tuple[Any, Host]:
     """Runs a cell with top-level await; the value of its variable `r`."""
     tree = ast.parse(code)
     if rewrite:
         tree = AwaitTools({"f", "g"}.__contains__).visit(tree)
-    tool = Tool()
-    space: dict[str, Any] = {"f": tool, "asyncio": asyncio}
+    tool = Host()
+    space: dict[str, Any] = {**HELPERS, "f": ToolFunction(F, tool), "asyncio": asyncio}
     compiled = compile(tree, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     result = FunctionType(compiled, space)()
     if inspect.iscoroutine(result):
@@ -124,13 +129,13 @@ UNTOUCHED = [
 
 @pytest.mark.parametrize("code", UNTOUCHED)
 def test_other_calls_are_left_alone(code: str) -> None:
-    assert transform(code) == ast.unparse(ast.parse(code))
+    assert ".aio" not in transform(code)
     assert run(code)[0] == run(code, rewrite=False)[0]
 
 
 def test_a_tool_may_have_a_name_of_asyncio() -> None:
     """`wait(f(1))`, where `wait` is a tool and `f` too: the one gets the value of the other."""
-    tools = {"f": Tool(), "wait": Tool(), "gather": asyncio.gather}
+    tools = {"f": ToolFunction(F, Host()), "wait": ToolFunction(F, Host()), "gather": asyncio.gather}
     rewrite = AwaitTools({"f", "wait"}.__contains__, found=tools.get)
     for code in ("r = wait(f(1))", "from bank import create_task\nr = create_task(f(1))"):
         assert ast.unparse(rewrite.visit(ast.parse(code))) == code

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from codeact_kernel.in_kernel.awaiting import AwaitTools
-from codeact_kernel.in_kernel.functions import AWAITABLE, awaitable
+from codeact_kernel.in_kernel.deferring import HELPERS
+from codeact_kernel.in_kernel.functions import AWAITABLE
 
 from .modules_lab import LIST, READ, REFUND, Place, place, remote
 
@@ -31,7 +32,7 @@ def run(code: str, *, rewrite: bool = True, **names: Any) -> Any:
     tree: ast.AST = ast.parse(code)
     if rewrite:
         tree = AwaitTools(lambda name: False, AWAITABLE, names.get).visit(tree)
-    space: dict[str, Any] = {AWAITABLE: awaitable, "asyncio": asyncio, **names}
+    space: dict[str, Any] = {**HELPERS, "asyncio": asyncio, **names}
     compiled = compile(tree, "cell", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)  # type: ignore[arg-type]  # it is a module
     result = FunctionType(compiled, space)()
     if inspect.iscoroutine(result):
