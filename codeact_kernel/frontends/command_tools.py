@@ -10,6 +10,7 @@ from rich.console import Console
 from traitlets import Unicode
 
 from ..exceptions import UsageError
+from ..tools.mcp.server import Http
 from ..tools.registry import ToolRegistry
 from ..wire.messages import ToolModule, ToolSpec
 from ..wire.search import LIMIT
@@ -34,7 +35,7 @@ from .offer import (
 )
 from .page import Page
 from .portal import SyncDoor
-from .server_configs import configs_of
+from .server_configs import ServerState, configs_of
 from .servers import Servers
 from .skill_offers import skills_of, usable
 from .terminal import clean
@@ -99,9 +100,18 @@ async def _opened(servers: Servers) -> dict[str, str]:
     """The registry has their tools then. Why servers cannot be had, by module."""
     try:
         await servers.open(lambda text: None)
-        return {state.config.module: state.problem for state in servers.states(()) if state.problem}
+        return {state.config.module: _why(state) for state in servers.states(()) if state.problem}
     finally:
         await servers.aclose()
+
+
+def _why(state: ServerState) -> str:
+    """With the address of one over HTTP, which its own words need not name; not if a secret is in it."""
+    config = state.config
+    secret = any(value in config.where for value in config.confidential if value)
+    if not isinstance(config.launch, Http) or secret or config.where in state.problem:
+        return state.problem
+    return f"{state.problem} ({config.where})"
 
 
 def show_offer(page: Page, offer: Offer, shown: Sequence[ToolSpec], *, ranked: bool = False) -> None:

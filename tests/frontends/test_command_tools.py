@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -145,6 +146,25 @@ def test_nothing_is_said_of_options_that_were_given(codeact: Command, folder: Pa
     done = codeact("tools", "--mcp", "mcp.json")
     assert (done.returncode, "name some with" in done.stdout) == (2, False)
     assert "server gone cannot be had:" in done.stdout
+
+
+def test_the_address_of_a_server_that_cannot_be_reached_is_said_without_secrets(
+    codeact: Command, folder: Path
+) -> None:
+    with socket.socket() as taken:  # Bound and not listening: every connection is refused.
+        taken.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        servers = {
+            "far": {"url": f"http://me:pass-4711@{at}/mcp?key=key-4711"},
+            "hidden": {"url": "http://${AT}/hidden"},
+        }
+        (folder / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
+        done = codeact("tools", "--mcp", "mcp.json", "--json", AT=at)
+    assert done.returncode == 2
+    problems = {one["server"]: one["problem"] for one in json.loads(done.stdout)["missing"]}
+    assert problems["far"].endswith(f" (http://{at}/mcp)")
+    assert "4711" not in problems["far"]
+    assert at not in problems["hidden"]  # What comes from the environment may be a secret.
 
 
 def test_skills_are_listed_with_what_they_cost(command: Command, codeact: Command, folder: Path) -> None:
