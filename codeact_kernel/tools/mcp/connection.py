@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from ...wire.messages import Json
 from .callbacks import Callbacks, Progress
+from .http import SESSION_OVER
 from .link import Link
 from .listing import listed
 from .lives import Lives
@@ -25,7 +25,7 @@ from .server import ServerConfig, Stdio
 
 T = TypeVar("T")
 LIST_S = 60.0
-ENDING_S, CLOSING_S = 20.0, 5.0
+ENDING_S = 20.0
 PROGRESS_S = 0.1
 
 
@@ -48,12 +48,11 @@ class Connection:
         self._checks = OutputChecks()
 
     async def open(self) -> None:
-        """Starts it, if it does not run; else nothing. Raises: Unavailable."""
-        try:
-            await self._lives.current()
-        except asyncio.CancelledError:
-            await self._lives.stop()
-            raise
+        """Starts it, if it does not run; else nothing. Raises: Unavailable.
+
+        Cancelled, it leaves the start to others who wait for it; `aclose` ends it.
+        """
+        await self._lives.current()
 
     async def aclose(self) -> None:
         """Stops it; what is asked meanwhile fails. Returns when nothing of it is left."""
@@ -115,8 +114,13 @@ class Connection:
         return await self._asked("get a prompt", lambda client: client.get_prompt(name, dict(arguments)))
 
     async def _asked(
-        self, what: str, ask: Callable[[Client], Awaitable[T]], seconds: float | None = None
+        self,
+        what: str,
+        ask: Callable[[Client], Awaitable[T]],
+        seconds: float | None = None,
+        again: bool = True,
     ) -> T:
+        """`again`: in another session, when the server does not know this one any more."""
         link, client = await self._lives.current()
         seconds = self.config.timeout_s if seconds is None else seconds
         try:
@@ -128,7 +132,9 @@ class Connection:
         except MCPError as problem:
             if _has_ended_the_session(problem, self.config):
                 await link.stop()
-                return await self._asked(what, ask, seconds)  # It was refused unseen.
+                if again:  # It was refused unseen.
+                    return await self._asked(what, ask, seconds, again=False)
+                raise self._lives.unavailable(f"it forgets each session at once; not done: {what}") from None
             if (how := await self._lost(link, problem)) is not None:
                 said = f"it ended before it had answered to: {what}; whether it did is not known{how}"
                 raise Lost(f"{self._lives.name}: {said}") from None
@@ -143,15 +149,17 @@ class Connection:
         if problem.code != types.CONNECTION_CLOSED:
             return None
         if problem.message == "Connection closed":
-            ended = await link.ended(ENDING_S if not link.alive else CLOSING_S)
-            return link.words() if ended or not link.alive else None
+            if link.alive:  # Nothing passes any more, though nothing has said so: the next call starts anew.
+                await link.stop()
+            await link.ended(ENDING_S)
+            return link.words()
         # Over HTTP an answer may be cut off, and the server be well.
         return None if isinstance(self.config.launch, Stdio) else f" ({plain(problem.message)})"
 
 
 def _has_ended_the_session(problem: MCPError, config: ServerConfig) -> bool:
     """As the SDK says it of the status 404 for a session, after which the protocol wants another."""
-    over = problem.code == types.INVALID_REQUEST and problem.message == "Session terminated"
+    over = problem.code == types.INVALID_REQUEST and problem.message == SESSION_OVER
     return over and not isinstance(config.launch, Stdio)
 
 

@@ -48,12 +48,12 @@ class Lives:
     async def current(self) -> tuple[Link, Client]:
         """The one that can be asked, begun where there is none. Raises: Unavailable."""
         async with self._lock:
-            if self._closed:
+            if self.link is not None and not self.link.alive:
+                await self.link.stop()
+                self._last = self.link.words()
+            if self._closed:  # Asked after that wait: nothing is begun that nobody would end.
                 raise self.unavailable("it was stopped, with the run")
             if self.link is None or not self.link.alive:
-                if self.link is not None:
-                    await self.link.stop()
-                    self._last = self.link.words()
                 self.link = self._begun()
             link = self.link
         try:
@@ -85,7 +85,7 @@ class Lives:
         def transport(ended: anyio.Event) -> AbstractAsyncContextManager[TransportStreams]:
             if isinstance(self._config.launch, Stdio):
                 return stdio(self._config.launch, tail, ended)
-            return http(self._config.launch, tail, self._access(self._config.launch))
+            return http(self._config.launch, tail, ended, self._access(self._config.launch))
 
         return Link(transport, handlers, self._patience, tail, self._config.start_timeout_s)
 

@@ -34,12 +34,13 @@ class Patience:
     def a_person(self) -> Iterator[None]:
         """While it lasts no limit runs."""
         self._people += 1
-        if self._people == 1:
-            now = asyncio.get_running_loop().time()
-            for timeout in self._running:
-                self._running[timeout] = max(0.0, (timeout.when() or now) - now)
-                timeout.reschedule(None)
         try:
+            if self._people == 1:
+                now = asyncio.get_running_loop().time()
+                for timeout in self._running:
+                    if not timeout.expired():  # Its call may still unwind, and it can be moved no more.
+                        self._running[timeout] = max(0.0, (timeout.when() or now) - now)
+                        timeout.reschedule(None)
             yield
         finally:
             self._people -= 1

@@ -32,7 +32,7 @@ async def stdio(launch: Stdio, tail: Tail, ended: anyio.Event) -> AsyncIterator[
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_read, process, into, tail, ended)
-            tasks.start_soon(_write, process, out)
+            tasks.start_soon(_write, process, out, ended)
             try:
                 yield incoming, outgoing
             finally:
@@ -84,12 +84,16 @@ async def _read(
                 break
 
 
-async def _write(process: ServerProcess, out: MemoryObjectReceiveStream[SessionMessage]) -> None:
+async def _write(
+    process: ServerProcess, out: MemoryObjectReceiveStream[SessionMessage], ended: anyio.Event
+) -> None:
     try:
         with out:
             async for item in out:
                 text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 process.stdin.write(text.encode() + b"\n")
                 await process.stdin.drain()
-    except (anyio.ClosedResourceError, ConnectionError, RuntimeError):
+    except ConnectionError:
+        ended.set()  # It hears nothing any more, whatever it still says.
+    except (anyio.ClosedResourceError, RuntimeError):
         pass  # It has ended; its stdout says so.

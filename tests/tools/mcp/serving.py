@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import importlib.util
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from .reach import PATIENCE_S, SERVERS
+
+Answer: TypeAlias = tuple[int, bytes, str]
 
 
 def plain_server() -> Any:
@@ -74,10 +77,21 @@ def running(app: Any, port: int = 0) -> Iterator[str]:
 
 
 class Sessions:
-    """An ASGI server of before 2026, which knows a client by its session, until it forgets."""
+    """An ASGI server of before 2026, which knows a client by its session, until it forgets.
 
-    def __init__(self) -> None:
+    The tool `wait` answers when `go` is set.
+
+    Args:
+        refusal: to sessions that it does not know: status, body, and its type.
+        odd: such answers of tools, by their names.
+    """
+
+    def __init__(self, refusal: Answer = (404, b"", ""), odd: Mapping[str, Answer] | None = None) -> None:
         self.begun = 0
+        self.waiting = 0
+        self.go = threading.Event()
+        self._refusal = refusal
+        self._odd = odd or {}
         self._calls = 0
         self._session = ""
 
@@ -89,6 +103,9 @@ class Sessions:
             return await _lifespan(receive, send)
         request = Request(scope, receive)
         asked = json.loads(await request.body()) if request.method == "POST" else {}
+        if asked.get("params", {}).get("name") == "wait":
+            self.waiting += 1
+            await asyncio.to_thread(self.go.wait, PATIENCE_S)
         response = self._answer(request, asked)
         return await response(scope, receive, send)
 
@@ -103,13 +120,21 @@ class Sessions:
         if method == "server/discover":
             return Response(status_code=400)
         if request.headers.get("mcp-session-id") != self._session:
-            return Response(status_code=404)
+            return _response(*self._refusal)
+        if method == "tools/call" and (odd := self._odd.get(asked["params"]["name"])) is not None:
+            return _response(*odd)
         if method == "tools/call":
             self._calls += 1
             return JSONResponse(
                 _result(number, {"content": [{"type": "text", "text": f"call {self._calls}"}]})
             )
         return Response(status_code=202 if request.method == "POST" else 405)
+
+
+def _response(status: int, body: bytes, kind: str) -> Response:
+    """ "cut": one that ends before its end; "gzip": one that says it is compressed."""
+    headers = {"cut": {"content-length": "1000"}, "gzip": {"content-encoding": "gzip"}}.get(kind, {})
+    return Response(body, status, headers, media_type="application/json" if headers else kind or None)
 
 
 def _result(number: Any, result: Any) -> Any:
@@ -130,6 +155,19 @@ def _guarded(app: Any, token: str) -> Any:
             await app(scope, receive, send)
 
     return guarded
+
+
+def failing_once(app: Any, fails: threading.Event) -> Any:
+    """`app`, but that it refuses the next message when `fails` is set, and clears it."""
+
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST" and fails.is_set():
+            fails.clear()
+            await Response("busy", 503)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return failing
 
 
 def _spoilt(app: Any, how: str) -> Any:

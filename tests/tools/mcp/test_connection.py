@@ -26,7 +26,7 @@ from codeact_kernel.tools.mcp.problems import Unavailable, Violation
 from codeact_kernel.tools.mcp.server import Http, ServerConfig, Stdio
 
 from .reach import PATIENCE_S, connected, hostile, plain, raw, until, within
-from .serving import Sessions, held_port, running, served
+from .serving import served
 
 ACCEPTED = types.ElicitResult(action="accept", content={})
 
@@ -96,21 +96,6 @@ def test_nobody_answers_at_the_address() -> None:
         within(ServerConfig("web", "web", Http("http://127.0.0.1:9/mcp")), Connection.list_tools)
 
 
-def test_a_server_over_http_that_comes_back_is_asked_again() -> None:
-    async def run(port: int) -> None:
-        with served(port=port) as url:
-            connection = Connection(ServerConfig("plain", "plain", Http(url)))
-            assert text(await connection.call_tool("add", {"a": 1})) == "2"
-        with pytest.raises((Unavailable, MCPError)):
-            await connection.call_tool("add", {"a": 1})
-        with served(port=port):
-            assert text(await connection.call_tool("add", {"a": 2})) == "3"
-            await connection.aclose()
-
-    with held_port() as port:
-        asyncio.run(run(port))
-
-
 def test_changes_of_the_list_are_told_over_http() -> None:
     told: list[str] = []
 
@@ -123,19 +108,6 @@ def test_changes_of_the_list_are_told_over_http() -> None:
 
     with served() as url:
         within(ServerConfig("plain", "plain", Http(url)), one, Callbacks(on_changed=told.append))
-
-
-def test_a_session_that_the_server_has_forgotten_is_begun_anew() -> None:
-    sessions = Sessions()
-
-    async def one(connection: Connection) -> None:
-        for _ in range(2):
-            assert text(await connection.call_tool("fine", {})) == "call 1"
-            sessions.forget()
-
-    with running(sessions) as url:
-        within(ServerConfig("web", "web", Http(url)), one)
-    assert sessions.begun == 2
 
 
 @pytest.mark.parametrize("kind", ["bomb", "big", "heavy", "events"])

@@ -47,12 +47,12 @@ async def closed(mark: Path) -> None:
 
 
 async def a_cancelled_start(mark: Path) -> None:
-    connection = Connection(raw("slow", mark))
-    opening = asyncio.create_task(connection.open())
-    await until(lambda: marked(mark))
-    opening.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await opening
+    async with connected(raw("slow", mark)) as connection:
+        opening = asyncio.create_task(connection.open())
+        await until(lambda: marked(mark))
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
 
 
 async def closed_while_it_started(mark: Path) -> None:

@@ -60,6 +60,10 @@ def call(mode: str, asked: Message) -> None:
         case "close":
             os.close(1)
             time.sleep(1000)
+        case "deafen":
+            os.close(0)
+            answer(asked)
+            time.sleep(1000)
         case "heavy":
             nested = "[" + "[]," * 1_100_000 + "0]"
             sys.stdout.write(
