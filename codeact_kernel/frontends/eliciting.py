@@ -22,6 +22,8 @@ PAGE = "open it yourself, if you trust it   y: done   n: decline   c: cancel"
 LAST = "y: send   n: decline   c: cancel   e: once more"
 DECLINE, CANCEL = "!n", "!c"
 LEAVE = f"{DECLINE}: decline   {CANCEL}: cancel"
+MAX_REMARKS = 10
+"""Lines in a row that are no answer to one question: then a program gives them, and would for ever."""
 _LEFT = {
     "n": Answer("decline"),
     "no": Answer("decline"),
@@ -30,6 +32,7 @@ _LEFT = {
     DECLINE: Answer("decline"),
     CANCEL: Answer("cancel"),
 }
+_NEVER = Answer("decline", why=f"no answer could be read {MAX_REMARKS + 1} times")
 
 
 class _Left(Exception):
@@ -97,7 +100,7 @@ class _Dialogue:
         rows = (shown, ("options", options)) if options else (shown,)
         empty = _empty(field)
         remark = ""
-        while True:
+        for _ in range(MAX_REMARKS + 1):
             line = (await self._line(rows, f"{empty}{LEAVE}", shown[0], remark)).strip()
             if line in (DECLINE, CANCEL):
                 raise _Left(_LEFT[line])
@@ -105,6 +108,7 @@ class _Dialogue:
                 return field.value(line) if line else field.left_out()
             except ValueError as problem:
                 remark = clip(clean(str(problem)), 300)
+        raise _Left(_NEVER)
 
     async def _consent(self, rows: tuple[tuple[str, str], ...], choices: str) -> None:
         await self._chosen((("it says", self._asked.message), *rows), choices, ("y",))
@@ -112,7 +116,7 @@ class _Dialogue:
     async def _chosen(self, rows: tuple[tuple[str, str], ...], choices: str, good: tuple[str, ...]) -> str:
         """One of `good`. Raises: _Left."""
         remark = ""
-        while True:
+        for _ in range(MAX_REMARKS + 1):
             word = (await self._line(rows, choices, "/".join((*good, "n", "c")), remark)).strip().lower()
             word = "y" if word == "yes" else word
             if word in good:
@@ -121,6 +125,7 @@ class _Dialogue:
                 raise _Left(_LEFT[word])
             # An empty line is none either: it would throw away what was typed before.
             remark = f"{repr(clip(clean(word), 40)) if word else 'An empty line'} is no answer."
+        raise _Left(_NEVER)
 
     async def _line(self, rows: tuple[tuple[str, str], ...], choices: str, keys: str, remark: str) -> str:
         question = replace(self._question, arguments=rows, choices=choices, keys=keys, remark=remark)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .approval_text import Question, framed
+from .eliciting import DECLINE
 from .portal import Door
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ async def _asked(call: ServerRequestContext[Any], question: Question) -> str | N
         return None
     given = answer.content or {}
     if answer.action != "accept":
-        return "n"
+        return "n" if decides else DECLINE  # For a field, "n" is a text like any other.
     if not decides:
-        return str(given.get("answer", ""))
+        # A client that answers by itself accepts with nothing in it; an empty line is an answer to a field.
+        return DECLINE if given.get("answer") is None else str(given["answer"])
     decision = str(given.get("decision", ""))
     return _WORDS.get(decision) or f"n {given.get('reason', '')}"

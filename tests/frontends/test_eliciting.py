@@ -116,6 +116,13 @@ def test_an_empty_line_throws_nothing_away() -> None:
     assert answered(Person("", "n"), PAGE) == Answer("decline")
 
 
+@pytest.mark.parametrize(("first", "asked"), [((), PAGE), ((), FORM), (("y",), FORM), (("y", "Ana"), FORM)])
+def test_who_never_answers_is_not_asked_for_ever(first: tuple[str, ...], asked: Form | Page) -> None:
+    person = Person(*first, *["x"] * 100)
+    assert answered(person, asked) == Answer("decline", why="no answer could be read 11 times")
+    assert len(person.asked) == len(first) + 11
+
+
 def test_a_page_is_shown_as_text_and_its_visit_asked_for() -> None:
     person = Person("y")
     assert answered(person, PAGE) == Answer("accept")
