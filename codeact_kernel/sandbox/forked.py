@@ -26,12 +26,13 @@ KILLED = -int(signal.SIGKILL)
 class Order:
     """A `process.Supervised`, made by `Launcher`. Bound to no event loop until it is waited for.
 
-    `folder` of its session; `channel`: our end of its tool channel.
+    `folder` of its session; `channel`: our end of its tool channel; `files`: see `files_of`.
     """
 
     def __init__(self, folder: SessionFolder, profile: SandboxProfile) -> None:
         self.folder = folder
         self.spare = False
+        self.files = files_of(profile)
         runtime = folder.runtime()
         path, info = write_connection_file(
             str(runtime / "c.json"),
@@ -103,6 +104,10 @@ class Order:
         for sock in (self._sock, self._theirs, self._kernel_end):
             sock.close()  # If it has not begun, it finds that nobody asks.
         if self._pidfd >= 0:
+            try:  # Where the launcher has ended, and we are who inherits: the first process of a container.
+                os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+            except ChildProcessError:
+                pass
             os.close(self._pidfd)
             self._pidfd = -1
 
@@ -140,6 +145,20 @@ class Order:
                     self._code, self._words = code, words
                 case _:
                     self._code = KILLED
+
+
+def files_of(profile: SandboxProfile) -> tuple[tuple[str, int, int], ...]:
+    """Which files the names of a profile stand for now. A cage that was made before has those of before."""
+    return tuple(map(_file, (*profile.data, *profile.readable)))
+
+
+def _file(path: str | os.PathLike[str]) -> tuple[str, int, int]:
+    real = os.path.realpath(path)
+    try:
+        info = os.stat(real)
+    except OSError:
+        return real, 0, 0
+    return real, info.st_dev, info.st_ino
 
 
 def readable(descriptor: int, seconds: float) -> bool:

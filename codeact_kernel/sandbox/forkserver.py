@@ -79,7 +79,11 @@ def _fork_until_the_end(control: socket.socket, parent: int) -> None:
         if not descriptors:
             return
         os.set_inheritable(descriptors[0], False)  # What is received is: bubblewrap would keep it open.
-        if os.fork() == 0:
+        try:
+            child = os.fork()
+        except OSError:  # As many processes as there may be: who has asked hears the end, and starts cold.
+            child = -1
+        if child == 0:
             control.close()
             _supervise(socket.socket(fileno=descriptors[0]))
         os.close(descriptors[0])

@@ -20,13 +20,14 @@ from ..exceptions import CodeActError, UsageError
 from .confine import landlock, paths, preparation, sessions
 from .confine.start import LAUNCHER
 from .folders import SessionFolder, base, sweep
-from .forked import Order, readable
+from .forked import Order, files_of, readable
 from .managed import Managed
 from .request import LEAST_MEMORY
 
 MOST_SPARES = 64
 READY_S = 60.0
 STILL = "the launcher is still importing"
+ANOTHERS = "the launcher belongs to the process that made it"
 
 
 class Launcher:
@@ -102,6 +103,8 @@ class Launcher:
 
     def ready(self, seconds: float = READY_S) -> str:
         """Waits until everything is imported; "", or why sessions start cold all the same."""
+        if self._owner != os.getpid():
+            return ANOTHERS
         self._listen()
         if self._control is not None and not (self._ready or self._problem):
             readable(self._control.fileno(), seconds)
@@ -112,15 +115,20 @@ class Launcher:
 
     def take(self, profile: SandboxProfile) -> Order | None:
         """A spare for a session with that profile, if there is one. `fill` makes another, when it is time."""
-        self._listen()
-        if _of_cage(profile) != self._profile or self._owner != os.getpid() or not self._ready:
+        if self._owner != os.getpid():  # What is heard, and who listens, is not a fork's of the host.
             return None
+        self._listen()
+        if _of_cage(profile) != self._profile or not self._ready:
+            return None
+        if self._no_room(profile):
+            self._most = 0  # Nor would there be in any other.
+        files = files_of(profile)
         while True:
             with self._lock:
                 spare = self._spares.popleft() if self._spares else None
-            if spare is None or spare.poll() is None:
+            if spare is None or (self._most and spare.files == files and spare.poll() is None):
                 return spare
-            spare.close()  # It has ended while it waited.
+            spare.close()  # It has ended while it waited, or its cage has files that are others by now.
 
     def fill(self) -> None:
         """Orders what is missing of the spares; they become ready by themselves. Never raises."""
@@ -150,13 +158,17 @@ class Launcher:
     def fork(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
         """Orders a kernel, which becomes ready by itself; or why none can be forked."""
         if self._owner != os.getpid():
-            return "the launcher belongs to the process that made it"
+            return ANOTHERS
         self._listen()
         if problem := self._problem or why_not(profile) or ("" if self._ready else STILL):
             return problem
-        if profile.limits.memory_bytes < self._data_bytes + LEAST_MEMORY:
-            return f"what was preloaded takes {self._data_bytes:,} bytes of the memory limit from the start"
-        return self._ordered(folder, profile)
+        return self._no_room(profile) or self._ordered(folder, profile)
+
+    def _no_room(self, profile: SandboxProfile) -> str:
+        """Why a fork could not do much; "" where it can."""
+        if profile.limits.memory_bytes >= self._data_bytes + LEAST_MEMORY:
+            return ""
+        return f"what was preloaded takes {self._data_bytes:,} bytes of the memory limit from the start"
 
     def _ordered(self, folder: SessionFolder, profile: SandboxProfile) -> Order | str:
         order = Order(folder, profile)
@@ -228,7 +240,7 @@ async def kernel_for(
                 report = await order.report()
             if report is not None or order.pid:
                 return order
-            problem = "the launcher ended meanwhile"
+            problem = "the launcher ended meanwhile, or no further process can be had"
         except TimeoutError:
             problem = f"the launcher did not answer within {READY_S:.0f} s"
         except BaseException:

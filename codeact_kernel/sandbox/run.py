@@ -134,7 +134,8 @@ class Run:
     def _elapsed(self) -> float:
         return time.monotonic() - self.started
 
-    def _inside(self) -> float:
-        """Seconds, as they were seen here: what the kernel says of itself is not asked for."""
+    def _inside(self) -> float | None:
+        """Seconds, as they were seen here: what the kernel says of itself is not asked for. None where it has
+        not said that it begins: code that lets no other thread run keeps that back."""
         ended = time.monotonic() if self.replied is None else self.replied
-        return 0.0 if self.began is None else max(0.0, ended - self.began)
+        return None if self.began is None else max(0.0, ended - self.began)

@@ -30,10 +30,12 @@ SPACES = {
 
 class Holder(NamedTuple):
     """A bubblewrap whose namespaces are there until this process ends, or kills its children. `ready`: a
-    descriptor that brings a byte when they are there, and nothing when they are not to be had."""
+    descriptor that brings a byte when they are there, and nothing when they are not to be had. `keep`: one at
+    whose end `cat` ends, and all that is in there."""
 
     pid: int
     ready: int
+    keep: int
 
 
 def start(body: Callable[[], None], holder: Holder | None = None) -> int:
@@ -74,7 +76,7 @@ def hold(around: str, policy: Policy, output: int) -> Holder:
     finally:
         os.close(read_in)
         os.close(write_out)
-    return Holder(pid, read_out)  # `write_in` stays open: at its end `cat` ends, and all that is in there.
+    return Holder(pid, read_out, write_in)
 
 
 def _start_in(holder: Holder, body: Callable[[], None]) -> int:

@@ -153,11 +153,15 @@ def _policy(plan: Plan, *, namespaces: bool) -> Policy:
 def _try(plan: Plan, attempt: Attempt) -> tuple[Cage | None, str]:
     """A started kernel, or why there is none."""
     read_end, write_end = os.pipe()
+    holder = None
     try:
         attempt = attempt._replace(policy=attempt.policy._replace(report=write_end))
         try:
-            pid = _begin(plan, attempt)
+            if attempt.enter is not None and attempt.around is not None:
+                holder = forked.hold(attempt.around, attempt.policy, plan.output)
+            pid = _begin(plan, attempt, holder)
         except OSError as problem:
+            _let_go(holder)
             return None, str(problem)
         os.close(write_end)
         write_end = -1
@@ -168,37 +172,51 @@ def _try(plan: Plan, attempt: Attempt) -> tuple[Cage | None, str]:
             os.close(write_end)
     if not line:
         status = os.waitstatus_to_exitcode(end(pid))
+        _let_go(holder)
         return None, _last_words(plan.read_output) or f"it ended with exit code {status}"
     report = load_report(line)
     if report.problem:
         end(pid)
+        _let_go(holder)
         return None, report.problem
     return Cage(pid, report._replace(start="cold" if attempt.enter is None else "fork")), ""
 
 
-def _begin(plan: Plan, attempt: Attempt) -> int:
+def _let_go(holder: forked.Holder | None) -> None:
+    """Of namespaces that no kernel is in."""
+    if holder is not None:
+        os.close(holder.keep)
+        end(holder.pid)
+
+
+def _begin(plan: Plan, attempt: Attempt, holder: forked.Holder | None) -> int:
     """The process that becomes the kernel, or bubblewrap around it. Raises OSError."""
     policy, around, enter = attempt.policy, attempt.around, attempt.enter
-    if enter is not None:
-        body = partial(_go_on, plan, policy, enter)
-        return forked.start(body, forked.hold(around, policy, plan.output) if around else None)
-    command = [plan.python, "-I", "-B", LAUNCHER, dumps(policy)]
-    if around == SANDBOX_EXEC:
-        command = [around, "-p", seatbelt.profile_text(policy, plan.python), *command]
-    elif around is not None:
-        command = bwrap.arguments(around, policy, command)
-    return forked.start(partial(_become, plan, command, policy.report))
+    # Opened here: in the namespaces of a fork there is no such file.
+    group = os.open(plan.group, os.O_WRONLY | os.O_CLOEXEC) if plan.group else -1
+    try:
+        if enter is not None:
+            return forked.start(partial(_go_on, plan, policy, group, enter), holder)
+        command = [plan.python, "-I", "-B", LAUNCHER, dumps(policy)]
+        if around == SANDBOX_EXEC:
+            command = [around, "-p", seatbelt.profile_text(policy, plan.python), *command]
+        elif around is not None:
+            command = bwrap.arguments(around, policy, command)
+        return forked.start(partial(_become, plan, command, policy.report, group))
+    finally:
+        if group >= 0:
+            os.close(group)
 
 
-def _go_on(plan: Plan, policy: Policy, enter: Callable[[Policy], None]) -> None:
-    _prepare(plan, policy.report)
+def _go_on(plan: Plan, policy: Policy, group: int, enter: Callable[[Policy], None]) -> None:
+    _prepare(plan, policy.report, group)
     os.environ.clear()
     os.environ.update(plan.environment)
     enter(policy)
 
 
-def _become(plan: Plan, command: list[str], report: int) -> None:
-    for descriptor in _prepare(plan, report):
+def _become(plan: Plan, command: list[str], report: int, group: int) -> None:
+    for descriptor in _prepare(plan, report, group):
         os.set_inheritable(descriptor, True)
     try:
         os.execve(command[0], command, plan.environment)
@@ -206,13 +224,12 @@ def _become(plan: Plan, command: list[str], report: int) -> None:
         os.write(2, f"{command[0]!r} cannot be started: {problem.strerror}".encode())
 
 
-def _prepare(plan: Plan, report: int) -> list[int]:
+def _prepare(plan: Plan, report: int, group: int) -> list[int]:
     """A session and a control group of its own, no signal handler and no descriptor that it need not have;
-    those it keeps."""
+    those it keeps. `group`: takes who enters the control group; -1 without one."""
     os.setsid()
-    if plan.group:
-        with open(plan.group, "w", encoding="ascii") as file:
-            file.write("0")
+    if group >= 0:
+        os.write(group, b"0")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
