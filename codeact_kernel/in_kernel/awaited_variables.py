@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from codeact_kernel.in_kernel.order import Awaited, Order
 from codeact_kernel.in_kernel.scopes import Cell, Scope
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
@@ -54,11 +55,13 @@ class Operand:
 
 def parts(operand: Operand) -> Iterator[Operand]:
     """The expressions whose values are awaited when `operand` is."""
-    inside = [*_inside(operand.node, operand.use)]
-    if not inside:
-        yield operand
-    for each in inside:
-        yield from parts(each)
+    waiting = [operand]
+    while waiting:
+        each = waiting.pop()
+        inside = [*_inside(each.node, each.use)]
+        if not inside:
+            yield each
+        waiting.extend(reversed(inside))
 
 
 def _inside(node: ast.expr, use: Use) -> Iterator[Operand]:
@@ -106,8 +109,9 @@ def sources(cell: Cell, operands: Iterable[Operand]) -> Iterator[Operand]:
     for node in cell.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             loads[cell.owner(node), node.id].append(node)
+    order = Order(cell)
     variables = {
-        key: _Variable(cell, [name for name, _ in places], places[0][1])
+        key: _Variable(cell, order, [name for name, _ in places], places[0][1])
         for key, places in awaited.items()
         if len({use for _, use in places}) == 1
     }
@@ -120,23 +124,23 @@ def sources(cell: Cell, operands: Iterable[Operand]) -> Iterator[Operand]:
             if into is None or (key not in fresh and not isinstance(name.ctx, ast.Store)):
                 continue
             found = put(into.use)
-            if found is not None and any(cell.is_bound_to_follow(each, node) for each in into.awaited):
+            if found is not None and into.awaited.is_bound_to_follow(node):
                 yield found
 
 
-@dataclass(frozen=True)
 class _Variable:
-    cell: Cell
-    awaited: Sequence[ast.Name]
-    use: Use
+    """One that is awaited by `names`, all in the same way."""
+
+    def __init__(self, cell: Cell, order: Order, names: Sequence[ast.Name], use: Use) -> None:
+        self._cell = cell
+        self._own = {id(name) for name in names}
+        self.awaited = Awaited(order, names)
+        self.use = use
 
     def is_read_by_nothing_else(self, loads: Iterable[ast.Name]) -> bool:
         """But after it has been awaited."""
-        own = {id(name) for name in self.awaited}
         return all(
-            id(name) in own
-            or _is_harmless(self.cell, name, self.use)
-            or any(self.cell.is_after(name, each) for each in self.awaited)
+            id(name) in self._own or _is_harmless(self._cell, name, self.use) or self.awaited.is_before(name)
             for name in loads
         )
 

@@ -17,7 +17,7 @@ from types import ModuleType
 
 from codeact_kernel.in_kernel.awaited_variables import Operand, Use, parts, sources
 from codeact_kernel.in_kernel.deferring import ALL_GIVEN, GIVEN, LATER, STARTING
-from codeact_kernel.in_kernel.scopes import Cell
+from codeact_kernel.in_kernel.scopes import Cell, Scope
 
 _ALL = {"gather"}
 _FIRST = {"create_task", "ensure_future", "wait_for", "shield"}
@@ -158,6 +158,7 @@ class _Names:
         self._cell = cell
         self._is_tool = is_tool
         self._found = found
+        self._meanings: dict[tuple[Scope, str], str | None] = {}
 
     def is_tool(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Name) and self._is_tool(node.id) and not self._cell.is_bound(node)
@@ -212,15 +213,21 @@ class _Names:
 
     def _of_asyncio(self, node: ast.Name) -> str | None:
         """What a name means: "" for asyncio, "gather" for that function of it; None: for something else."""
-        bound = self._cell.owner(node).bound.get(node.id)
-        if bound:
-            meant = {_imported(binding, node.id) for binding in bound}
+        key = self._cell.owner(node), node.id
+        if key not in self._meanings:
+            # Once for each: a name may be bound as often as it is used.
+            self._meanings[key] = self._meaning(*key)
+        return self._meanings[key]
+
+    def _meaning(self, owner: Scope, name: str) -> str | None:
+        if bound := owner.bound.get(name):
+            meant = {_imported(binding, name) for binding in bound}
             return meant.pop() if len(meant) == 1 else None
-        value = self._found(node.id)
+        value = self._found(name)
         if isinstance(value, ModuleType):
             return "" if value.__name__ == "asyncio" else None
         if value is None:  # Perhaps of `from asyncio import *`.
-            return "" if node.id == "asyncio" else node.id
+            return "" if name == "asyncio" else name
         own = str(getattr(value, "__module__", "")).startswith("asyncio")
         return str(getattr(value, "__name__", "")) or None if own else None
 

@@ -1,4 +1,4 @@
-"""Owns what the names of a cell stand for: where each is bound, and what is bound to run before what.
+"""Owns what the names of a cell stand for, and where in it everything is.
 
 Walks without recursion: a cell may be nested as deeply as Python can parse.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-_ALWAYS: frozenset[str] = frozenset()
+ALWAYS: frozenset[str] = frozenset()
 
 
 @dataclass(eq=False)
@@ -72,7 +72,7 @@ class Place:
 
     scope: Scope
     block: Block | None
-    when: frozenset[str] | None = _ALWAYS
+    when: frozenset[str] | None = ALWAYS
 
 
 class Cell:
@@ -111,67 +111,6 @@ class Cell:
     def is_bound(self, name: ast.Name) -> bool:
         """Whether the cell gives the name a meaning of its own."""
         return name.id in self.owner(name).bound
-
-    def is_after(self, node: ast.AST, earlier: ast.AST) -> bool:
-        """Whether `earlier` has been evaluated whenever `node` is."""
-        first = self.place(earlier)
-        block = self.place(node).block
-        if first.block is None or block is None or first.when != _ALWAYS:
-            return False
-        return any(
-            each.statements is first.block.statements and each.index > first.block.index
-            for each in block.chain()
-        )
-
-    def is_bound_to_follow(self, later: ast.Name, node: ast.AST) -> bool:
-        """Whether `later`, which awaits a variable, is evaluated after `node` unless something raises, or the
-        variable is empty."""
-        place, at = self.place(later), self.place(node)
-        if place.block is None or at.block is None or at.when is None:
-            return False
-        if place.when is None or place.when - {later.id}:
-            return False
-        starts = {id(start.statements): start for start in at.block.of_function()}
-        for each in place.block.chain():
-            start = starts.get(id(each.statements))
-            if start is not None and each.index > start.index:
-                between = start.statements[start.index + 1 : each.index]
-                return not _leaves(start.statements[start.index], loops=False) and not any(
-                    _leaves(statement, loops=True) for statement in between if not _if_empty(statement, later)
-                )
-            if not _is_entered(each, later):
-                return False
-        return False
-
-
-def _is_entered(block: Block, name: ast.Name) -> bool:
-    """Whether a list of statements is run whenever what it belongs to is."""
-    match block.of:
-        case ast.With(body=body) | ast.AsyncWith(body=body) | ast.Try(body=body):
-            return block.statements is body
-        case ast.If(test=ast.Name(id=tested), body=body):
-            return tested == name.id and block.statements is body
-    return False
-
-
-def _if_empty(statement: ast.stmt, name: ast.Name) -> bool:
-    match statement:
-        case ast.If(test=ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=tested)), orelse=[]):
-            return tested == name.id
-    return False
-
-
-def _leaves(statement: ast.stmt, loops: bool) -> bool:
-    """Whether it may leave the statements that it is in. `loops`: by `break` and `continue` too."""
-    kinds = (ast.Return, ast.Raise, ast.Break, ast.Continue) if loops else (ast.Return, ast.Raise)
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, kinds):
-            return True
-        if not isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            waiting.extend(ast.iter_child_nodes(node))
-    return False
 
 
 def _children(node: ast.AST, place: Place) -> Iterator[tuple[ast.AST, Place]]:

@@ -110,6 +110,7 @@ ORDINARY = [
     "r = tasks",
     "r = all = tasks = []\ntasks.append(F('a'))\nr = [*all]\nif len(tasks) > 4:\n"
     "    await asyncio.gather(*tasks)",
+    "for k in 'ab':\n    if k == 'a':\n        r = F(k)\n        break\n    r = await r",
     "x = 'q'\nr = [x for x in [F('a')]], x",
     "def wait(x): return x\nr = wait(F('a'))",
     "class C:\n    x = F('a')\nr = C.x",
