@@ -149,8 +149,8 @@ class Connection:
         if problem.code != types.CONNECTION_CLOSED:
             return None
         if problem.message == "Connection closed":
-            if link.alive:  # Nothing passes any more, though nothing has said so: the next call starts anew.
-                await link.stop()
+            if link.alive:  # So says the SDK of one that is over; but a gateway may pass on the same words.
+                return None
             await link.ended(ENDING_S)
             return link.words()
         # Over HTTP an answer may be cut off, and the server be well.

@@ -41,6 +41,7 @@ class Gate:
     Beyond it progress and logs are dropped; that a list has changed is told once (`missed`). Answers that
     nobody waits for are dropped always. Anything else waits, and with it what comes after: a server that
     floods holds itself up. What dropping takes is slept as well, so that the loop has time for others.
+    `over` is called when nothing passes any more, in one direction or the other.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class Gate:
         outgoing: WriteStream[SessionMessage],
         mend: Mend,
         missed: Callable[[str], None],
+        over: Callable[[], None],
     ) -> None:
         self._waited: set[RequestId] = set()
-        self.incoming = _Incoming(incoming, self)
-        self.outgoing = _Outgoing(outgoing, self._waited)
+        self.incoming = _Incoming(incoming, self, over)
+        self.outgoing = _Outgoing(outgoing, self._waited, over)
         self._mend = mend
         self._missed = missed
         self._left, self._at = BURST, time.monotonic()
@@ -104,9 +106,10 @@ class Gate:
 
 
 class _Incoming:
-    def __init__(self, stream: ReadStream[Received], gate: Gate) -> None:
+    def __init__(self, stream: ReadStream[Received], gate: Gate, over: Callable[[], None]) -> None:
         self._stream = stream
         self._gate = gate
+        self._over = over
 
     @property
     def last_context(self) -> object:
@@ -114,10 +117,14 @@ class _Incoming:
         return getattr(self._stream, "last_context", None)
 
     async def receive(self) -> Received:
-        while True:
-            item = await self._stream.receive()
-            if await self._gate.passes(item):
-                return item
+        try:
+            while True:
+                item = await self._stream.receive()
+                if await self._gate.passes(item):
+                    return item
+        except Exception:  # Its end, too: the SDK takes nothing after it.
+            self._over()
+            raise
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -142,14 +149,21 @@ class _Incoming:
 
 
 class _Outgoing:
-    def __init__(self, stream: WriteStream[SessionMessage], waited: set[RequestId]) -> None:
+    def __init__(
+        self, stream: WriteStream[SessionMessage], waited: set[RequestId], over: Callable[[], None]
+    ) -> None:
         self._stream = stream
         self._waited = waited
+        self._over = over
 
     async def send(self, item: SessionMessage) -> None:
         if isinstance(item.message, JSONRPCRequest):
             self._waited.add(item.message.id)
-        await self._stream.send(item)
+        try:
+            await self._stream.send(item)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+            self._over()
+            raise
 
     async def aclose(self) -> None:
         await self._stream.aclose()

@@ -98,7 +98,10 @@ class Link:
                 self._ready.set_result(client)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._heed, client)
-                    await self._over.wait()
+                    try:
+                        await self._over.wait()
+                    finally:
+                        self._over.set()  # Before those hear of it who wait for answers.
                     tasks.cancel_scope.cancel()
         except TimeoutError:
             self._problem = f"it did not answer within {self._start_s:g} s of its start{self.words()}"
@@ -116,7 +119,7 @@ class Link:
 
     def _client(self) -> Client:
         return Client(
-            _Gated(self._transport(self._over), self._mend, self._handlers.heard),
+            _Gated(self._transport(self._over), self._mend, self._handlers.heard, self._over.set),
             cache=None,
             client_info=types.Implementation(name="codeact_kernel", version=version("codeact_kernel")),
             **self._handlers.of_client(),
@@ -161,14 +164,19 @@ class _Gated(AbstractAsyncContextManager[TransportStreams]):
     """A transport whose server cannot flood."""
 
     def __init__(
-        self, inner: AbstractAsyncContextManager[TransportStreams], mend: Mend, missed: Callable[[str], None]
+        self,
+        inner: AbstractAsyncContextManager[TransportStreams],
+        mend: Mend,
+        missed: Callable[[str], None],
+        over: Callable[[], None],
     ) -> None:
         self._inner = inner
         self._mend = mend
         self._missed = missed
+        self._over = over
 
     async def __aenter__(self) -> TransportStreams:
-        gate = Gate(*await self._inner.__aenter__(), self._mend, self._missed)
+        gate = Gate(*await self._inner.__aenter__(), self._mend, self._missed, self._over)
         return gate.incoming, gate.outgoing
 
     async def __aexit__(self, *problem: Any) -> bool | None:

@@ -22,6 +22,7 @@ NOT_FOUND = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32001, "message"
 NO_SESSION = (
     b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Bad Request: No session"}}'
 )
+UPSTREAM = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Connection closed"}}'
 BAD_PARAMS = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32602, "message": "no such thing"}}'
 
 
@@ -121,6 +122,30 @@ def test_an_answer_that_gets_lost_costs_its_call_only(
     with running(sessions) as url:
         within(web(url), one)
     assert sessions.begun == 1
+
+
+@pytest.mark.parametrize("over_http", [False, True])
+def test_what_a_server_passes_on_of_a_connection_behind_it_is_not_about_its_own(over_http: bool) -> None:
+    sessions = Sessions(odd={"upstream": (400, UPSTREAM, JSON)})
+
+    async def one(connection: Connection) -> None:
+        await connection.open()
+        client = connection.client
+        other = asyncio.create_task(connection.call_tool("wait" if over_http else "hang", {}))
+        for _ in range(2):
+            with pytest.raises(MCPError, match=r"^Connection closed$"):
+                await connection.call_tool("upstream", {})
+        assert text(await connection.call_tool("fine", {}))
+        assert not other.done()
+        assert connection.client is client
+        sessions.go.set()
+        other.cancel()
+
+    if over_http:
+        with running(sessions) as url:
+            within(web(url), one)
+    else:
+        within(raw("old"), one)
 
 
 # --- transports ---------------------------------------------------------------------------------

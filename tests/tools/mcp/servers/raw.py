@@ -100,6 +100,8 @@ def call(mode: str, asked: Message) -> None:
             answer(asked, structuredContent={"n": "a" * 40 + "!"})
         case "fine":
             answer(asked)
+        case "upstream":
+            send(id=asked["id"], error={"code": -32000, "message": "Connection closed"})
         case "changed":
             for _ in range(50):
                 send(method="notifications/tools/list_changed")
