@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -50,8 +51,9 @@ def unmatched(
         modules: those whose lists are known.
     """
     listed, known = [tool for tool in tools if tool.spec.module], frozenset(modules)
-    found = [*_of_run(modes, listed, known)] if modes is not None else []
-    for config in configs:
+    by_module = {config.module: config for config in configs}
+    found = [*_of_run(modes, listed, known, by_module)] if modes is not None else []
+    for config in by_module.values():
         if config.module in known:
             found += _of_config(config, listed)
     return tuple(found)
@@ -74,12 +76,18 @@ def tell_all(found: Iterable[Unmatched], tell: Callable[[str], None]) -> None:
         tell(f"and {more} more rules that match no tool")
 
 
-def _of_run(modes: Modes, tools: list[Tool], known: frozenset[str]) -> Iterator[Unmatched]:
+def _of_run(
+    modes: Modes, tools: list[Tool], known: frozenset[str], configs: Mapping[str, ServerConfig]
+) -> Iterator[Unmatched]:
     for name, lenient in modes.unmatched(tools):
-        module = name.partition(".")[0]
-        if module in known and name != module:
+        module, _, own = name.partition(".")
+        if module not in known or name == module:
+            continue
+        left_out, wanted = _offered(own, configs.get(module), _loosely)
+        if not left_out:
             there = tuple(tool.name for tool in tools if tool.spec.module == module and not tool.hidden)
-            yield Unmatched(name, module, "approve", not lenient and not is_pattern(name), there)
+            grave = not lenient and wanted and not is_pattern(name)
+            yield Unmatched(name, module, "approve", grave, there)
 
 
 def _of_config(config: ServerConfig, tools: list[Tool]) -> Iterator[Unmatched]:
@@ -88,9 +96,23 @@ def _of_config(config: ServerConfig, tools: list[Tool]) -> Iterator[Unmatched]:
     place = f"{config.source or 'MCP'}: server {config.name!r:.100}: 'codeact'"
     for key, names in (("approve", config.approve), ("tools", config.tools), ("reads", config.reads)):
         for name in names:
-            # What the file leaves out may well be there, and is not offered.
-            left_out = any(fnmatchcase(name, pattern) for pattern in config.exclude)
-            wanted = not config.include or any(fnmatchcase(name, pattern) for pattern in config.include)
+            left_out, wanted = _offered(name, config)
             if name != "*" and not left_out and not any(fnmatchcase(tool, name) for tool in there):
                 denies = key == "approve" and config.approve[name] != "allow" and not is_pattern(name)
                 yield Unmatched(name, config.module, f"{place}: {key!r}", denies and wanted, there)
+
+
+def _offered(
+    name: str, config: ServerConfig | None, matches: Callable[[str, str], bool] = fnmatchcase
+) -> tuple[bool, bool]:
+    """Whether the file leaves a tool of that name out, and whether it takes it in: what is not offered may
+    well be there, and cannot be called."""
+    if config is None:
+        return False, True
+    left_out = any(matches(name, pattern) for pattern in config.exclude)
+    return left_out, not config.include or any(matches(name, pattern) for pattern in config.include)
+
+
+def _loosely(function: str, pattern: str) -> bool:
+    """Whether the tool of a function may match: the file has the names of the server, as `read-file`."""
+    return fnmatchcase(function, pattern) or fnmatchcase(function, re.sub(r"[^\w*?\[\]]+", "_", pattern))

@@ -127,6 +127,8 @@ def opened(folder: Path, approve: Approve | None = None, own: Mapping[str, objec
         ("early.frist=deny", {}, "'early.frist' is no tool of early now; did you mean 'early.first'?"),
         ({"late.frist": lambda: True}, {}, "approve: 'late.frist' is no tool of late now"),
         (None, {"approve": {"frist": "ask"}}, "'approve': 'frist' is no tool of early now"),
+        ("early.frist=ask", {"exclude": ["sec*"]}, "approve: 'early.frist' is no tool of early now"),
+        ("early.gone-1=ask", {"include": ["first", "gone*"]}, "approve: 'early.gone-1' is no tool of early"),
     ],
 )  # fmt: skip
 def test_who_denies_a_tool_that_there_is_not_is_told_before_anything_runs(
@@ -144,6 +146,11 @@ def test_who_denies_a_tool_that_there_is_not_is_told_before_anything_runs(
         (None, {"reads": ["x*"]}, "'reads': 'x*' matches no tool of early now"),
         (None, {"tools": {"frist": {"max_calls": 1}}}, "'tools': 'frist' is no tool of early now"),
         (None, {"approve": {"gone": "deny"}, "include": ["first"]}, "'approve': 'gone' is no tool of early"),
+        (
+            "early.gone=deny",
+            {"include": ["fir*"]},
+            "approve: 'early.gone' is no tool of early now; there are",
+        ),
     ],
 )
 def test_other_words_about_tools_that_there_are_not_are_told(
@@ -157,6 +164,7 @@ def test_other_words_about_tools_that_there_are_not_are_told(
     [
         (["early.first=deny", "early.f*=ask", "late=deny", "ask"], {}),
         (None, {"approve": {"first": "ask", "*": "allow", "second": "deny"}, "exclude": ["sec*"]}),
+        (["early.second=deny", "late.second_one=ask"], {"exclude": ["second", "second-*"]}),
     ],
 )
 def test_nothing_is_told_of_rules_for_tools_that_there_are(
