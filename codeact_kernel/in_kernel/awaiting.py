@@ -114,6 +114,11 @@ class _Rewriting:
 
     def _aio(self, called: ast.expr) -> ast.expr:
         """What is called in place of it."""
+        match called:
+            case ast.Call(func=ast.Name(id=helper), args=[method]) if helper == STARTING:
+                # It may be a tool of this name.
+                called.args[0] = self._aio(method)
+                return called
         if isinstance(called, ast.Starred) or id(called) in self._done:
             return called
         if isinstance(called, ast.Name) and self._names.is_tool(called):

@@ -142,6 +142,32 @@ def test_a_tool_called_create_task_gets_the_value_of_another(here: Place, code: 
     )
 
 
+IMPORTED = [
+    "from mcp_servers import asana\nr = await asyncio.gather(*[asana.create_task(k) for k in 'ab'])",
+    "from mcp_servers import asana\nr = await asyncio.gather(asana.create_task('a'), asana.create_task('b'))",
+    "import mcp_servers.asana\nr = await asyncio.gather(*(mcp_servers.asana.create_task(k) for k in 'ab'))",
+    "import mcp_servers\na = mcp_servers.asana\nts = []\nfor k in 'ab':\n"
+    "    ts.append(a.create_task(k))\nr = await asyncio.gather(*ts)",
+    "from mcp_servers import asana\nasync with asyncio.TaskGroup() as tg:\n"
+    "    ts = [tg.create_task(asana.create_task(k)) for k in 'ab']\nr = [t.result() for t in ts]",
+    "from mcp_servers import asana\nts = [asyncio.create_task(asana.create_task(k)) for k in 'ab']\n"
+    "r = [await t for t in ts]",
+]
+
+
+@pytest.mark.parametrize("code", IMPORTED)
+def test_a_tool_called_create_task_is_awaited(here: Place, code: str) -> None:
+    r, asked = run(here.host, code, flat=False)
+    assert (r, asked) == (["a", "b"], ["asana.create_task"] * 2)
+    assert isinstance(here.host, Counting)
+    assert here.host.most == 2
+
+
+def test_an_awaited_tool_called_create_task_gets_the_value_of_another(here: Place) -> None:
+    code = "from mcp_servers import asana as a\nr = await a.create_task(a.good('x'))"
+    assert run(here.host, code, flat=False) == ("x", ["asana.good", "asana.create_task"])
+
+
 GATHERED = [
     "tasks = []\ntasks += [F(k) for k in 'ab']\nr = await asyncio.gather(*tasks)",
     "tasks = []\ntasks.extend(F(k) for k in 'ab')\nr = await asyncio.gather(*tasks)",
