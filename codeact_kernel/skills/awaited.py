@@ -16,7 +16,7 @@ _ALL = frozenset({"gather"})
 _FIRST = frozenset({"create_task", "ensure_future", "wait_for", "shield", "wait", "as_completed"})
 _KEYWORDS = frozenset({"arg", "aw", "coro", "coro_or_future", "fs", "fut"})
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-_ADDING = frozenset({"append", "extend"})
+_ADDING = frozenset({"append", "extend", "add", "update"})
 
 
 class Awaited:
@@ -113,6 +113,8 @@ def _flows_into(node: ast.AST, variables: set[str]) -> Sequence[ast.expr]:
     match node:
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in variables:
             return [value]
+        case ast.Assign(targets=[ast.Subscript(value=ast.Name(id=name))], value=value) if name in variables:
+            return [value]
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value) if name in variables:
             return [value]
         case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) if name in variables:
@@ -125,23 +127,45 @@ def _flows_into(node: ast.AST, variables: set[str]) -> Sequence[ast.expr]:
 def _given_twice(nodes: Sequence[ast.AST], awaited: Iterable[ast.Name]) -> set[str]:
     """Variables that hold values, which are read, and then tasks: the calls for the values are plain."""
     passed = {id(name) for name in awaited}
-    given = Counter[str]()
+    given, by_key, inside = Counter[str](), Counter[str](), set[str]()
     for node in nodes:
         match node:
-            case ast.Assign(targets=[target], value=ast.List(elts=[]) | ast.Dict(keys=[])):
+            case ast.Assign(targets=[target], value=value) if _is_empty(value):
+                passed.add(id(target))
+            case ast.AnnAssign(target=target, value=ast.expr() as value) if _is_empty(value):
                 passed.add(id(target))
             case ast.AugAssign(target=target, op=ast.Add()):
                 passed.add(id(target))
-            case ast.Attribute(value=ast.Name() as name, attr="append" | "extend" | "values"):
+            case ast.Attribute(
+                value=ast.Name() as name, attr="append" | "extend" | "add" | "update" | "keys" | "values"
+            ):
                 passed.add(id(name))
             case ast.Call(func=ast.Name(id="len"), args=[ast.Name() as name]):
                 passed.add(id(name))
-            case ast.Subscript(value=ast.Name(id=variable), ctx=ast.Store()):
-                given[variable] += 1
+            case ast.Subscript(value=ast.Name(id=variable) as name, ctx=ast.Store()):
+                passed.add(id(name))
+                by_key[variable] += 1
+            case (
+                ast.Subscript(value=ast.Name(id=variable))
+                | ast.Attribute(value=ast.Name(id=variable), attr="items")
+            ):
+                inside.add(variable)
+    for variable, times in by_key.items():
+        # What is read by no key can be filled by several.
+        given[variable] += times if variable in inside else 1
     names = [node for node in nodes if isinstance(node, ast.Name) and id(node) not in passed]
     given.update(name.id for name in names if isinstance(name.ctx, ast.Store))
     read = {name.id for name in names if isinstance(name.ctx, ast.Load)}
     return {name for name, times in given.items() if times > 1 and name in read}
+
+
+def _is_empty(value: ast.expr) -> bool:
+    match value:
+        case ast.List(elts=[]) | ast.Dict(keys=[]):
+            return True
+        case ast.Call(func=ast.Name(id="list" | "dict" | "set"), args=[], keywords=[]):
+            return True
+    return False
 
 
 def _called(node: ast.expr) -> str:

@@ -22,6 +22,15 @@ AWAITED = [
     "    print(len(tasks))\n    return await asyncio.gather(*tasks)",
     "tasks = map(f, ns)\n    return await asyncio.gather(*tasks)",
     "tasks = {n: f(n) for n in ns}\n    return dict(zip(tasks, await asyncio.gather(*tasks.values())))",
+    "tasks = {}\n    for n in ns:\n        tasks[n] = f(n)\n    got = await asyncio.gather(*tasks.values())\n"
+    "    return dict(zip(tasks, got))",
+    "tasks: dict = {}\n    tasks['a'] = f(1)\n    tasks['b'] = f(2)\n"
+    "    return dict(zip(tasks.keys(), await asyncio.gather(*tasks.values())), of=list(tasks))",
+    "tasks = dict()\n    tasks.update({n: f(n) for n in ns})\n    tasks[0] = f(0)\n"
+    "    return dict(zip(tasks, await asyncio.gather(*tasks.values())))",
+    "tasks = set()\n    for n in ns:\n        tasks.add(f(n))\n    return await asyncio.gather(*tasks)",
+    "tasks = [None] * 3\n    for n in range(3):\n        tasks[n] = f(n)\n"
+    "    return await asyncio.gather(*tasks)",
     "task = f(1)\n    return await asyncio.wait_for(task, 5)",
     "async with asyncio.TaskGroup() as group:\n        return group.create_task(f(1))",
 ]
@@ -33,6 +42,11 @@ PLAIN = [
     "xs = [f(n) for n in ns]\n    xs = [asyncio.create_task(go(x)) for x in xs]\n"
     "    return await asyncio.gather(*xs)",
     "xs = [f(n) for n in ns]\n    xs[:] = [go(x) for x in xs]\n    return await asyncio.gather(*xs)",
+    "xs = {}\n    for n in ns:\n        xs[n] = f(n)\n    for n in ns:\n        xs[n] = go(xs[n])\n"
+    "    return await asyncio.gather(*xs.values())",
+    "xs = [f(n) for n in ns]\n    for n, x in enumerate(xs):\n        xs[n] = go(x)\n"
+    "    return await asyncio.gather(*xs)",
+    "xs = {}\n    for n in ns:\n        xs[n] = f(n)\n    return xs, await asyncio.gather(go(1))",
     "tasks = [go(n) for n in ns]\n    return f(1), await asyncio.gather(*tasks)",
     "def g():\n        return f(1)\n    return await go(g())",
 ]
