@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from types import ModuleType
 
 from codeact_kernel.in_kernel.awaited_variables import Operand, Use, parts, sources
@@ -139,15 +140,20 @@ class _Rewriting:
             return
         if all(isinstance(c, ast.Call) and self._names.is_asynchronous(c.func) for c in calls):
             return
-        node.func = _call(STARTING, node.func)
+        method = node.func
+        node.func = _call(STARTING, method)
         self._done.add(id(node.func))
         # The call comes after the other arguments then.
         others = [*node.args, *(k.value for k in node.keywords)]
+        asked: list[ast.expr] = []
         if any(other is not given[0].node and not _is_simple(other) for other in others):
-            return
+            if not self._names.is_same_again(method):
+                return
+            # Not for a class of the program's own: there the order may matter.
+            asked = [method]
         for call in calls:
             if isinstance(call, ast.Call) and self._may_be_tool(call.func):
-                call.func = _call(LATER, call.func)
+                call.func = _call(LATER, call.func, *map(deepcopy, asked))
                 self._done.add(id(call.func))
 
     def _may_be_tool(self, called: ast.expr) -> bool:
@@ -208,6 +214,15 @@ class _Names:
                 return True
         return False
 
+    def is_same_again(self, method: ast.expr) -> bool:
+        """Whether it can be evaluated twice: that of a name, or of `asyncio.get_running_loop()`."""
+        while isinstance(method, ast.Attribute):
+            method = method.value
+        match method:
+            case ast.Call(func=func, args=[], keywords=[]):
+                return self._asyncio_function(func) in {"get_event_loop", "get_running_loop"}
+        return isinstance(method, ast.Name)
+
     def _asyncio_function(self, func: ast.expr) -> str | None:
         match func:
             case ast.Attribute(value=ast.Name() as module, attr=name) if self._of_asyncio(module) == "":
@@ -248,9 +263,9 @@ def _imported(binding: ast.AST, name: str) -> str | None:
     return None
 
 
-def _call(name: str, argument: ast.expr) -> ast.expr:
+def _call(name: str, argument: ast.expr, *more: ast.expr) -> ast.expr:
     helper = ast.copy_location(ast.Name(name, ast.Load()), argument)
-    return ast.copy_location(ast.Call(helper, [argument], []), argument)
+    return ast.copy_location(ast.Call(helper, [argument, *more], []), argument)
 
 
 def _is_simple(node: ast.expr) -> bool:

@@ -43,10 +43,13 @@ class _Later:
         self.tool, self.args, self.kwargs = tool, args, kwargs
 
 
-def later(function: Any) -> Any:
-    """What is called in place of `function`, for an argument of what `starting` gives."""
+def later(function: Any, *method: Any) -> Any:
+    """What is called in place of `function`, for an argument of what `starting` gives. With `method`, which
+    is started: the call waits only for the `create_task` of a loop, a group or asyncio."""
     tool = tool_of(function)
-    return function if tool is None or gives_awaitable(tool) else partial(_Later, function)
+    if tool is None or gives_awaitable(tool) or not all(map(_starts, method)):
+        return function
+    return partial(_Later, function)
 
 
 def starting(method: Any) -> Callable[..., Any]:

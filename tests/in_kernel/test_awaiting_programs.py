@@ -79,6 +79,9 @@ ORDINARY = [
     "class M:\n    def create_task(self, t): return t.upper()\nr = M().create_task(F('x'))",
     "class M:\n    def create_task(self, t): return t.upper()\nm = M()\nr = [m.create_task(F('x'))]",
     "class M:\n    def create_task(self, t, n): return t, n\nr = M().create_task(F('x'), F('y'))",
+    "class M:\n    def create_task(self, t, n): return t, n\nm = M()\ntry:\n"
+    "    r = m.create_task(F('x'), n=int('y'))\nexcept ValueError:\n    r = 0",
+    "class M:\n    def create_task(self, t, n): return t, n\nm = M()\nr = m.create_task(F('x'), n=F('y'))",
     "class M:\n    def create_task(self, t, *, name): return t, name\n"
     "r = M().create_task(t=F('x'), name='y')",
     "class J:\n    def __init__(self): self.all = []\n"
@@ -190,6 +193,13 @@ GATHERED = [
     "r = [t.result() for t in ts]",
     "async with asyncio.TaskGroup() as tg:\n    ts = [tg.create_task(F(k), name=f'of {k}') for k in 'ab']\n"
     "r = [t.result() for t in ts]",
+    "async with asyncio.TaskGroup() as tg:\n    ts = [tg.create_task(F(k), name=str(k)) for k in 'ab']\n"
+    "r = [t.result() for t in ts]",
+    "import contextvars\nclass S: pass\ns = S()\nasync with asyncio.TaskGroup() as s.tg:\n"
+    "    ts = [s.tg.create_task(F(k), context=contextvars.copy_context()) for k in 'ab']\n"
+    "r = [t.result() for t in ts]",
+    "r = await asyncio.gather(\n"
+    "    *[asyncio.get_running_loop().create_task(F(k), name=k.upper()) for k in 'ab'])",
     "loop = asyncio.get_running_loop()\nr = await asyncio.gather(*[loop.create_task(F(k)) for k in 'ab'])",
     "r = await asyncio.gather(*[asyncio.get_event_loop().create_task(coro=F(k)) for k in 'ab'])",
     "class S:\n    async def go(self):\n        async with asyncio.TaskGroup() as self.tg:\n"
