@@ -34,6 +34,8 @@ MAX_SAVED = 200
 Make: TypeAlias = "Callable[[Path, ClientAsker], Agent]"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,98}")
 _NAMES = 500
+KEPT_S = 24 * 3600.0
+"""What a client is to know of a kernel that was idle is kept so long, if the client does not end before."""
 
 
 class ClientKernel:
@@ -201,7 +203,8 @@ class Kernels:
         while True:
             await asyncio.sleep(min(self._idle_s / 4, 30.0))
             for client, found in [*self._clients.items()]:
-                if not found.busy and time.monotonic() - found.used > self._idle_s:
+                limit = max(self._idle_s, KEPT_S) if found.note and not found.there else self._idle_s
+                if not found.busy and time.monotonic() - found.used > limit:
                     await self._idle(client, found)
 
     async def aclose(self) -> None:
