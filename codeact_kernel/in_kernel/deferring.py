@@ -84,6 +84,8 @@ def _is_value(value: object) -> bool:
     kind = type(value)
     if kind is CoroutineType or hasattr(kind, "__await__"):
         return False
+    if hasattr(kind, "add_done_callback"):  # A future of a pool: its value is not there yet.
+        return False
     if callable(value) or isinstance(value, Iterator | AsyncIterator | ModuleType):
         return False
     return not hasattr(kind, "__aenter__")

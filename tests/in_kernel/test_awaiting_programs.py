@@ -249,6 +249,10 @@ MISTAKES = [
     "await asyncio.gather(*{'a': F('a')})",
     "async with asyncio.TaskGroup() as tg:\n    tg.create_task(F)",
     "await 5",
+    "F('a')\nfrom concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor() as pool:\n"
+    "    await pool.submit(len, 'ab')",
+    "F('a')\nfrom concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor() as pool:\n"
+    "    await asyncio.gather(*[pool.submit(len, k) for k in 'ab'])",
 ]
 
 
