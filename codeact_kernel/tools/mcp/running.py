@@ -199,7 +199,8 @@ class Running:
             pages = _pages(problem)
         for page in pages:
             if (await self._asking.answer(page)).action != "accept":
-                raise Failure(ERROR, f"{spec.name}(): the person did not visit the page that it needs")
+                why = f"{spec.name}(): the person did not visit the page that it needs"
+                raise Failure(ERROR, why, "no")  # The server has done nothing but name the page.
         return await ask()
 
 
