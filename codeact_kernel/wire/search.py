@@ -39,8 +39,9 @@ _EXPANDED = 100
 """Words of the tools that one word of a query may stand for."""
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_PLURAL = re.compile(r"(?:.ch|.sh|.x|.ss|.zz|[^aeof]us)(?=es$)|..ch(?=e$)")
-"""Branches, boxes, statuses, but houses and causes; and cache, so that it is what is left of caches."""
+_PLURAL = re.compile(r"(?:.ch|.sh|.x|.ss|.zz)(?=es$)|[^aeof]us(?=es?$)|..ch(?=e$)")
+"""Branches, boxes, statuses, but houses and causes; and cache and excuse, so that they are what is left of
+caches and excuses."""
 
 
 def words(text: str) -> list[str]:

@@ -91,6 +91,17 @@ def test_camel_case_plurals_and_misspelled_words_beside_others(query: str, found
     assert NAMED.search(query)[0].name == found[0]
 
 
+@pytest.mark.parametrize(
+    ("one", "more"),
+    [
+        ("excuse", "excuses"), ("abuse", "abuses"), ("use", "uses"), ("house", "houses"), ("cause", "causes"),
+        ("status", "statuses"), ("bus", "buses"), ("cache", "caches"), ("branch", "branches"),
+    ],
+)  # fmt: skip
+def test_one_and_more_are_the_same_word(one: str, more: str) -> None:
+    assert words(one) == words(more)
+
+
 def test_parts_of_a_known_name_say_nothing() -> None:
     assert len(NAMED.search("YouTube")) == 1
 
