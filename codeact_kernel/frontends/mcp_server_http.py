@@ -62,7 +62,7 @@ class FrontDoor:
 
     def __init__(self, app: App, token: str, ended: Callable[[str], None]) -> None:
         self._app = app
-        self._token = f"Bearer {token}".encode() if token else b""
+        self._token = token.encode()
         self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +70,7 @@ class FrontDoor:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if self._token and not hmac.compare_digest(headers.get(b"authorization", b""), self._token):
+        if self._token and not self._is_known(headers.get(b"authorization", b"")):
             await _answered(send, 401, b'{"error": "the token of this server is needed"}', b"Bearer")
         elif _is_without_sessions(headers):
             await _answered(send, 400, _unsupported(headers[VERSION].decode("latin-1")))
@@ -78,6 +78,11 @@ class FrontDoor:
             await self._app(scope, receive, self._deleting(headers, send))
         else:
             await self._app(scope, receive, send)
+
+    def _is_known(self, authorization: bytes) -> bool:
+        scheme, _, token = authorization.partition(b" ")
+        # The name of a scheme has no case (RFC 9110, 11.1).
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.lstrip(b" "), self._token)
 
     def _deleting(self, headers: dict[bytes, bytes], send: Send) -> Send:
         async def watched(message: MutableMapping[str, Any]) -> None:

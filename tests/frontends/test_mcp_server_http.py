@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from codeact_kernel.exceptions import UsageError
-from codeact_kernel.frontends.mcp_server_http import address
+from codeact_kernel.frontends.mcp_server_http import FrontDoor, address
 
 pytest.importorskip("mcp")
 import httpx2
@@ -100,6 +100,41 @@ def test_a_kernel_that_is_idle_ends_and_its_client_is_told(tmp_path: Path) -> No
 
     with served(tmp_path, "--idle", "1") as (url, process):
         run(lambda: work(url, process))
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (b"Bearer s3cret", 200),
+        (b"bearer s3cret", 200),
+        (b"BEARER  s3cret", 200),
+        (b"Bearer S3CRET", 401),
+        (b"Bearer s3cret2", 401),
+        (b"Basic s3cret", 401),
+        (b"Bearer", 401),
+        (b"Bearer ", 401),
+        (b"s3cret", 401),
+        (b"", 401),
+    ],
+)
+def test_the_token_counts_and_not_how_its_scheme_is_written(authorization: bytes, status: int) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def scene() -> None:
+        scope = {"type": "http", "method": "POST", "headers": [(b"authorization", authorization)]}
+        await FrontDoor(app, "s3cret", print)(scope, receive, send)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    asyncio.run(scene())
+    assert sent[0]["status"] == status
 
 
 def test_other_names_other_pages_and_strangers_do_not_come_in(tmp_path: Path) -> None:
