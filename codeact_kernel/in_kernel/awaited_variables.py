@@ -155,7 +155,7 @@ def _is_harmless(cell: Cell, name: ast.Name, use: Use) -> bool:
             return isinstance(cell.parents[id(parent)], ast.Call)
         case ast.Subscript(ctx=ast.Store(), value=value):
             return value is name
-        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) | ast.Assert(test=test):
             return test is name
         case ast.UnaryOp(op=ast.Not()) | ast.Call(func=ast.Name(id="len")):
             return True

@@ -37,15 +37,25 @@ class Order:
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
-        self._leaving: set[int] = set()
-        self._left_by_loops: set[int] = set()
+        self._left: dict[type[ast.stmt], set[int]] = defaultdict(set)
+        """By what leaves them."""
+        self._left_by_guards: set[int] = set()
+        """By `raise`, but not of a loop that they are themselves."""
         self._exits: dict[int, _Exits] = {}
+        self._caught = _caught(cell)
         for node in cell.nodes:
             if isinstance(node, _LEAVING):
-                self._mark(node)
+                self._mark(node, self._left[type(node)], loops=isinstance(node, ast.Break | ast.Continue))
+            if isinstance(node, ast.Raise):
+                self._mark(node, self._left_by_guards, loops=True)
 
     def leaves(self, statement: ast.stmt) -> bool:
-        return id(statement) in self._leaving or id(statement) in self._left_by_loops
+        return any(id(statement) in marked for marked in self._left.values())
+
+    def leaves_unguarded(self, statement: ast.stmt) -> bool:
+        """In a loop that fills a list, `if not x: raise …` is like any other error: nothing is awaited."""
+        others = (marked for kind, marked in self._left.items() if kind is not ast.Raise)
+        return any(id(statement) in marked for marked in (self._left_by_guards, *others))
 
     def exits(self, block: Block) -> _Exits:
         found = self._exits.get(id(block.statements))
@@ -59,10 +69,8 @@ class Order:
                             found.if_empty[name].append(index)
         return found
 
-    def _mark(self, node: ast.stmt) -> None:
-        """What is left by `node`, up to where others have marked it."""
-        of_loop = isinstance(node, (ast.Break, ast.Continue))
-        marked = self._left_by_loops if of_loop else self._leaving
+    def _mark(self, node: ast.stmt, marked: set[int], *, loops: bool) -> None:
+        """What is left by `node`, up to where others have marked it. `loops`: but not the loop it is in."""
         statement: ast.AST = node
         while id(statement) not in marked:
             marked.add(id(statement))
@@ -70,7 +78,8 @@ class Order:
             above = self.cell.parents.get(id(statement))
             if block is None or above is None or isinstance(above, _DEFINITIONS):
                 return
-            if of_loop and isinstance(above, _LOOPS) and block.statements is above.body:
+            ends = loops and not (isinstance(node, ast.Raise) and id(above) in self._caught)
+            if ends and isinstance(above, _LOOPS) and block.statements is above.body:
                 return
             statement = above
 
@@ -122,9 +131,21 @@ class Awaited:
         """Whether one is evaluated by a later statement of the same list."""
         positions = self._reached.get(id(start.statements), [])
         following = bisect_right(positions, start.index)
-        if following == len(positions) or self._order.leaves(start.statements[start.index]):
+        if following == len(positions) or self._order.leaves_unguarded(start.statements[start.index]):
             return False
         return not self._order.exits(start).between(start.index, positions[following], self._name)
+
+
+def _caught(cell: Cell) -> set[int]:
+    """What of a cell is in a `try` of the same function: the program may go on after an error."""
+    caught: set[int] = set()
+    for node in cell.nodes:  # What is outside comes first.
+        above = cell.parents.get(id(node))
+        if isinstance(node, _DEFINITIONS) or above is None:
+            continue
+        if isinstance(above, ast.Try | ast.TryStar) or id(above) in caught:
+            caught.add(id(node))
+    return caught
 
 
 def _count(positions: list[int], start: int, end: int) -> int:

@@ -114,6 +114,12 @@ ORDINARY = [
     "r = all = tasks = []\ntasks.append(F('a'))\nr = [*all]\nif len(tasks) > 4:\n"
     "    await asyncio.gather(*tasks)",
     "for k in 'ab':\n    if k == 'a':\n        r = F(k)\n        break\n    r = await r",
+    "tasks = []\ntry:\n    for k in ['a', '']:\n        if not k:\n            raise ValueError\n"
+    "        tasks.append(F(k))\n    r = await asyncio.gather(*tasks)\nexcept ValueError:\n    r = 0",
+    "try:\n    x = [F('a')]\n    if True:\n        raise ValueError\n"
+    "    r = await asyncio.gather(*x)\nexcept ValueError:\n    r = 0",
+    "tasks = []\nfor k in 'ab':\n    tasks.append(F(k))\n    if k == 'b':\n        break\n"
+    "r = 0\nif len(tasks) > 4:\n    r = await asyncio.gather(*tasks)",
     "x = 'q'\nr = [x for x in [F('a')]], x",
     "def wait(x): return x\nr = wait(F('a'))",
     "class C:\n    x = F('a')\nr = C.x",
@@ -172,6 +178,13 @@ def test_an_awaited_tool_called_create_task_gets_the_value_of_another(here: Plac
 
 
 GATHERED = [
+    "tasks = [F(k) for k in 'ab']\nassert tasks, 'nothing to do'\nr = await asyncio.gather(*tasks)",
+    "async def main(keys):\n    tasks = []\n    for k in keys:\n        if not k:\n"
+    "            raise ValueError(k)\n        tasks.append(F(k))\n    return await asyncio.gather(*tasks)\n"
+    "r = await main('ab')",
+    "tasks = []\nfor k in ['a', '', 'b']:\n    try:\n        if not k:\n            raise ValueError(k)\n"
+    "        tasks.append(F(k))\n    except ValueError:\n        continue\n"
+    "r = await asyncio.gather(*tasks)",
     "tasks = []\ntasks += [F(k) for k in 'ab']\nr = await asyncio.gather(*tasks)",
     "tasks = []\ntasks.extend(F(k) for k in 'ab')\nr = await asyncio.gather(*tasks)",
     "tasks = []\ntasks.extend([F('a'), F('b')])\nr = await asyncio.gather(*tasks)",
