@@ -130,7 +130,7 @@ class Connection:
             said = f"no answer to {what!r} in {seconds:g} s; it was told to stop, and may be done"
             raise TimeoutError(f"{self._lives.name}: {said}") from None
         except MCPError as problem:
-            if _has_ended_the_session(problem, self.config):
+            if problem.data == SESSION_OVER:  # After which the protocol wants another.
                 await link.stop()
                 if again:  # It was refused unseen.
                     return await self._asked(what, ask, seconds, again=False)
@@ -155,12 +155,6 @@ class Connection:
             return link.words()
         # Over HTTP an answer may be cut off, and the server be well.
         return None if isinstance(self.config.launch, Stdio) else f" ({plain(problem.message)})"
-
-
-def _has_ended_the_session(problem: MCPError, config: ServerConfig) -> bool:
-    """As the SDK says it of the status 404 for a session, after which the protocol wants another."""
-    over = problem.code == types.INVALID_REQUEST and problem.message == SESSION_OVER
-    return over and not isinstance(config.launch, Stdio)
 
 
 def _shape(what: str, problem: ValidationError) -> str:

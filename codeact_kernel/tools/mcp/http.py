@@ -14,6 +14,7 @@ import mcp_types as types
 from mcp.client._transport import TransportStreams
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from pydantic import ValidationError
 
 from .event_weight import EventWeight
 from .messages import MAX_MESSAGE, MAX_VALUES, is_heavy
@@ -23,8 +24,8 @@ from .tail import Tail
 
 CONNECT_S = 30.0
 STREAM = "text/event-stream"
-SESSION_OVER = "Session terminated"
-"""The SDK's message for a session that the server answers with 404."""
+SESSION_OVER = uuid4().hex
+"""The data of our error for a session that is over, unseen: no server knows it, so none can say the same."""
 FORGOTTEN = (400, 404)
 """By what servers refuse a session that they do not know."""
 
@@ -119,26 +120,37 @@ class _Client(httpx2.AsyncClient):
         """What stands for an answer that says no more than that the session is over; the body is read."""
         if _kind(response).startswith("application/json"):
             await response.aread()
-        if response.status_code not in FORGOTTEN or await self._is_known(request, options):
+        if response.status_code not in FORGOTTEN or "mcp-session-id" not in request.headers:
             return None
+        said = _error_code(response)
+        if await self._is_known(request, options, said):
+            # Without an error of the protocol the SDK takes 404 for the end of the session.
+            why = f"HTTP {response.status_code}"
+            return _failed(request, types.INTERNAL_ERROR, why) if said is None else None
         if response.status_code == 404:
-            return _failed(request, types.INVALID_REQUEST, SESSION_OVER)
+            return _failed(request, types.INVALID_REQUEST, "Session terminated", SESSION_OVER)
         # The protocol has 404 for it. Of 400, which many use, nothing says that the message was not done.
         self._over("it does not know the session any more")
         return _failed(request, types.CONNECTION_CLOSED, "Connection closed")
 
-    async def _is_known(self, request: httpx2.Request, options: Mapping[str, Any]) -> bool:
-        """Whether the session is, if there is one. Asked by a ping: in a session that is well single messages
-        are refused by the same status, and each server has words of its own."""
-        if "mcp-session-id" not in request.headers:
-            return True
+    async def _is_known(self, request: httpx2.Request, options: Mapping[str, Any], said: int | None) -> bool:
+        """Whether the session is. Asked by a ping: in a session that is well single messages are refused by
+        the same status, and each server has words of its own. One that has no ping refuses it as a method
+        that it lacks; a session that is over is refused in the same way (`said`) whatever is asked."""
         headers = request.headers.copy()
         del headers["content-length"]
         message = {"jsonrpc": "2.0", "id": uuid4().hex, "method": "ping"}
         ping = self.build_request("POST", request.url, json=message, headers=headers)
         response = await super().send(ping, **options)
-        await response.aclose()
-        return response.status_code not in FORGOTTEN
+        try:
+            if response.status_code not in FORGOTTEN:
+                return True
+            if _kind(response).startswith("application/json"):
+                await response.aread()
+        finally:
+            await response.aclose()
+        code = _error_code(response)
+        return code == types.METHOD_NOT_FOUND or (said is not None and code != said)
 
 
 class _ClientOf2024(httpx2.AsyncClient):
@@ -167,10 +179,21 @@ class _ClientOf2024(httpx2.AsyncClient):
         return response
 
 
-def _failed(request: httpx2.Request, code: int, why: str) -> httpx2.Response:
+def _failed(request: httpx2.Request, code: int, why: str, data: str | None = None) -> httpx2.Response:
     """An error of the protocol; the SDK fills in to which message."""
-    error = {"code": code, "message": why}
+    error = {"code": code, "message": why, "data": data}
     return httpx2.Response(502, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+
+
+def _error_code(response: httpx2.Response) -> int | None:
+    """Of what the SDK takes for an error of the protocol, in a body that is read, if JSON; else None."""
+    if not _kind(response).startswith("application/json"):
+        return None
+    try:
+        message = types.jsonrpc_message_adapter.validate_json(response.content, by_name=False)
+    except ValidationError:
+        return None
+    return message.error.code if isinstance(message, types.JSONRPCError) else None
 
 
 def _kind(response: httpx2.Response) -> str:

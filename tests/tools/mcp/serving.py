@@ -79,19 +79,26 @@ def running(app: Any, port: int = 0) -> Iterator[str]:
 class Sessions:
     """An ASGI server of before 2026, which knows a client by its session, until it forgets.
 
-    The tool `wait` answers when `go` is set.
+    The tool `wait` answers when `go` is set; at `forget` the session is forgotten.
 
     Args:
         refusal: to sessions that it does not know: status, body, and its type.
         odd: such answers of tools, by their names.
+        ping: of a server that has none.
     """
 
-    def __init__(self, refusal: Answer = (404, b"", ""), odd: Mapping[str, Answer] | None = None) -> None:
+    def __init__(
+        self,
+        refusal: Answer = (404, b"", ""),
+        odd: Mapping[str, Answer] | None = None,
+        ping: Answer | None = None,
+    ) -> None:
         self.begun = 0
         self.waiting = 0
         self.go = threading.Event()
         self._refusal = refusal
         self._odd = odd or {}
+        self._ping = ping
         self._calls = 0
         self._session = ""
 
@@ -119,8 +126,12 @@ class Sessions:
             return JSONResponse(_result(number, result), headers={"mcp-session-id": self._session})
         if method == "server/discover":
             return Response(status_code=400)
+        if method == "tools/call" and asked["params"]["name"] == "forget":
+            self.forget()
         if request.headers.get("mcp-session-id") != self._session:
             return _response(*self._refusal)
+        if method == "ping" and self._ping is not None:
+            return _response(*self._ping)
         if method == "tools/call" and (odd := self._odd.get(asked["params"]["name"])) is not None:
             return _response(*odd)
         if method == "tools/call":

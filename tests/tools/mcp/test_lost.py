@@ -23,6 +23,8 @@ NO_SESSION = (
     b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Bad Request: No session"}}'
 )
 UPSTREAM = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Connection closed"}}'
+TERMINATED = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "Session terminated"}}'
+NO_METHOD = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32601, "message": "no such method"}}'
 BAD_PARAMS = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32602, "message": "no such thing"}}'
 
 
@@ -82,12 +84,44 @@ def test_what_is_wrong_with_a_message_costs_no_session(status: int) -> None:
     assert sessions.begun == 1
 
 
-def test_a_call_is_sent_twice_at_most() -> None:
-    sessions = Sessions(odd={"never": (404, b"", "")})
+@pytest.mark.parametrize(
+    ("odd", "ping", "said"),
+    [
+        ((400, BAD_PARAMS, JSON), (400, NO_METHOD, JSON), "^no such thing$"),
+        ((404, NO_METHOD, JSON), (404, NO_METHOD, JSON), "^no such method$"),
+        ((400, BAD_PARAMS, JSON), (404, b"", ""), "^no such thing$"),
+        ((404, b"", ""), None, "^HTTP 404$"),
+        ((404, b"{}", JSON), (404, NO_METHOD, JSON), "^HTTP 404$"),
+        ((400, b"no", "text/plain"), None, "^HTTP 400$"),
+        ((404, TERMINATED, JSON), None, "^Session terminated$"),
+    ],
+)
+def test_what_is_wrong_with_a_message_costs_no_call_beside_it(
+    odd: tuple[int, bytes, str], ping: tuple[int, bytes, str] | None, said: str
+) -> None:
+    sessions = Sessions(odd={"odd": odd}, ping=ping)
 
     async def one(connection: Connection) -> None:
-        with pytest.raises(Unavailable, match="it forgets each session at once; not done: call never"):
-            await connection.call_tool("never", {})
+        other = asyncio.create_task(connection.call_tool("wait", {}))
+        await until(lambda: sessions.waiting)
+        try:
+            with pytest.raises(MCPError, match=said):
+                await connection.call_tool("odd", {})
+        finally:
+            sessions.go.set()
+        assert text(await other) == "call 1"
+
+    with running(sessions) as url:
+        within(web(url), one)
+    assert sessions.begun == 1
+
+
+def test_a_call_is_sent_twice_at_most() -> None:
+    sessions = Sessions()
+
+    async def one(connection: Connection) -> None:
+        with pytest.raises(Unavailable, match="it forgets each session at once; not done: call forget"):
+            await connection.call_tool("forget", {})
 
     with running(sessions) as url:
         within(web(url), one)
@@ -221,7 +255,7 @@ def test_nothing_is_started_while_the_last_one_is_closed() -> None:
             with pytest.raises(Unavailable, match="it was stopped, with the run"):
                 await late
             assert not connection.running
-            await asyncio.wait([dying])
+            await asyncio.gather(dying, return_exceptions=True)
 
     asyncio.run(run())
 
