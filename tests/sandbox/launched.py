@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from codeact_kernel.config import SandboxProfile, Settings
 from codeact_kernel.sandbox.launching import Launcher
 
@@ -39,6 +41,18 @@ def session(tier: str, launcher: Launcher | None = None, start: str = "cold") ->
         yield lab
     finally:
         lab.close()
+
+
+@contextmanager
+def preloadable(source: str) -> Iterator[str]:
+    """The name of a module of this interpreter's that is `source`."""
+    name = f"codeact_test_{os.urandom(6).hex()}"
+    path = Path(pytest.__file__).parents[1] / f"{name}.py"
+    path.write_text(source)
+    try:
+        yield name
+    finally:
+        path.unlink()
 
 
 def launcher_of(launcher: Launcher) -> int:

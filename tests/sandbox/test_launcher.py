@@ -22,7 +22,7 @@ from codeact_kernel.sandbox.managed import Managed
 from codeact_kernel.sandbox.request import LEAST_MEMORY
 from codeact_kernel.sandbox.session import KernelSession
 
-from .launched import PATIENT_S, gone, kernel_of, launcher_of, name_of
+from .launched import PATIENT_S, gone, kernel_of, launcher_of, name_of, preloadable
 from .probes.measure import descendants
 from .support import Lab, supervisor_of, until, value_of
 
@@ -178,12 +178,8 @@ PROBLEMS = {RAISES: "ValueError: no aaa", ENDS: "SystemExit", DIES: "has ended",
 
 @pytest.fixture
 def module(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The name of a module of this interpreter's that is `request.param`."""
-    name = f"codeact_test_{os.urandom(6).hex()}"
-    path = Path(pytest.__file__).parents[1] / f"{name}.py"
-    path.write_text(request.param)
-    yield name
-    path.unlink()
+    with preloadable(request.param) as name:
+        yield name
 
 
 @pytest.mark.parametrize("module", PROBLEMS, indirect=True, ids=["raises", "ends", "dies", "thread"])

@@ -15,7 +15,7 @@ from codeact_kernel.sandbox.forked import readable
 from codeact_kernel.sandbox.launching import ANOTHERS, Launcher
 from codeact_kernel.sandbox.request import LEAST_MEMORY
 
-from .launched import PATIENT_S, WITHOUT, gone, name_of
+from .launched import PATIENT_S, WITHOUT, gone, name_of, preloadable
 from .probes.measure import descendants
 from .support import Lab, supervisor_of, until, value_of
 
@@ -30,16 +30,6 @@ def lab_of(launcher: Launcher, profile: SandboxProfile = SandboxProfile()) -> It
         yield lab.start()
     finally:
         lab.close()
-
-
-@pytest.fixture
-def module(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The name of a module of this interpreter's that is `request.param`."""
-    name = f"codeact_test_{os.urandom(6).hex()}"
-    path = Path(pytest.__file__).parents[1] / f"{name}.py"
-    path.write_text(request.param)
-    yield name
-    path.unlink()
 
 
 @pytest.mark.parametrize("tier", ["A", "B"])
@@ -85,10 +75,9 @@ os.fork = fork
 """
 
 
-@pytest.mark.parametrize("module", [STINGY], indirect=True)
-def test_a_fork_that_fails_is_one_session_s_matter(module: str) -> None:
+def test_a_fork_that_fails_is_one_session_s_matter() -> None:
     starts = []
-    with Launcher((module,)) as launcher:
+    with preloadable(STINGY) as module, Launcher((module,)) as launcher:
         assert launcher.ready() == ""
         for _ in range(3):
             with lab_of(launcher) as lab:
@@ -109,18 +98,12 @@ def test_a_fork_in_namespaces_enters_its_control_group(tmp_path: Path) -> None:
     procs = tmp_path / "cgroup.procs"
     procs.touch()
     source = IN_A_GROUP.replace("FOLDER", repr(str(procs)))
-    name = f"codeact_test_{os.urandom(6).hex()}"
-    path = Path(pytest.__file__).parents[1] / f"{name}.py"
-    path.write_text(source)
-    try:
-        with Launcher((name,)) as launcher:
-            assert launcher.ready() == ""
-            with lab_of(launcher) as lab:
-                assert lab.session.report.start == "fork", lab.session.report
-                assert lab.session.report.limits["memory_bytes"] == "cgroup"
-                assert value_of(lab, "1 + 1") == "2"
-    finally:
-        path.unlink()
+    with preloadable(source) as module, Launcher((module,)) as launcher:
+        assert launcher.ready() == ""
+        with lab_of(launcher) as lab:
+            assert lab.session.report.start == "fork", lab.session.report
+            assert lab.session.report.limits["memory_bytes"] == "cgroup"
+            assert value_of(lab, "1 + 1") == "2"
     assert procs.read_text() == "0"
 
 
@@ -131,9 +114,8 @@ start._go_on = _go_on
 """
 
 
-@pytest.mark.parametrize("module", [FAILS], indirect=True)
-def test_nothing_stays_of_a_fork_that_came_to_nothing(module: str) -> None:
-    with Launcher((module,)) as launcher:
+def test_nothing_stays_of_a_fork_that_came_to_nothing() -> None:
+    with preloadable(FAILS) as module, Launcher((module,)) as launcher:
         assert launcher.ready() == ""
         with lab_of(launcher) as lab:
             assert lab.session.report.start == "cold", lab.session.report
