@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .trajectory import Observation
-from .wire.frames import FINAL_ANSWER
+from .wire.frames import FINAL_ANSWER, is_ours
 from .wire.messages import Json, Made, Raised, Returned, ToolCall
 from .wire.tape import show_call, show_value
 from .wire.weight import weight
@@ -34,8 +34,7 @@ def calls_notes(observation: Observation) -> Iterator[str]:
 
 def _counts(call: ToolCall) -> bool:
     """Not what was never made, nor what only we ask."""
-    ours = call.tool == FINAL_ANSWER or call.tool.rpartition(".")[2].startswith("_")
-    return not ours and not call.denied_by
+    return call.tool != FINAL_ANSWER and not is_ours(call.tool) and not call.denied_by
 
 
 def _made(call: ToolCall) -> Made:

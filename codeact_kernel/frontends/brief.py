@@ -9,7 +9,7 @@ from ..events import ToolProgress
 from ..notebook.recover import Recovered
 from ..outputs import MimeBundle, WorkspaceFile
 from ..trajectory import Usage
-from ..wire.frames import FINAL_ANSWER
+from ..wire.frames import FINAL_ANSWER, is_ours
 from ..wire.messages import Json, Raised, Returned, ToolCall
 from ..wire.values import decode
 from .terminal import clean, clip
@@ -52,18 +52,12 @@ def listed(entry: ToolCall) -> bool:
     at the end; but that it was refused is shown."""
     if entry.tool == FINAL_ANSWER:
         return isinstance(entry.outcome, Raised)
-    return not ours(entry.tool)
+    return not is_ours(entry.tool)
 
 
 def counted(calls: Iterable[ToolCall]) -> int:
     """How many calls of tools the code made, as people count them."""
-    return sum(entry.tool != FINAL_ANSWER and not ours(entry.tool) for entry in calls)
-
-
-def ours(tool: str) -> bool:
-    """Whether it is what the kernel asks of a module beside its tools: `filesystem._updates`."""
-    module, _, function = tool.rpartition(".")
-    return bool(module) and function.startswith("_")
+    return sum(entry.tool != FINAL_ANSWER and not is_ours(entry.tool) for entry in calls)
 
 
 def called(entry: ToolCall) -> str:

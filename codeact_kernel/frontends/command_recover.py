@@ -68,7 +68,7 @@ def show_recovered(page: Page, found: Recovered) -> None:
     """What was saved, and what is in doubt."""
     trajectory = found.trajectory
     calls = [call for step in trajectory.steps for call in step.observation.tool_calls]
-    done = len(calls) - len(found.in_doubt)
+    done = brief.counted(call for call in calls if call.outcome is not None)
     steps = brief.count(len(trajectory.steps), "step")
     page.line(f"Recovered {clean(str(found.path))}: {steps}, {brief.count(done, 'tool call')} done", "bold")
     for call in found.in_doubt[:20]:

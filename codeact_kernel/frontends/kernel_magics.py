@@ -15,7 +15,6 @@ from ..exceptions import UsageError
 from ..models.spec import FORMS
 from ..prompt import tool_stub
 from ..trajectory import OWN_CELL, Turn
-from ..wire.frames import FINAL_ANSWER
 from . import brief, notebook_view, render
 from .cli_values import amount, whole
 from .kernel_agent import AgentDesk, saved_link
@@ -161,7 +160,7 @@ async def _undo(argument: str, place: Place) -> None:
     step = await place.desk.undo()
     code = step.action.code if step.action is not None else step.reply.thought
     place.say(f"step {step.index} is undone: {_line(code)}")
-    calls = sum(call.tool != FINAL_ANSWER for call in step.observation.tool_calls)
+    calls = brief.counted(step.observation.tool_calls)
     if calls:
         place.say(f"it made {brief.count(calls, 'tool call')}; what that did outside stays done")
     left = brief.count(len(place.desk.steps), "step")

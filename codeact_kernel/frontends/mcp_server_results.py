@@ -10,6 +10,7 @@ from ..digest import digest
 from ..envelope import clean, note
 from ..events import Text
 from ..trajectory import Observation, Step
+from . import brief
 from .terminal import clip
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def cell_result(step: Step, limits: OutputLimits, notes: Iterable[str] = ()) -> 
             {"name": clean(file.name), "size": file.size, "media_type": clean(file.media_type)}
             for file in seen.files[:MAX_FILES]
         ],
-        "tool_calls": len(seen.tool_calls),
+        "tool_calls": brief.counted(seen.tool_calls),
         "duration_s": round(seen.duration_s, 3),
     }
     return CallToolResult(content=content, structured_content=facts, is_error=seen.status != "ok")

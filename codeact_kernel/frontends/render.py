@@ -35,6 +35,7 @@ from ..events import (
 from ..notebook.cage import UNSANDBOXED, cage_line
 from ..outputs import Status
 from ..trajectory import Observation, Step, Stop
+from ..wire.frames import is_ours
 from . import brief
 from .cellview import CellView
 from .page import Page
@@ -128,7 +129,7 @@ class Renderer:
                 self._cell.output(output)
                 self._progress.partial = self._cell.partial
             case ToolStarted(tool):
-                if not brief.ours(tool):
+                if not is_ours(tool):
                     self._progress.phase(f"in {brief.name(tool)}", keep_time=True)
             case ToolProgress():
                 self._progress.phase(brief.under_way(event), keep_time=True)

@@ -29,6 +29,7 @@ from ..events import (
 from ..notebook.cage import UNSANDBOXED, cage_line
 from ..outputs import Error, MimeBundle, Output
 from ..trajectory import Step, Stop, Usage
+from ..wire.frames import is_ours
 from . import brief, notebook_view
 from .publishing import LIVE, Counted, Publish, Style
 from .relay import Bounds, Relay
@@ -165,7 +166,7 @@ class RunView:
             case ActionReady(action=action):
                 step.ready(action.code)
             case ToolStarted(tool):
-                if not brief.ours(tool):
+                if not is_ours(tool):
                     step.phase(f"in {brief.name(tool)}")
             case ToolFinished(call):
                 self.flush()

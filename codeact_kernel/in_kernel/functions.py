@@ -14,14 +14,13 @@ from weakref import WeakKeyDictionary
 
 from codeact_kernel.in_kernel.channel import Caller
 from codeact_kernel.in_kernel.tools import ToolFunction, value_of
+from codeact_kernel.wire.frames import TOO_MANY
 from codeact_kernel.wire.messages import Json, Raised, ToolOutcome, ToolSpec
 from codeact_kernel.wire.search import nearest
 from codeact_kernel.wire.stubs import parameters_hint
 
 AWAITABLE = "__codeact_awaitable__"
 """Name of `awaitable` among the builtins of action code."""
-REFUSED = "(max_calls)"
-"""In what is said of a call that was one too many: its arguments are not to blame."""
 _SHOWN = 5
 _tools: WeakKeyDictionary[Callable[..., Any], ToolFunction] = WeakKeyDictionary()
 """Of each function its tool. Not an attribute of it: `functools.wraps` would copy that."""
@@ -46,7 +45,7 @@ class ModuleTool(ToolFunction):
 
     def _unwrap(self, outcome: ToolOutcome) -> object:
         __tracebackhide__ = True
-        hint = isinstance(outcome, Raised) and REFUSED not in outcome.message
+        hint = isinstance(outcome, Raised) and TOO_MANY not in outcome.message
         return value_of(outcome, parameters_hint(self._spec) if hint else "")
 
     def _bound(self, args: tuple[object, ...], kwargs: Mapping[str, object]) -> dict[str, object]:

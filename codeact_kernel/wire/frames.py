@@ -53,6 +53,8 @@ _LISTED = 40
 _CALL = re.compile(rb'\{"t":"call","id":(\d{1,18}),"tool":"([\w.]{1,200})"', re.ASCII)
 FINAL_ANSWER = "final_answer"
 """The one tool every run has: its call carries the answer."""
+TOO_MANY = "(max_calls)"
+"""In what is said of a call that was one too many: its arguments are not to blame."""
 _FLESH = bytes(set(range(256)) - set(b'"[{,'))
 _BONES_AT_ONCE = 1 << 16
 
@@ -137,6 +139,12 @@ def too_large(tool: str, size: int, most: int) -> Raised:
 def called(tool: str) -> str:
     """How texts name a call: ``refund()``; a name may be a whole frame long, and is cut."""
     return f"{tool}()" if len(tool) <= _MAX_CALLED else f"{tool[:_MAX_CALLED]}…()"
+
+
+def is_ours(tool: str) -> bool:
+    """Whether it is what the kernel asks of a module beside its tools: `filesystem._updates`."""
+    module, _, function = tool.rpartition(".")
+    return bool(module) and function.startswith("_")
 
 
 def unknown(tool: str, names: Sequence[str]) -> Raised:

@@ -45,6 +45,10 @@ def test_of_each_way_to_fail_and_not_of_success(status: Status) -> None:
     assert not notes(made("refund", 7), status="ok")
 
 
+def test_a_tool_may_begin_with_an_underscore_as_what_only_the_kernel_asks_of_modules() -> None:
+    assert notes(made("_pay", 7)) == ["Before it failed these calls were made, and count: _pay(7) → None."]
+
+
 def test_what_was_not_made_does_not_count() -> None:
     denied = made("pay", 5, outcome=Raised("ToolDenied", "pay(): denied by ana"), denied_by="ana")
     assert not notes(denied, made("final_answer", 3), made("shop._updates", outcome=Returned([])))

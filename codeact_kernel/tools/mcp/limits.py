@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ...wire.frames import TOO_MANY
 from ..failures import Failure
 from .results import ERROR
 
@@ -37,5 +38,5 @@ class Allowed:
 
 def _check(tool: str, which: str, calls: int, most: int | None) -> None:
     if most is not None and calls >= most:
-        said = f"{tool}(): {which} may be called {most:,} times in a run (max_calls), and was"
+        said = f"{tool}(): {which} may be called {most:,} times in a run {TOO_MANY}, and was"
         raise Failure(ERROR, said, "no")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from ...exceptions import CodeActError, UsageError
+from ...exceptions import CodeActError
 from ...wire.messages import Made
 
 MAX_WORDS = 2000
-NEEDED = "MCP servers need the library mcp: pip install 'codeact_kernel[mcp]'"
 
 
 class Unavailable(CodeActError):
@@ -23,14 +22,6 @@ class Lost(Unavailable):
 
 class Violation(RuntimeError):
     """A server answered with what its own schema, or the protocol, does not allow."""
-
-
-def check_installed() -> None:
-    """Raises: UsageError without the library `mcp`."""
-    try:
-        import mcp  # noqa: F401 -- whether it is there is all that is asked.
-    except ImportError:
-        raise UsageError(NEEDED) from None
 
 
 def plain(text: str, most: int = MAX_WORDS) -> str:
